@@ -1,0 +1,1 @@
+"""HQ: every shelf of every store, now."""

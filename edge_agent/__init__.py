@@ -1,0 +1,1 @@
+"""The gateway in the store: reads devices, estimates stock, buffers, syncs."""

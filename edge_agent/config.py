@@ -1,0 +1,314 @@
+"""The agent's settings, all device kinds in one place (`store.yaml`)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+
+from edge_agent.contract.gs1 import Gln
+from edge_agent.contract.planogram import Facing, Identifier, Planogram, Product, planogram_problems
+from edge_agent.service.settings import FilePath, Place, invalid, is_loopback
+
+ENV_PREFIX = "EDGE_AGENT"
+
+
+class Settings(BaseModel):
+    """Base of every settings model: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"found {name!r}, which is not a time zone; use an IANA name like Asia/Shanghai")
+    return name
+
+
+class Store(Settings):
+    """Who this store is."""
+
+    id: Identifier
+    name: str = ""
+    gln: Gln | None = None
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The store's own clock."""
+        return ZoneInfo(self.timezone)
+
+
+class Http(Settings):
+    """The agent's own page and API."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8787
+    token_file: FilePath | None = None
+    allow_insecure: bool = False
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if not is_loopback(self.host) and not self.allow_insecure:
+            raise ValueError(
+                f"host {self.host!r} is beyond loopback and needs TLS and a token; "
+                "use 127.0.0.1 behind a TLS proxy, or set allow_insecure: true"
+            )
+        return self
+
+
+class Agent(Settings):
+    """Where the agent keeps its journal and how it may be asked."""
+
+    data_dir: FilePath = Path("./var")
+    http: Http = Http()
+    disk_quota_mb: Annotated[int, Field(ge=16)] = 1024
+    retain_days: Annotated[float, Field(ge=0)] = 3.0
+    commit_window_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
+
+
+class Mqtt(Settings):
+    """The in-store broker."""
+
+    url: str
+    username: str | None = None
+    password_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    client_cert_file: FilePath | None = None
+    client_key_file: FilePath | None = None
+    allow_insecure: bool = False
+
+    @model_validator(mode="after")
+    def _reachable_safely(self) -> Self:
+        if self.url == "embedded":
+            return self
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise ValueError(f"url {self.url!r} must be mqtt://host:port, mqtts://host:port or embedded")
+        guarded = parts.scheme == "mqtts" and (self.username or self.client_cert_file)
+        if not is_loopback(parts.hostname) and not guarded and not self.allow_insecure:
+            raise ValueError(
+                f"url {self.url!r} is beyond loopback and needs mqtts:// and a user; or set allow_insecure: true"
+            )
+        return self
+
+
+class Uplink(Settings):
+    """HQ's address and this store's token."""
+
+    url: str
+    token_file: FilePath
+    ca_file: FilePath | None = None
+    allow_insecure: bool = False
+
+    @model_validator(mode="after")
+    def _reachable_safely(self) -> Self:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"url {self.url!r} must be https://host or, to loopback only, http://host:port")
+        if parts.scheme == "http" and not is_loopback(parts.hostname) and not self.allow_insecure:
+            raise ValueError(f"url {self.url!r} is plain http beyond loopback; use https://")
+        return self
+
+
+class Device(Settings):
+    """What every device has. `expect_every_s` says when silence means trouble."""
+
+    id: Identifier
+    expect_every_s: Annotated[float, Field(gt=0)] | None = None
+
+
+class Scale(Device):
+    """A scale: one plate with `facings`, or several plates with `channels`."""
+
+    facings: list[Identifier] = []
+    channels: dict[str, list[Identifier]] = {}
+
+    def plates(self) -> dict[int | None, list[str]]:
+        """Channel number (None for a one-plate scale) to the facings on that plate."""
+        if self.channels:
+            return {int(channel): list(facings) for channel, facings in self.channels.items()}
+        return {None: list(self.facings)} if self.facings else {}
+
+    @model_validator(mode="after")
+    def _one_wiring(self) -> Self:
+        if self.facings and self.channels:
+            raise ValueError("has both facings and channels; use facings for one plate, channels for several")
+        for channel in self.channels:
+            if not channel.isdigit():
+                raise ValueError(f"channel {channel!r} must be a number in quotes")
+        return self
+
+
+class MtSics(Scale):
+    """A Mettler-Toledo, Ohaus or Kern scale speaking MT-SICS over serial or `socket://host:port`."""
+
+    driver: Literal["mt-sics"]
+    port: str
+    baudrate: Annotated[int, Field(gt=0)] = 9600
+    poll_hz: Annotated[float, Field(gt=0, le=50)] = 10.0
+
+
+class Reader(Device):
+    """An RFID reader: antenna number to the facing it covers."""
+
+    antennas: dict[str, Identifier] = {}
+
+    def places(self) -> dict[int, str]:
+        """Antenna number to facing."""
+        return {int(antenna): facing for antenna, facing in self.antennas.items()}
+
+    @model_validator(mode="after")
+    def _numbered(self) -> Self:
+        for antenna in self.antennas:
+            if not antenna.isdigit():
+                raise ValueError(f"antenna {antenna!r} must be a number in quotes")
+        return self
+
+
+class ImpinjR700(Reader):
+    """An Impinj R700 (IoT Device Interface) publishing tag events on `topic`."""
+
+    driver: Literal["impinj-r700"]
+    topic: Annotated[str, Field(min_length=1)]
+
+
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class CountingLine(Settings):
+    """Who crosses from the left side to the right side, seen walking `from` -> `to`, has entered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    id: Identifier
+    start: Annotated[Point, Field(alias="from")]
+    end: Annotated[Point, Field(alias="to")]
+    anchor: Literal["feet", "centre"] = "feet"
+
+    @model_validator(mode="after")
+    def _has_length(self) -> Self:
+        if self.start == self.end:
+            raise ValueError("from and to are the same point")
+        return self
+
+
+class Footfall(Settings):
+    """Counting people over lines."""
+
+    lines: Annotated[list[CountingLine], Field(min_length=1)]
+    detections_per_s: Annotated[float, Field(gt=0, le=10)] = 5.0
+    masks: list[Annotated[list[Point], Field(min_length=3)]] = []
+
+
+class ShelfGap(Settings):
+    """Facing to the polygon of its place in the picture."""
+
+    facings: dict[Identifier, Annotated[list[Point], Field(min_length=3)]]
+
+
+class VisionModel(Settings):
+    """Which detector: a packed one by name, or any ONNX file of a known output family."""
+
+    name: Literal["coco-ssd", "nanodet"] | None = None
+    path: FilePath | None = None
+    family: Literal["yolox", "nanodet", "ssd"] | None = None
+
+    @model_validator(mode="after")
+    def _named_or_given(self) -> Self:
+        if self.path is not None and self.family is None:
+            raise ValueError("path needs family: one of yolox, nanodet, ssd")
+        return self
+
+
+class Camera(Device):
+    """A camera: `source` is an RTSP or HTTP URL, a video file, or a USB index like `usb:0`."""
+
+    driver: Literal["camera"]
+    source: str
+    footfall: Footfall | None = None
+    shelf_gap: ShelfGap | None = None
+    model: VisionModel = VisionModel()
+
+
+AnyDevice = Annotated[MtSics | ImpinjR700 | Camera, Field(discriminator="driver")]
+
+
+class StoreSettings(Settings):
+    """The whole of `store.yaml`."""
+
+    store: Store
+    agent: Agent = Agent()
+    mqtt: Mqtt | None = None
+    uplink: Uplink | None = None
+    products: list[Product] = []
+    products_file: FilePath | None = None
+    facings: list[Facing] = []
+    devices: list[AnyDevice] = []
+
+    @property
+    def planogram(self) -> Planogram:
+        """The file's planogram, revision 0."""
+        return Planogram(products=self.products, facings=self.facings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_products_file(cls, values: Any, info: ValidationInfo) -> Any:
+        if not isinstance(values, dict) or not values.get("products_file"):
+            return values
+        if values.get("products"):
+            raise ValueError("has both products and products_file; keep one")
+        path = Path((info.context or {}).get("base", "."), str(values["products_file"]))
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+        except OSError as error:
+            raise invalid([(("products_file",), f"{path}: cannot be read: {error.strerror}")]) from error
+        return {**values, "products": rows}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = planogram_problems(self.products, self.facings) + list(self._device_problems())
+        if problems:
+            raise invalid(problems)
+        return self
+
+    def _device_problems(self) -> list[tuple[Place, str]]:
+        known, seen, problems = {f.id for f in self.facings}, set[str](), []
+        plated: dict[str, str] = {}
+        for index, device in enumerate(self.devices):
+            here: Place = ("devices", index)
+            if device.id in seen:
+                problems.append(((*here, "id"), f"{device.id!r} is used twice; ids are unique"))
+            seen.add(device.id)
+            for place, facing in _facings_of(device):
+                if facing not in known:
+                    problems.append(((*here, *place), f"facing {facing!r} is not in facings"))
+                elif isinstance(device, Scale) and plated.setdefault(facing, device.id) != device.id:
+                    problems.append(
+                        ((*here, *place), f"facing {facing!r} already lies on {plated[facing]!r}")
+                    )
+            if isinstance(device, ImpinjR700) and self.mqtt is None:
+                problems.append(
+                    ((*here, "driver"), f"{device.driver} needs the mqtt section, which is missing")
+                )
+        return problems
+
+
+def _facings_of(device: Device) -> list[tuple[Place, str]]:
+    if isinstance(device, Scale):
+        found: list[tuple[Place, str]] = [(("facings", i), f) for i, f in enumerate(device.facings)]
+        return found + [
+            (("channels", c, i), f) for c, fs in device.channels.items() for i, f in enumerate(fs)
+        ]
+    if isinstance(device, Reader):
+        return [(("antennas", antenna), facing) for antenna, facing in device.antennas.items()]
+    if isinstance(device, Camera) and device.shelf_gap is not None:
+        return [(("shelf_gap", "facings", facing), facing) for facing in device.shelf_gap.facings]
+    return []

@@ -1,0 +1,1 @@
+"""What HQ and the simulators may know of the edge: identifiers, messages, planogram, errors."""

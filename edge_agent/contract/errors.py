@@ -1,0 +1,121 @@
+"""One error tree: every error carries a code (also its translation key) and a hint."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ShelfEdgeError(Exception):
+    """Base of everything that the outside world can cause.
+
+    `code` is stable and documented; `hint` says what to do next; `retry` tells whether
+    the same call may succeed later without a person changing anything.
+    """
+
+    code: ClassVar[str] = "E-UNKNOWN"
+    retry: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+
+class ConfigError(ShelfEdgeError):
+    """A configuration file cannot be used; `problems` holds one line for each fault."""
+
+    code = "E-CONFIG"
+
+    def __init__(self, message: str, *, hint: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems or (message,)
+
+
+class DeviceError(ShelfEdgeError):
+    """A device is lost or refuses to work; the supervisor backs off and tries again."""
+
+    code = "E-DEVICE"
+    retry = True
+
+
+class LinkLost(DeviceError):
+    """The cable, socket or broker behind a device is gone."""
+
+    code = "E-LINK-LOST"
+
+
+class LinkDenied(DeviceError):
+    """The operating system refuses the port to this user."""
+
+    code = "E-LINK-DENIED"
+
+
+class DeviceSilent(DeviceError):
+    """The link is open, yet the device does not answer its protocol heartbeat."""
+
+    code = "E-DEVICE-SILENT"
+
+
+class CameraStalled(DeviceError):
+    """A camera delivers no frames."""
+
+    code = "E-CAMERA-STALLED"
+
+
+class ModelError(ShelfEdgeError):
+    """A model file is missing, of the wrong family, or fails its golden frame."""
+
+    code = "E-MODEL"
+
+
+class JournalError(ShelfEdgeError):
+    """The journal cannot be written or read."""
+
+    code = "E-JOURNAL"
+
+
+class JournalLocked(JournalError):
+    """Another process already owns this data directory."""
+
+    code = "E-JOURNAL-LOCKED"
+
+
+class SchemaTooNew(ShelfEdgeError):
+    """A database was written by a newer version of this program."""
+
+    code = "E-SCHEMA-TOO-NEW"
+
+
+class SyncError(ShelfEdgeError):
+    """HQ could not be told."""
+
+    code = "E-SYNC"
+
+
+class HqUnreachable(SyncError):
+    """No answer from HQ, or a temporary refusal."""
+
+    code = "E-HQ-UNREACHABLE"
+    retry = True
+
+
+class HqRejected(SyncError):
+    """HQ refuses the token or the message; keep buffering and tell a person."""
+
+    code = "E-HQ-REJECTED"
+
+
+class BrokerError(ShelfEdgeError):
+    """The in-store MQTT broker cannot be started or reached."""
+
+    code = "E-BROKER"
+    retry = True
+
+
+class AssetsMissing(ShelfEdgeError):
+    """Built models or page assets are absent from this install."""
+
+    code = "E-ASSETS-MISSING"

@@ -1,0 +1,299 @@
+"""What travels to HQ and back: outbox rows, their bodies, and the sync messages around them.
+
+`chain` of a row is BLAKE2b-128 over the previous row's chain, the row's eid, then kind, version and
+body, each as a 4-byte big-endian length and its UTF-8 bytes. It depends on neither seq, branch nor
+clock, so equal chain means equal history. Chains and eids are 16 bytes, lower-case hex on the wire.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+SCHEMA_VERSION = 1
+CHAIN_START = bytes(16)
+MAX_BATCH_ROWS = 5_000
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+LOCATOR_LIMIT = 10_000
+"""The most (seq, chain) pairs that one hello may carry."""
+
+Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Hex16 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+Seq = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0)]
+
+FacingStatus = Literal["ok", "low", "out", "unknown"]
+DeviceStatus = Literal["online", "degraded", "offline"]
+Cause = Literal["initial", "pick", "return", "restock", "sale", "recount", "correction"]
+Source = Literal["weight", "rfid", "camera"]
+
+
+# --- bodies: one struct per outbox kind, additive only ---------------------------------------
+
+
+class StockChanged(Struct, frozen=True, kw_only=True):
+    """A facing's whole state after a change. `on_hand` is absolute; `change` is what this agent saw.
+
+    A row with change 0 moves confidence, status or sources only: HQ's facing follows, its feed does not.
+    """
+
+    facing: Identifier
+    gtin: str
+    on_hand: Count | None
+    change: int
+    confidence: Share
+    status: FacingStatus
+    cause: Cause
+    sources: list[Source]
+    observed_at: Time | None
+    reasons: list[str] = []
+
+
+class GapMoved(Struct, frozen=True, kw_only=True):
+    """`gap.opened` and `gap.closed`: a camera's view of one facing; `fill` is the stocked share."""
+
+    facing: Identifier
+    device: Identifier
+    fill: Share
+
+
+class FootfallCounted(Struct, frozen=True, kw_only=True):
+    """A bucket's total so far; of several rows with one (device, line, start) the last one counts."""
+
+    device: Identifier
+    line: Identifier
+    start: Time
+    seconds: Annotated[int, Meta(gt=0)]
+    entered: Count
+    exited: Count
+
+
+class DeviceChanged(Struct, frozen=True, kw_only=True):
+    """A device's health moved; `reason` is an error code or a short sentence, null when fine."""
+
+    device: Identifier
+    driver: str
+    status: DeviceStatus
+    reason: str | None
+
+
+class EnvironmentMeasured(Struct, frozen=True, kw_only=True):
+    """A bucket of one quantity (`temperature_c`, `humidity_pct`, `door`)."""
+
+    device: Identifier
+    quantity: str
+    unit: str
+    start: Time
+    seconds: Annotated[int, Meta(gt=0)]
+    min: float
+    max: float
+    mean: float
+
+
+class EnvironmentAlarm(Struct, frozen=True, kw_only=True):
+    """A quantity left its limits (raised) or came back (cleared)."""
+
+    device: Identifier
+    quantity: str
+    value: float
+    limit: float
+    state: Literal["raised", "cleared"]
+
+
+class ItemMoved(Struct, frozen=True, kw_only=True):
+    """`item.arrived` and `item.departed`: one tagged item at one facing."""
+
+    epc: str
+    gtin: str | None
+    serial: str | None
+    facing: Identifier | None
+    device: Identifier
+
+
+class PlanogramApplied(Struct, frozen=True, kw_only=True):
+    """The planogram the agent works with from this row on. Revision 0 is the store's own file."""
+
+    revision: Count
+    products: list[dict[str, Any]]
+    facings: list[dict[str, Any]]
+
+
+BODIES: dict[str, type[Struct]] = {
+    "stock.changed": StockChanged,
+    "gap.opened": GapMoved,
+    "gap.closed": GapMoved,
+    "footfall.counted": FootfallCounted,
+    "device.changed": DeviceChanged,
+    "environment.measured": EnvironmentMeasured,
+    "environment.alarm": EnvironmentAlarm,
+    "item.arrived": ItemMoved,
+    "item.departed": ItemMoved,
+    "planogram.applied": PlanogramApplied,
+}
+"""Outbox kind -> body. A kind that HQ does not know is parked; a body that does not fit is quarantined."""
+
+FEED_KINDS = frozenset(BODIES) - {"planogram.applied"}
+"""Kinds that appear in HQ's public feed (`interfaces.md` §3)."""
+
+
+# --- rows and their chain --------------------------------------------------------------------
+
+
+class OutboxRow(Struct, frozen=True, kw_only=True):
+    """One captured event. `body` is the exact JSON text; it is stored and hashed as it is."""
+
+    seq: Annotated[int, Meta(ge=1)]
+    eid: Hex16
+    kind: Annotated[str, Meta(min_length=1, max_length=64)]
+    version: Annotated[int, Meta(ge=1)]
+    occurred_at: Time
+    boot_id: str
+    mono_ms: int
+    body: str
+
+
+def chain_next(previous: bytes, eid: bytes, kind: str, version: int, body: str) -> bytes:
+    """The chain after one row; all of `previous`, `eid` and the result are 16 bytes."""
+    digest = blake2b(previous + eid, digest_size=16)
+    for part in (kind, str(version), body):
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+    return digest.digest()
+
+
+def fold_chain(previous: bytes, rows: list[OutboxRow]) -> bytes:
+    """The chain after all of `rows`, which follow `previous` in order."""
+    for row in rows:
+        previous = chain_next(previous, bytes.fromhex(row.eid), row.kind, row.version, row.body)
+    return previous
+
+
+class Position(Struct, frozen=True, array_like=True):
+    """A place in a history: `[seq, chain]` on the wire."""
+
+    seq: Seq
+    chain: Hex16
+
+
+# --- sync messages ---------------------------------------------------------------------------
+
+
+class StoreProfile(Struct, frozen=True, kw_only=True):
+    """Who the store says it is; HQ shows it."""
+
+    name: str
+    timezone: str
+    gln: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """`POST /v1/sync/hello`. `locator` runs newest first and ends with the base."""
+
+    store: Identifier
+    agent_id: str
+    boot_id: str
+    last_seq: Seq
+    base_seq: Seq
+    base_chain: Hex16
+    locator: Annotated[list[Position], Meta(max_length=LOCATOR_LIMIT)]
+    versions: dict[str, str]
+    sent_at: Time
+    profile: StoreProfile
+
+
+class HelloReply(Struct, frozen=True, kw_only=True):
+    """Where to go on. With `want` set nothing is decided yet: say hello again with a locator that
+    covers `want[0] <= seq < want[1]` (all of it, or evenly spaced positions when that is too many)."""
+
+    want: tuple[int, int] | None = None
+    session: str = ""
+    branch: str = ""
+    merge: Position | None = None
+    applied: Position | None = None
+    safe: Seq = 0
+    received_at: Time = "1970-01-01T00:00:00.000Z"
+    sent_at: Time = "1970-01-01T00:00:00.000Z"
+    max_rows: int = MAX_BATCH_ROWS
+    max_bytes: int = MAX_BATCH_BYTES
+
+
+class FacingState(Struct, frozen=True, kw_only=True):
+    """One facing as the agent believes it now."""
+
+    facing: Identifier
+    gtin: str
+    on_hand: Count | None
+    confidence: Share
+    status: FacingStatus
+    sources: list[Source]
+    changed_at: Time | None
+    observed_at: Time | None
+
+
+class DeviceState(Struct, frozen=True, kw_only=True):
+    """One device as the agent sees it now."""
+
+    device: Identifier
+    driver: str
+    status: DeviceStatus
+    reason: str | None
+    since: Time
+    last_seen_at: Time | None
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """`POST /v1/sync/state`: the present, before the past. Rows with seq <= as_of_seq that come
+    later change ledger and feed, no longer the facings. Answer: `{}`."""
+
+    session: str
+    as_of_seq: Seq
+    facings: list[FacingState]
+    devices: list[DeviceState]
+    gaps: list[GapMoved]
+
+
+class Presence(Struct, frozen=True, kw_only=True):
+    """Soft state beside a batch: when devices and facings were last heard of. Never history."""
+
+    devices: dict[str, Time] = {}
+    facings: dict[str, Time] = {}
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """`POST /v1/sync/batch`. Empty `rows` is a heartbeat (first = applied + 1, both chains equal).
+
+    `last_seq` is the newest row of the outbox, so that HQ knows how much is still to come.
+    """
+
+    session: str
+    branch: str
+    first: Annotated[int, Meta(ge=1)]
+    prev_chain: Hex16
+    last_chain: Hex16
+    last_seq: Seq
+    rows: Annotated[list[OutboxRow], Meta(max_length=MAX_BATCH_ROWS)]
+    presence: Presence | None = None
+
+
+class BatchReply(Struct, frozen=True, kw_only=True):
+    """Cumulative acknowledgement. The agent compares its own chain at `applied`."""
+
+    branch: str
+    applied: Position
+    safe: Seq
+    next_delay_ms: Count
+    server_time: Time
+    commands_after: Count = 0
+
+
+SyncConflict = Literal["gap", "fork", "stale_session"]
+"""`code` of a 409 problem from HQ; each leads to a new hello."""
+
+encode = msgspec.json.Encoder().encode

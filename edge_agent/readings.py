@@ -1,0 +1,112 @@
+"""What a device said: frozen records that drivers emit and the pure core folds.
+
+`device` is the configured id. `occurred_at` is the device's own time (aware UTC) or None when it
+has none; the pipeline adds its own arrival time. Absent values are None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Flag = Literal["over", "under", "motion", "net", "zero", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightReading:
+    """One weight from one plate. `weight_g` is None when the scale only reported a condition."""
+
+    device: str
+    channel: int | None
+    weight_g: float | None
+    stable: bool | None
+    flags: tuple[Flag, ...] = ()
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagRead:
+    """One sight of one tag. `epc` is lower-case hex, `rssi_dbm` the peak at the antenna."""
+
+    device: str
+    antenna: int | None
+    epc: str
+    rssi_dbm: float | None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentReading:
+    """One measured quantity, e.g. `temperature_c` in `°C`."""
+
+    device: str
+    quantity: str
+    unit: str
+    value: float
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineCrossing:
+    """One person crossed one counting line, at capture time."""
+
+    device: str
+    line: str
+    direction: Literal["entered", "exited"]
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LineWatched:
+    """A camera looked at its lines up to `occurred_at` (sent about once a second while frames come).
+
+    Without it an outage could not be told from an empty door: buckets are written only for watched time.
+    """
+
+    device: str
+    lines: tuple[str, ...]
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GapSeen:
+    """A camera's verdict on one facing: stocked share `fill` and whether it counts as a gap."""
+
+    device: str
+    facing: str
+    fill: float
+    gap: bool
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAnswered:
+    """The device proved to be alive without saying anything else; `identity` is its serial number."""
+
+    device: str
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDegraded:
+    """The device answers, yet cannot do its job; `reason` says why. Any later reading clears it."""
+
+    device: str
+    reason: str
+
+
+Reading = (
+    WeightReading
+    | TagRead
+    | EnvironmentReading
+    | LineCrossing
+    | LineWatched
+    | GapSeen
+    | DeviceAnswered
+    | DeviceDegraded
+)
+
+Emit = Callable[[Sequence[Reading]], Awaitable[None]]
+"""Returns when the consequences of all the readings are committed to the journal."""

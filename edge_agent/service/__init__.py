@@ -1,0 +1,1 @@
+"""How any of our processes is configured and run."""

@@ -1,0 +1,264 @@
+"""YAML plus environment into a pydantic model; every problem as `file:line:col key: what, what is allowed`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from edge_agent.contract.errors import ConfigError
+
+Place = tuple[str | int, ...]
+M = TypeVar("M", bound=BaseModel)
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base")
+    return path if path.is_absolute() or base is None else Path(base) / path
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A path; a relative one is relative to the configuration file."""
+
+
+def load(path: Path, model: type[M], *, env_prefix: str, environ: Mapping[str, str] | None = None) -> M:
+    """Read `path` into `model`. `PREFIX__A__B=value` in the environment wins over `a: {b: …}` in the file.
+
+    Raises ConfigError with one problem a line; nothing is ever read from the devices.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}", hint="give the file with -c FILE"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: is not UTF-8 text: {error.reason}", hint="save the file as UTF-8"
+        ) from error
+    root = _compose(path, text)
+    values: Any = yaml.safe_load(text) if root is not None else {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}:1:1: must be a mapping of settings, found {type(values).__name__}")
+    overridden = _apply_environment(values, env_prefix, os.environ if environ is None else environ)
+    try:
+        return model.model_validate(values, context={"base": path.resolve().parent})
+    except ValidationError as error:
+        problems = tuple(_problem(path, root, item, model, overridden) for item in _flat(error))
+        raise ConfigError(f"{len(problems)} problem(s) in {path}", problems=problems) from error
+
+
+def invalid(problems: Sequence[tuple[Place, str]]) -> ValidationError:
+    """Cross-field problems as one error, so that they too are reported at their lines."""
+    lines = [
+        InitErrorDetails(type=PydanticCustomError("config", "{text}", {"text": text}), loc=place, input=None)
+        for place, text in problems
+    ]
+    return ValidationError.from_exception_data("settings", lines)
+
+
+def read_secret(path: Path | None) -> str | None:
+    """The text of a secret file without its last newline; ConfigError when it cannot be read or is empty."""
+    if path is None:
+        return None
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        hint = "write the secret into that file, readable by this user only (chmod 600)"
+        raise ConfigError(f"{path}: secret cannot be read: {error.strerror}", hint=hint) from error
+    if not secret:
+        raise ConfigError(f"{path}: secret file is empty", hint="write the token or password into it")
+    return secret
+
+
+def is_loopback(host: str) -> bool:
+    """Whether traffic to `host` stays on this machine."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _compose(path: Path, text: str) -> yaml.Node | None:
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        raise ConfigError(f"{path}:{where}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}:1:1: not valid YAML: {error}") from error
+    duplicate = _duplicate_key(root)
+    if duplicate is not None:
+        mark = duplicate.start_mark
+        raise ConfigError(
+            f"{path}:{mark.line + 1}:{mark.column + 1} {duplicate.value}: written twice, keep one"
+        )
+    return root
+
+
+def _duplicate_key(node: yaml.Node | None) -> yaml.ScalarNode | None:
+    children: Sequence[yaml.Node] = ()
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    return key
+                seen.add(key.value)
+        children = [value for _, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        children = node.value
+    return next((found for found in map(_duplicate_key, children) if found is not None), None)
+
+
+def _apply_environment(values: dict[str, Any], prefix: str, environ: Mapping[str, str]) -> dict[Place, str]:
+    """Write environment settings into `values` in place; returns which place came from which variable."""
+    overridden: dict[Place, str] = {}
+    for name, raw in sorted(environ.items()):
+        if not name.startswith(prefix + "__"):
+            continue
+        keys = [part.lower() for part in name[len(prefix) + 2 :].split("__")]
+        target: Any = values
+        place: list[str | int] = []
+        for depth, key in enumerate(keys):
+            step: str | int = int(key) if isinstance(target, list) and key.isdigit() else key
+            place.append(step)
+            if depth == len(keys) - 1:
+                _assign(target, step, yaml.safe_load(raw), name)
+            else:
+                target = _descend(target, step, name)
+        overridden[tuple(place)] = name
+    return overridden
+
+
+def _descend(target: Any, step: str | int, name: str) -> Any:
+    if isinstance(target, dict):
+        if not isinstance(target.get(step), (dict, list)):
+            target[step] = {}
+        return target[step]
+    if isinstance(target, list) and isinstance(step, int) and step < len(target):
+        return target[step]
+    raise ConfigError(
+        f"environment {name}: there is no {step!r} to set", hint="see `schema` for the settings"
+    )
+
+
+def _assign(target: Any, step: str | int, value: Any, name: str) -> None:
+    if isinstance(target, dict) or (
+        isinstance(target, list) and isinstance(step, int) and step < len(target)
+    ):
+        target[step] = value
+        return
+    raise ConfigError(
+        f"environment {name}: there is no {step!r} to set", hint="see `schema` for the settings"
+    )
+
+
+def _flat(error: ValidationError) -> list[ErrorDetails]:
+    """The error's items, with those of `invalid` raised inside a validator put in its place."""
+    items: list[ErrorDetails] = []
+    for item in error.errors(include_url=False):
+        cause = item.get("ctx", {}).get("error")
+        items += _flat(cause) if isinstance(cause, ValidationError) else [item]
+    return items
+
+
+def _problem(
+    path: Path,
+    root: yaml.Node | None,
+    item: ErrorDetails,
+    model: type[BaseModel],
+    overridden: dict[Place, str],
+) -> str:
+    place, node = _locate(root, item["loc"])
+    key = ".".join(str(part) for part in place) or "(file)"
+    text = _sentence(item, model, place)
+    variable = overridden.get(place)
+    if variable is not None:
+        return f"environment {variable} {key}: {text}"
+    mark = node.start_mark if node is not None else None
+    where = f"{mark.line + 1}:{mark.column + 1}" if mark is not None else "1:1"
+    return f"{path}:{where} {key}: {text}"
+
+
+def _locate(root: yaml.Node | None, loc: Place) -> tuple[Place, yaml.Node | None]:
+    """The YAML node at a pydantic `loc`, skipping parts (union tags) that the file does not have."""
+    node, place, last = root, [], len(loc) - 1
+    for index, part in enumerate(loc):
+        child, key = _child(node, part)
+        if child is None:
+            if index == last and isinstance(node, yaml.MappingNode):
+                place.append(part)
+            continue
+        place.append(part)
+        unknown = key if index == last and key is not None and isinstance(child, yaml.MappingNode) else None
+        node = unknown or child
+    return tuple(place), node
+
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value == str(part):
+                return value, key
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], None
+    return None, None
+
+
+def _sentence(item: ErrorDetails, model: type[BaseModel], place: Place) -> str:
+    kind, context = item["type"], item.get("ctx", {})
+    if kind == "missing":
+        return "is required and missing"
+    if kind == "extra_forbidden":
+        known = _known_keys(model, item["loc"][:-1])
+        return f"is not a setting here{_suggest(str(item['loc'][-1]), known)}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        allowed = [tag.strip(" '") for tag in str(context.get("expected_tags", "")).split(",") if tag.strip()]
+        found = context.get("tag")
+        if found is None:
+            return f"is required and missing; one of: {', '.join(allowed)}"
+        return f"found {found!r}, which is not known; one of: {', '.join(allowed)}{_suggest(str(found), allowed)}"
+    if kind == "literal_error":
+        found = item["input"]
+        return f"found {found!r}, allowed: {context.get('expected')}"
+    message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = message[:1].lower() + message[1:] if kind not in ("value_error", "config") else message
+    if kind in ("value_error", "config") or isinstance(item["input"], (dict, list)):
+        return message
+    return f"found {item['input']!r}; {message}"
+
+
+def _suggest(found: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(found, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else (f"; known: {', '.join(known)}" if known else "")
+
+
+def _known_keys(model: type[BaseModel], loc: Place) -> list[str]:
+    """The keys that are allowed at `loc` of `model`."""
+    current: list[Any] = [model]
+    for part in loc:
+        following: list[Any] = []
+        for candidate in current:
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                field = candidate.model_fields.get(str(part))
+                if field is not None:
+                    following += _models_in(field.annotation)
+                elif getattr(candidate.model_fields.get("driver"), "default", None) == part:
+                    following.append(candidate)
+        current = following or current
+    return sorted({name for c in current if issubclass(c, BaseModel) for name in c.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _models_in(argument)]
