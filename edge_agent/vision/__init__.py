@@ -1,0 +1,1 @@
+"""Finds people in pictures and counts them over lines."""
