@@ -1,0 +1,119 @@
+"""The line to HQ, which can be cut: a TCP proxy on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["open", "silent", "refused"]
+
+
+class UplinkProxy:
+    """Forwards to one address. `open` passes all; `silent` swallows every byte and sends no FIN, takes new
+    connections and leaves them dead for ever, as a broken line with a stateful box before it does;
+    `refused` breaks connections and closes the port.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._upstream = (host, port)
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self._mode: Mode = "open"
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._swallowed_bytes = 0
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        return self._port
+
+    @property
+    def mode(self) -> Mode:
+        """What it does with bytes now."""
+        return self._mode
+
+    @property
+    def swallowed_bytes(self) -> int:
+        """How much has been lost in silence so far."""
+        return self._swallowed_bytes
+
+    @asynccontextmanager
+    async def running(self, *, port: int = 0) -> AsyncIterator[UplinkProxy]:
+        """Listen until the end of the block."""
+        self._port = port
+        await self._listen()
+        try:
+            yield self
+        finally:
+            self._close()
+
+    async def set_mode(self, mode: Mode) -> None:
+        """Change the line at once. Connections that lost bytes stay dead in every mode."""
+        self._mode = mode
+        if mode == "refused":
+            self._close()
+        elif self._server is None:
+            await self._listen()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            if self._mode == "silent":
+                await self._swallow(reader)
+            else:
+                await self._forward(reader, writer)
+        except OSError as error:
+            log.debug("a connection through the line ended: %s", error)
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
+        self._writers.add(upstream_writer)
+        lost = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, upstream_writer, lost), name="line up")
+                group.create_task(self._pump(upstream_reader, writer, lost), name="line down")
+        except* OSError as errors:
+            log.debug("a connection through the line broke: %s", errors.exceptions[0])
+        finally:
+            self._writers.discard(upstream_writer)
+            upstream_writer.close()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
+    ) -> None:
+        """Both directions share `lost`: a connection that missed one byte never works again."""
+        while received := await reader.read(65536):
+            if self._mode == "silent":
+                lost.set()
+            if lost.is_set():
+                self._swallowed_bytes += len(received)
+                continue
+            writer.write(received)
+            await writer.drain()
+        if self._mode == "silent" or lost.is_set():
+            return  # not even the end is told
+        writer.close()
+
+    async def _swallow(self, reader: asyncio.StreamReader) -> None:
+        while received := await reader.read(65536):
+            self._swallowed_bytes += len(received)
