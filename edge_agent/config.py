@@ -25,7 +25,7 @@ class Settings(BaseModel):
 
 def _known_zone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError(f"found {name!r}, which is not a time zone; use an IANA name like Asia/Shanghai")
+        raise ValueError(f"found {name!r}, which is not a time zone; use a name like Asia/Shanghai")
     return name
 
 
@@ -94,7 +94,7 @@ class Mqtt(Settings):
         guarded = parts.scheme == "mqtts" and (self.username or self.client_cert_file)
         if not is_loopback(parts.hostname) and not guarded and not self.allow_insecure:
             raise ValueError(
-                f"url {self.url!r} is beyond loopback and needs mqtts:// and a user; or set allow_insecure: true"
+                f"url {self.url!r} is beyond loopback: use mqtts:// and a user, or allow_insecure: true"
             )
         return self
 

@@ -96,10 +96,11 @@ class SyncError(ShelfEdgeError):
 
 
 class HqUnreachable(SyncError):
-    """No answer from HQ, or a temporary refusal."""
+    """No answer from HQ, or a temporary refusal; `retry_after_s` is what HQ asked for, else 0."""
 
     code = "E-HQ-UNREACHABLE"
     retry = True
+    retry_after_s: float = 0.0
 
 
 class HqRejected(SyncError):

@@ -1,4 +1,4 @@
-"""YAML plus environment into a pydantic model; every problem as `file:line:col key: what, what is allowed`."""
+"""YAML plus environment into a pydantic model; each problem as `file:line:col key: what, what is allowed`."""
 
 from __future__ import annotations
 
@@ -152,9 +152,10 @@ def _descend(target: Any, step: str | int, name: str) -> Any:
 
 
 def _assign(target: Any, step: str | int, value: Any, name: str) -> None:
-    if isinstance(target, dict) or (
-        isinstance(target, list) and isinstance(step, int) and step < len(target)
-    ):
+    if isinstance(target, dict):
+        target[step] = value
+        return
+    if isinstance(target, list) and isinstance(step, int) and step < len(target):
         target[step] = value
         return
     raise ConfigError(
@@ -180,7 +181,7 @@ def _problem(
 ) -> str:
     place, node = _locate(root, item["loc"])
     key = ".".join(str(part) for part in place) or "(file)"
-    text = _sentence(item, model, place)
+    text = _sentence(item, model)
     variable = overridden.get(place)
     if variable is not None:
         return f"environment {variable} {key}: {text}"
@@ -214,7 +215,7 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, y
     return None, None
 
 
-def _sentence(item: ErrorDetails, model: type[BaseModel], place: Place) -> str:
+def _sentence(item: ErrorDetails, model: type[BaseModel]) -> str:
     kind, context = item["type"], item.get("ctx", {})
     if kind == "missing":
         return "is required and missing"
@@ -226,7 +227,8 @@ def _sentence(item: ErrorDetails, model: type[BaseModel], place: Place) -> str:
         found = context.get("tag")
         if found is None:
             return f"is required and missing; one of: {', '.join(allowed)}"
-        return f"found {found!r}, which is not known; one of: {', '.join(allowed)}{_suggest(str(found), allowed)}"
+        choice = f"one of: {', '.join(allowed)}"
+        return f"found {found!r}, which is not known; {choice}{_suggest(str(found), allowed)}"
     if kind == "literal_error":
         found = item["input"]
         return f"found {found!r}, allowed: {context.get('expected')}"

@@ -1,0 +1,257 @@
+"""The composition root: builds one store's agent from its settings and runs it. The only file that knows all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from importlib.metadata import version
+
+from edge_agent.config import Camera, Device, Reader, Scale, StoreSettings
+from edge_agent.contract.errors import ConfigError
+from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
+from edge_agent.contract.times import rfc3339, utc_now
+from edge_agent.drivers import Resources, make_driver
+from edge_agent.drivers.mqtt import MqttSession
+from edge_agent.health import Condition, Health
+from edge_agent.journal import Capture, Journal
+from edge_agent.local_web import LocalWeb
+from edge_agent.pipeline import Pipeline, read_clocks
+from edge_agent.service.settings import read_secret
+from edge_agent.stock.estimate import Estimator, Wiring
+from edge_agent.supervisor import KeptDevice, keep_running
+from edge_agent.sync import Uplink
+from edge_agent.traffic import Traffic
+
+log = logging.getLogger(__name__)
+
+LAST_SYNC_S = 4.0
+STOP_DEVICES_S = 4.0
+RETENTION_EVERY_S = 60.0
+
+
+@dataclass(slots=True)
+class StoreAgent:
+    """One store's running parts."""
+
+    settings: StoreSettings
+    journal: Journal
+    pipeline: Pipeline
+    devices: list[KeptDevice]
+    mqtt: MqttSession | None
+    uplink: Uplink | None
+    started_s: float
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s."""
+        loop = asyncio.get_running_loop()
+        if self.uplink is not None:
+            uplink = self.uplink
+            self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
+        async with LocalWeb(self.settings.agent.http, self.status, self.facings), asyncio.TaskGroup() as core:
+            tasks = [
+                core.create_task(self.pipeline.run(), name="pipeline"),
+                core.create_task(self._retention(), name="retention"),
+            ]
+            if self.mqtt is not None:
+                tasks.append(core.create_task(self.mqtt.run(), name="mqtt"))
+            if self.uplink is not None:
+                tasks.append(core.create_task(self.uplink.run(), name="sync"))
+            kept = core.create_task(keep_running(self.devices, self.pipeline.emit), name="devices")
+            await stop.wait()
+            log.info("stopping")
+            kept.cancel()
+            await asyncio.wait([kept], timeout=STOP_DEVICES_S)
+            for task in tasks:
+                task.cancel()
+        if self.uplink is not None:
+            await self.uplink.last_words(LAST_SYNC_S)
+
+    async def tell_planogram(self) -> None:
+        """Journal the planogram in use when it is not the one that HQ was told of."""
+        plan = self.settings.planogram
+        body = PlanogramApplied(
+            revision=0,
+            products=[p.model_dump(mode="json") for p in plan.products],
+            facings=[f.model_dump(mode="json") for f in plan.facings],
+        )
+        digest = sha256(encode(body)).hexdigest()
+        if self.journal.recall("planogram") == digest:
+            return
+        capture = Capture()
+        capture.effects.tell("planogram.applied", body, utc_now())
+        await asyncio.wrap_future(self.journal.submit(capture))
+        await self.journal.remember("planogram", digest)
+
+    def presence(self) -> Presence:
+        """When devices and facings were last heard of."""
+        conditions = self.pipeline.health.conditions.values()
+        beliefs = self.pipeline.estimator.beliefs.values()
+        return Presence(
+            devices={c.device: rfc3339(c.last_seen_at) for c in conditions if c.last_seen_at},
+            facings={b.facing: rfc3339(b.observed_at) for b in beliefs if b.observed_at},
+        )
+
+    def facings(self) -> list[dict[str, object]]:
+        """Every facing as it is believed now."""
+        names = {p.gtin: p.name for p in self.settings.products}
+        by_id = {f.id: f for f in self.settings.facings}
+        rows: list[dict[str, object]] = []
+        for belief in self.pipeline.estimator.beliefs.values():
+            state, facing = belief.state(), by_id[belief.facing]
+            rows.append(
+                {
+                    **{key: getattr(state, key) for key in state.__struct_fields__},
+                    "name": names.get(belief.gtin, ""),
+                    "capacity": facing.capacity,
+                    "reorder_point": facing.reorder_point,
+                    "reasons": list(belief.reasons),
+                }
+            )
+        return rows
+
+    def status(self) -> dict[str, object]:
+        """What `edge-agent status` prints."""
+        conditions = self.pipeline.health.conditions
+        return {
+            "store": self.settings.store.id,
+            "version": version("shelf-edge"),
+            "agent_id": self.journal.agent_id,
+            "uptime_s": round(time.monotonic() - self.started_s, 1),
+            "devices": [
+                {
+                    **{k: getattr(c.state(), k) for k in c.state().__struct_fields__},
+                    "identity": c.identity,
+                    "restarts": next((d.restarts for d in self.devices if d.device == c.device), 0),
+                }
+                for c in conditions.values()
+            ],
+            "facings": self.facings(),
+            "outbox": self._outbox(),
+            "sync": self._sync(),
+            "disk": {"free_mb": shutil.disk_usage(self.journal.path.parent).free // 2**20},
+        }
+
+    def _outbox(self) -> dict[str, object]:
+        waiting = self.journal.rows_after(self.journal.position.applied, limit=1)
+        return {
+            "rows": self.journal.durable_seq - self.journal.position.applied,
+            "oldest_at": waiting[0].occurred_at if waiting else None,
+            "last_seq": self.journal.durable_seq,
+            "base_seq": self.journal.position.base_seq,
+        }
+
+    def _sync(self) -> dict[str, object]:
+        if self.uplink is None:
+            return {"configured": False}
+        status = self.uplink.status
+        return {
+            "configured": True,
+            "online": status.online,
+            "problem": status.problem,
+            "applied": status.applied,
+            "safe": self.journal.position.safe,
+            "branch": self.journal.position.branch,
+            "clock_offset_s": status.clock_offset_s,
+        }
+
+    async def _retention(self) -> None:
+        """Forget what HQ has for good: rows older than `retain_days`, more of them when the quota is full."""
+        agent = self.settings.agent
+        while True:
+            await asyncio.sleep(RETENTION_EVERY_S)
+            size_mb = self.journal.path.stat().st_size / 2**20
+            if size_mb > agent.disk_quota_mb:
+                await self.journal.prune(self.journal.position.applied)
+            before = rfc3339(utc_now() - timedelta(days=agent.retain_days))
+            await self.journal.prune(self.journal.newest_seq_before(before))
+
+
+def build(settings: StoreSettings) -> StoreAgent:
+    """Open the journal, restore the state and wire every part; touches no device yet.
+
+    Raises ConfigError, JournalLocked or SchemaTooNew.
+    """
+    uplink_token = read_secret(settings.uplink.token_file) if settings.uplink else None
+    mqtt = _mqtt(settings)
+    journal = Journal(settings.agent.data_dir, commit_window_s=settings.agent.commit_window_ms / 1000)
+    now = read_clocks()
+    restored = journal.restored
+    estimator = Estimator(settings.planogram, wiring(settings.devices), restored.beliefs)
+    for position in restored.plates:
+        estimator.restore_plate(position, now.mono_s)
+    for epc, device, facing in restored.tags:
+        estimator.presence.restore(epc=epc, device=device, facing=facing, mono_s=now.mono_s)
+    before = {c.device: c for c in restored.conditions}
+    conditions = [_condition(device, before.get(device.id)) for device in settings.devices]
+    pipeline = Pipeline(estimator, Traffic(restored.buckets), Health(conditions), journal)
+    resources = Resources(mqtt=mqtt)
+    devices = [
+        KeptDevice(device.id, lambda device=device: make_driver(device, resources), pipeline.device_lost)  # type: ignore[misc]  # mypy cannot infer a lambda's default
+        for device in settings.devices
+    ]
+    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, time.monotonic())
+    if settings.uplink is not None and uplink_token is not None:
+        agent.uplink = Uplink(
+            journal,
+            url=settings.uplink.url,
+            token=uplink_token,
+            store=settings.store.id,
+            profile=StoreProfile(
+                name=settings.store.name or settings.store.id,
+                timezone=settings.store.timezone,
+                gln=settings.store.gln,
+                latitude=settings.store.latitude,
+                longitude=settings.store.longitude,
+            ),
+            presence=agent.presence,
+            version=version("shelf-edge"),
+        )
+    return agent
+
+
+async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
+    """Build the agent and run it until `stop`."""
+    agent = build(settings)
+    log.info("store %s, %d devices, journal at row %d", settings.store.id, len(agent.devices), agent.journal.last_seq)
+    try:
+        await agent.tell_planogram()
+        await agent.run(stop)
+    finally:
+        agent.journal.close()
+
+
+def wiring(devices: list[Device]) -> Wiring:
+    """Plates and antennas of all devices, to the facings they see."""
+    plates = {(d.id, channel): names for d in devices if isinstance(d, Scale) for channel, names in d.plates().items()}
+    antennas = {(d.id, antenna): name for d in devices if isinstance(d, Reader) for antenna, name in d.places().items()}
+    return Wiring(plates, dict(antennas))
+
+
+def _mqtt(settings: StoreSettings) -> MqttSession | None:
+    if settings.mqtt is None:
+        return None
+    if settings.mqtt.url == "embedded":
+        raise ConfigError("mqtt.url: embedded is not available in this version", hint="start a broker, give its url")
+    return MqttSession(settings.mqtt, store=settings.store.id)
+
+
+def _condition(device: Device, before: Condition | None) -> Condition:
+    """At start every device is as it was; one never seen is offline until it answers."""
+    driver = str(getattr(device, "driver", ""))
+    expect = device.expect_every_s or (10.0 if isinstance(device, (Scale, Camera)) else None)
+    if before is None:
+        return Condition(device.id, driver, "offline", "not seen yet", utc_now(), expect_every_s=expect)
+    return Condition(
+        device.id, driver, before.status, before.reason, before.since, before.last_seen_at, expect_every_s=expect
+    )
+
+
+def _quietly(loop: asyncio.AbstractEventLoop, wake: object) -> None:
+    with suppress(RuntimeError):  # the loop closes before the writer thread has ended
+        loop.call_soon_threadsafe(wake)  # type: ignore[arg-type]

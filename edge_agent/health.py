@@ -1,0 +1,84 @@
+"""How each device is: online, degraded or offline, since when and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from edge_agent.contract.messages import DeviceChanged, DeviceState, DeviceStatus
+from edge_agent.contract.times import rfc3339
+from edge_agent.moment import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One device's health. `expect_every_s` None: judged by its connection alone."""
+
+    device: str
+    driver: str
+    status: DeviceStatus
+    reason: str | None
+    since: datetime
+    last_seen_at: datetime | None = None
+    expect_every_s: float | None = None
+    heard_s: float | None = None
+    identity: str | None = None
+
+    def body(self) -> DeviceChanged:
+        """The change, as HQ gets it."""
+        return DeviceChanged(device=self.device, driver=self.driver, status=self.status, reason=self.reason)
+
+    def state(self) -> DeviceState:
+        """The present, as HQ gets it."""
+        return DeviceState(
+            device=self.device,
+            driver=self.driver,
+            status=self.status,
+            reason=self.reason,
+            since=rfc3339(self.since),
+            last_seen_at=rfc3339(self.last_seen_at) if self.last_seen_at else None,
+        )
+
+
+class Health:
+    """The conditions of all configured devices. Methods return the condition when it moved, else None."""
+
+    def __init__(self, conditions: list[Condition]) -> None:
+        self.conditions = {c.device: c for c in conditions}
+
+    def heard(self, device: str, now: Moment, *, identity: str | None = None) -> Condition | None:
+        """A reading or an answer came: the device is online."""
+        before = self.conditions[device]
+        after = replace(before, last_seen_at=now.at, heard_s=now.mono_s, identity=identity or before.identity)
+        return self._become(before, after, "online", None, now)
+
+    def degraded(self, device: str, reason: str, now: Moment) -> Condition | None:
+        """The device answers, yet cannot do its job."""
+        before = self.conditions[device]
+        after = replace(before, last_seen_at=now.at, heard_s=now.mono_s)
+        return self._become(before, after, "degraded", reason, now)
+
+    def lost(self, device: str, reason: str, now: Moment) -> Condition | None:
+        """The device is gone."""
+        before = self.conditions[device]
+        return self._become(before, before, "offline", reason, now)
+
+    def tick(self, now: Moment) -> list[Condition]:
+        """Devices that were silent for longer than they may be."""
+        moved = []
+        for condition in list(self.conditions.values()):
+            limit, heard = condition.expect_every_s, condition.heard_s
+            if condition.status == "online" and limit and heard is not None and now.mono_s - heard > limit:
+                changed = self._become(condition, condition, "degraded", "silent", now)
+                moved += [changed] if changed else []
+        return moved
+
+    def _become(
+        self, before: Condition, after: Condition, status: DeviceStatus, reason: str | None, now: Moment
+    ) -> Condition | None:
+        if (before.status, before.reason) == (status, reason):
+            self.conditions[before.device] = after
+            return None
+        after = replace(after, status=status, reason=reason, since=now.at)
+        self.conditions[before.device] = after
+        return after

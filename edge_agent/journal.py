@@ -1,0 +1,376 @@
+"""The store's memory: state, positions and outbox in SQLite; one writer thread, group commit."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import queue
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from edge_agent.contract.errors import JournalError, JournalLocked
+from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
+from edge_agent.contract.times import rfc3339
+from edge_agent.health import Condition
+from edge_agent.journal_schema import prepare
+from edge_agent.journal_state import Restored, restore
+from edge_agent.stock.effects import Effects
+from edge_agent.stock.presence import Moved
+from edge_agent.traffic import Bucket
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+GROUP_LIMIT = 500
+"""The most captures in one transaction."""
+EVENT_VERSION = 1
+
+
+@dataclass(slots=True)
+class Capture:
+    """Everything that one step changes; it is committed whole or not at all."""
+
+    effects: Effects = field(default_factory=Effects)
+    conditions: list[Condition] = field(default_factory=list)
+    buckets: list[Bucket] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPosition:
+    """What HQ has: rows up to `applied` are committed there, up to `safe` they may be forgotten here."""
+
+    base_seq: int
+    base_chain: bytes
+    branch: str
+    applied: int
+    safe: int
+
+
+@dataclass(slots=True)
+class _Work:
+    apply: Callable[[], Any]
+    done: Future[Any]
+    result: Any = None
+
+
+class Journal:
+    """One file, owned by one process. Writes are handed to the writer thread and awaited."""
+
+    def __init__(self, data_dir: Path, *, commit_window_s: float = 0.005) -> None:
+        """Open or create `data_dir/journal.db`. JournalLocked when another process has it.
+
+        A file that fails `quick_check` is moved aside, never deleted, and a new one is begun.
+        """
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.path = data_dir / "journal.db"
+        self.boot_id = secrets.token_hex(8)
+        self._lock = _lock(data_dir / "journal.lock")
+        self._window_s = commit_window_s
+        self.moved_aside = _move_damaged_aside(self.path)
+        self._db = _connect(self.path)
+        prepare(self._db)
+        self.agent_id = self._identity("agent_id", secrets.token_hex(16))
+        self.position = self._sync_position()
+        self.restored: Restored = restore(self._db)
+        self.last_seq: int = self.position.base_seq
+        self.last_chain: bytes = self.position.base_chain
+        for last in self._db.execute("select seq, chain from outbox order by seq desc limit 1"):
+            self.last_seq, self.last_chain = last
+        self.durable_seq = self.last_seq
+        self._reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
+        self._reader_lock = threading.Lock()
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._failure: BaseException | None = None
+        self.on_commit: Callable[[int], None] = _nobody
+        """Called in the writer thread after a commit that added rows, with the newest durable seq."""
+        self.commits = 0
+        self._writer = threading.Thread(target=self._write_loop, name="journal-writer", daemon=True)
+        self._writer.start()
+
+    # --- writing ---------------------------------------------------------------------------
+
+    def submit(self, capture: Capture) -> Future[None]:
+        """Queue one capture; the future is done when it is durable, or failed and not to be relied on."""
+        return self._submit(lambda: self._apply(capture))
+
+    @property
+    def failed(self) -> bool:
+        """True once a write has failed: the process must end and read the disk again."""
+        return self._failure is not None
+
+    async def acknowledged(self, branch: str, *, applied: int, safe: int) -> None:
+        """Store what HQ said it has."""
+        await asyncio.wrap_future(self._submit(lambda: self._acknowledge(branch, applied, safe)))
+
+    async def prune(self, upto_seq: int) -> None:
+        """Forget rows <= `upto_seq`; never more than HQ's min(safe, applied)."""
+        await asyncio.wrap_future(self._submit(lambda: self._prune(upto_seq)))
+
+    async def remember(self, key: str, value: str) -> None:
+        """Store one identity value (for example the digest of the planogram in use)."""
+        statement = (
+            "insert into identity(key, value) values(?, ?) on conflict do update set value = excluded.value"
+        )
+        await asyncio.wrap_future(self._submit(lambda: self._db.execute(statement, (key, value))))
+
+    def recall(self, key: str) -> str | None:
+        """A value stored by `remember`."""
+        row = self._read("select value from identity where key = ?", (key,))
+        return row[0][0] if row else None
+
+    # --- reading (its own read-only connection) ----------------------------------------------
+
+    def rows_after(self, seq: int, *, limit: int) -> list[OutboxRow]:
+        """Durable rows with a higher seq, in order."""
+        found = self._read(
+            "select seq, eid, kind, version, occurred_at, boot_id, mono_ms, body from outbox "
+            "where seq > ? and seq <= ? order by seq limit ?",
+            (seq, self.durable_seq, limit),
+        )
+        return [
+            OutboxRow(
+                seq=r[0], eid=r[1].hex(), kind=r[2], version=r[3], occurred_at=r[4],
+                boot_id=r[5], mono_ms=r[6], body=r[7],
+            )
+            for r in found
+        ]  # fmt: skip
+
+    def chain_at(self, seq: int) -> bytes | None:
+        """The chain after row `seq`, or None when it is older than the base or not written yet."""
+        if seq == self.position.base_seq:
+            return self.position.base_chain
+        found = self._read("select chain from outbox where seq = ?", (seq,))
+        return found[0][0] if found else None
+
+    def chains_at(self, seqs: Sequence[int]) -> list[tuple[int, bytes]]:
+        """(seq, chain) for those of `seqs` that exist, in the order asked."""
+        return [(seq, chain) for seq in seqs if (chain := self.chain_at(seq)) is not None]
+
+    def present(self) -> tuple[int, Restored]:
+        """The newest durable seq and the whole state at exactly that point."""
+        with self._reader_lock:
+            self._reader.execute("begin")
+            try:
+                newest = self._reader.execute("select max(seq) from outbox").fetchone()[0]
+                state = restore(self._reader)
+            finally:
+                self._reader.execute("rollback")
+        return self.position.base_seq if newest is None else newest, state
+
+    def newest_seq_before(self, occurred_at: str) -> int:
+        """The newest row captured before `occurred_at` (RFC 3339), or the base: what retention may forget."""
+        found = self._read("select max(seq) from outbox where occurred_at < ?", (occurred_at,))
+        return self.position.base_seq if found[0][0] is None else int(found[0][0])
+
+    def close(self) -> None:
+        """Commit what is queued, checkpoint, release the file."""
+        self._work.put(None)
+        self._writer.join()
+        self._reader.close()
+        self._db.close()
+        self._lock.close()
+
+    # --- the writer thread ---------------------------------------------------------------------
+
+    def _submit(self, apply: Callable[[], T]) -> Future[T]:
+        done: Future[T] = Future()
+        if self._failure is not None:
+            done.set_exception(JournalError(f"the journal failed: {self._failure}"))
+        else:
+            self._work.put(_Work(apply, done))
+        return done
+
+    def _write_loop(self) -> None:
+        while (work := self._work.get()) is not None:
+            group, ended = self._gather(work)
+            try:
+                self._commit(group)
+            except (sqlite3.Error, OSError) as error:
+                # The outcome of a failed COMMIT is unknown: the process ends and reads the disk again.
+                self._fail(group, error)
+                return
+            for item in group:
+                item.done.set_result(item.result)
+            if ended:
+                return
+
+    def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
+        group, deadline = [first], time.monotonic() + self._window_s
+        while len(group) < GROUP_LIMIT:
+            try:
+                work = self._work.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if work is None:
+                return group, True
+            group.append(work)
+        return group, False
+
+    def _commit(self, group: list[_Work]) -> None:
+        before = self.last_seq
+        self._db.execute("begin immediate")
+        for item in group:
+            item.result = item.apply()
+        self._db.execute("commit")
+        self.commits += 1
+        self.durable_seq = self.last_seq
+        if self.last_seq != before:
+            self.on_commit(self.last_seq)
+
+    def _fail(self, group: list[_Work], error: BaseException) -> None:
+        log.critical("journal write failed: %s", error)
+        self._failure = error
+        while not self._work.empty():
+            waiting = self._work.get()
+            group += [waiting] if waiting is not None else []
+        for item in group:
+            item.done.set_exception(JournalError(f"the journal cannot be written: {error}"))
+
+    def _apply(self, capture: Capture) -> None:
+        effects = capture.effects
+        for event in effects.events:
+            self._append(event.kind, encode(event.body).decode(), rfc3339(event.occurred_at))
+        self._db.executemany(
+            "insert or replace into facing values(?,?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    b.facing, b.gtin, b.on_hand, b.confidence, b.status, ",".join(b.sources),
+                    ",".join(b.reasons), _text(b.changed_at), _text(b.observed_at), b.taken,
+                )
+                for b in effects.beliefs
+            ],
+        )  # fmt: skip
+        self._db.executemany(
+            "insert or replace into plate values(?,?,?,?)",
+            [
+                (p.device, -1 if p.channel is None else p.channel, p.weight_g, rfc3339(p.observed_at))
+                for p in effects.plates
+            ],
+        )
+        for move in effects.tags:
+            self._keep_tag(move)
+        self._db.executemany(
+            "insert or replace into device values(?,?,?,?,?,?)",
+            [
+                (c.device, c.driver, c.status, c.reason, rfc3339(c.since), _text(c.last_seen_at))
+                for c in capture.conditions
+            ],
+        )
+        self._db.executemany(
+            "insert or replace into bucket values(?,?,?,?,?)",
+            [(b.device, b.line, rfc3339(b.start), b.entered, b.exited) for b in capture.buckets],
+        )
+
+    def _keep_tag(self, move: Moved) -> None:
+        if move.arrived:
+            place = (move.tag.epc, move.tag.device, move.facing)
+            self._db.execute("insert or replace into tag values(?,?,?)", place)
+        else:
+            self._db.execute("delete from tag where epc = ? and facing = ?", (move.tag.epc, move.facing))
+
+    def _append(self, kind: str, body: str, occurred_at: str) -> None:
+        eid = secrets.token_bytes(16)
+        self.last_chain = chain_next(self.last_chain, eid, kind, EVENT_VERSION, body)
+        self.last_seq += 1
+        self._db.execute(
+            "insert into outbox values(?,?,?,?,?,?,?,?,?)",
+            (
+                self.last_seq, eid, self.last_chain, kind, EVENT_VERSION, occurred_at, self.boot_id,
+                time.monotonic_ns() // 1_000_000, body,
+            ),
+        )  # fmt: skip
+
+    def _acknowledge(self, branch: str, applied: int, safe: int) -> None:
+        self._db.execute("update sync set branch = ?, applied = ?, safe = ?", (branch, applied, safe))
+        at = self.position
+        self.position = SyncPosition(at.base_seq, at.base_chain, branch, applied, safe)
+
+    def _prune(self, upto_seq: int) -> None:
+        at = self.position
+        upto_seq = min(upto_seq, at.applied, at.safe)
+        if upto_seq <= at.base_seq:
+            return
+        chain = self._db.execute("select chain from outbox where seq = ?", (upto_seq,)).fetchone()[0]
+        self._db.execute("delete from outbox where seq <= ?", (upto_seq,))
+        self._db.execute("update sync set base_seq = ?, base_chain = ?", (upto_seq, chain))
+        self.position = SyncPosition(upto_seq, chain, at.branch, at.applied, at.safe)
+
+    # --- opening -----------------------------------------------------------------------------------
+
+    def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._reader_lock:
+            return self._reader.execute(statement, values).fetchall()
+
+    def _identity(self, key: str, otherwise: str) -> str:
+        self._db.execute("insert or ignore into identity(key, value) values(?, ?)", (key, otherwise))
+        return str(self._db.execute("select value from identity where key = ?", (key,)).fetchone()[0])
+
+    def _sync_position(self) -> SyncPosition:
+        self._db.execute("insert or ignore into sync values(1, 0, ?, '', 0, 0)", (CHAIN_START,))
+        row = self._db.execute("select base_seq, base_chain, branch, applied, safe from sync").fetchone()
+        return SyncPosition(*row)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+def _nobody(_seq: int) -> None:
+    """Nobody waits for commits yet."""
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode = wal", "synchronous = full", "wal_autocheckpoint = 1000"):
+        connection.execute(f"pragma {pragma}")
+    return connection
+
+
+def _lock(path: Path) -> IO[bytes]:
+    handle = path.open("wb")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise JournalLocked(
+            f"{path.parent} is in use by another process",
+            hint="stop the other edge-agent, or use another data_dir",
+        ) from error
+    return handle
+
+
+def _move_damaged_aside(path: Path) -> Path | None:
+    """Where a damaged journal went, or None when the file is sound or absent."""
+    if not path.exists():
+        return None
+    problem = _quick_check(path)
+    if problem is None:
+        return None
+    aside = path.with_name(f"journal.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
+    for suffix in ("", "-wal", "-shm"):
+        part = Path(f"{path}{suffix}")
+        if part.exists():
+            part.rename(f"{aside}{suffix}")
+    log.error("journal is damaged (%s): kept as %s, beginning a new one", problem, aside.name)
+    return aside
+
+
+def _quick_check(path: Path) -> str | None:
+    try:
+        connection = sqlite3.connect(path)
+        try:
+            answer = connection.execute("pragma quick_check(1)").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if answer == "ok" else str(answer)

@@ -1,0 +1,1 @@
+"""The pure heart: readings become events, events become stock per facing. No clock, no input or output."""

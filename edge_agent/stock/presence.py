@@ -1,0 +1,93 @@
+"""Which tagged items are present, and on which facing: first sight arrives, long silence departs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEPARTED_AFTER_S = 60.0
+"""A tag unseen this long while its reader works has left. Reads miss 30 to 90 % of tags a second and the
+miss rate of a tag persists, so the window is long."""
+MOVE_MARGIN_DB = 6.0
+"""A tag moves to another facing only when it is heard this much louder there (averaged)."""
+SMOOTHING = 0.2
+
+
+@dataclass(slots=True)
+class Tag:
+    """One present tag: its facing and the smoothed RSSI (dBm) at each facing that hears it."""
+
+    epc: str
+    device: str
+    facing: str
+    seen_s: float
+    rssi_dbm: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A tag arrived at `facing` or departed from it."""
+
+    tag: Tag
+    facing: str
+    arrived: bool
+
+
+class Presence:
+    """The tags that are present. Reads come in, arrivals and departures come out."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, Tag] = {}
+        self._reader_heard_s: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def restore(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
+        """Put back a tag that was present when the process stopped."""
+        self.tags[epc] = Tag(epc, device, facing, mono_s, {})
+        self._counts[facing] = self._counts.get(facing, 0) + 1
+
+    def seen(
+        self, *, epc: str, device: str, facing: str, rssi_dbm: float | None, mono_s: float
+    ) -> list[Moved]:
+        """One read at `facing`. Returns an arrival, a move (departure and arrival), or nothing."""
+        self._reader_heard_s[device] = mono_s
+        tag = self.tags.get(epc)
+        if tag is None:
+            tag = Tag(epc, device, facing, mono_s, {} if rssi_dbm is None else {facing: rssi_dbm})
+            self.tags[epc] = tag
+            return [self._arrive(tag, facing)]
+        tag.seen_s = mono_s
+        if rssi_dbm is None:
+            return []
+        before = tag.rssi_dbm.get(facing)
+        tag.rssi_dbm[facing] = rssi_dbm if before is None else before + SMOOTHING * (rssi_dbm - before)
+        if facing == tag.facing or before is None:
+            return []
+        if tag.rssi_dbm[facing] <= tag.rssi_dbm.get(tag.facing, -200.0) + MOVE_MARGIN_DB:
+            return []
+        left = self._depart(tag)
+        tag.device, tag.facing = device, facing
+        return [left, self._arrive(tag, facing)]
+
+    def departures(self, mono_s: float) -> list[Moved]:
+        """Tags unseen for DEPARTED_AFTER_S by a reader that hears others; a silent reader departs nothing."""
+        gone = [
+            tag
+            for tag in self.tags.values()
+            if mono_s - tag.seen_s > DEPARTED_AFTER_S
+            and mono_s - self._reader_heard_s.get(tag.device, float("-inf")) < DEPARTED_AFTER_S / 2
+        ]
+        for tag in gone:
+            del self.tags[tag.epc]
+        return [self._depart(tag) for tag in gone]
+
+    def count(self, facing: str) -> int:
+        """How many tags are present at `facing`: a lower bound of its stock, never evidence of zero."""
+        return self._counts.get(facing, 0)
+
+    def _arrive(self, tag: Tag, facing: str) -> Moved:
+        self._counts[facing] = self._counts.get(facing, 0) + 1
+        return Moved(tag, facing, arrived=True)
+
+    def _depart(self, tag: Tag) -> Moved:
+        self._counts[tag.facing] -= 1
+        return Moved(tag, tag.facing, arrived=False)

@@ -1,0 +1,355 @@
+"""Tells HQ, exactly once and the present first: the uplink's state machine over HTTPS."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+import zstandard
+from msgspec import Struct
+
+from edge_agent.contract.errors import HqRejected, HqUnreachable
+from edge_agent.contract.messages import (
+    LOCATOR_LIMIT,
+    SCHEMA_VERSION,
+    Batch,
+    BatchReply,
+    Hello,
+    HelloReply,
+    OutboxRow,
+    Position,
+    Presence,
+    State,
+    StoreProfile,
+    encode,
+)
+from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
+from edge_agent.journal import Journal
+from edge_agent.service import metrics
+
+log = logging.getLogger(__name__)
+Reply = TypeVar("Reply", bound=Struct)
+
+HEARTBEAT_S = 5.0
+REQUEST_TIMEOUT_S = 10.0
+HELLO_TIMEOUT_S = 4.0
+"""A hello is small: a line that swallows bytes is noticed sooner."""
+FRESHEST_FIRST_ROWS = 500
+"""A larger backlog than this sends the present state before the past."""
+LONGEST_DELAY_S = 30.0
+REFUSED_DELAY_S = 30.0
+PRESENCE_EVERY_S = 10.0
+
+
+class Conflict(Exception):
+    """HQ answered 409 (gap, fork, stale_session), or holds another history: say hello again."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What HQ said at hello."""
+
+    session: str
+    branch: str
+    applied: Position
+    max_rows: int
+    max_bytes: int
+
+
+@dataclass(slots=True)
+class SyncStatus:
+    """For people: `status` and the local page."""
+
+    online: bool = False
+    problem: str | None = "not connected yet"
+    since: float = field(default_factory=time.time)
+    applied: int = 0
+    clock_offset_s: float | None = None
+
+
+class Uplink:
+    """One store's line to HQ. `run` lasts until cancelled; it never gives up and never loses a row."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        url: str,
+        token: str,
+        store: str,
+        profile: StoreProfile,
+        presence: Callable[[], Presence],
+        version: str,
+    ) -> None:
+        self.status = SyncStatus(applied=journal.position.applied)
+        self._journal, self._presence = journal, presence
+        self._url, self._token = url.rstrip("/"), token
+        self._store, self._profile, self._version = store, profile, version
+        self._news = asyncio.Event()
+        self._http: aiohttp.ClientSession | None = None
+        self._max_rows_now = 5_000
+        self._told_presence_s = 0.0
+        self._compressor = zstandard.ZstdCompressor(level=3)
+
+    def wake(self) -> None:
+        """There are new durable rows."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Sessions one after the other, with full jitter between failures."""
+        async with aiohttp.ClientSession() as self._http:
+            failing_since: float | None = None
+            while True:
+                try:
+                    await self._session()
+                except Conflict as conflict:
+                    log.info("HQ asks for a new hello: %s", conflict)
+                    await asyncio.sleep(random.uniform(0, 0.5))
+                except HqRejected as error:
+                    self._offline(error)
+                    await asyncio.sleep(random.uniform(0.5, 1) * REFUSED_DELAY_S)
+                except HqUnreachable as error:
+                    if self.status.online or failing_since is None:
+                        failing_since = time.monotonic()
+                    self._offline(error)
+                    await asyncio.sleep(
+                        max(error_delay(error), retry_delay_s(time.monotonic() - failing_since))
+                    )
+
+    async def last_words(self, limit_s: float) -> None:
+        """At stop: send what is left, for at most `limit_s`."""
+        try:
+            async with asyncio.timeout(limit_s), aiohttp.ClientSession() as self._http:
+                session = await self._hello()
+                while self._journal.durable_seq > session.applied.seq:
+                    await self._send(session, self._next_rows(session))
+        except (TimeoutError, HqUnreachable, HqRejected, Conflict) as error:
+            log.info("HQ gets the rest at the next start: %s", error or "no time left")
+
+    # --- one session ---------------------------------------------------------------------------
+
+    async def _session(self) -> None:
+        session = await self._hello()
+        if self._journal.durable_seq - session.applied.seq > FRESHEST_FIRST_ROWS:
+            await self._post("state", self._state(session), dict)
+        while True:
+            self._news.clear()
+            rows = self._next_rows(session)
+            await self._send(session, rows)
+            if self._journal.durable_seq > session.applied.seq:
+                continue
+            try:
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    def _state(self, session: Session) -> State:
+        as_of_seq, present = self._journal.present()
+        return State(
+            session=session.session,
+            as_of_seq=as_of_seq,
+            facings=[belief.state() for belief in present.beliefs],
+            devices=[condition.state() for condition in present.conditions],
+            gaps=[],
+        )
+
+    def _next_rows(self, session: Session) -> list[OutboxRow]:
+        limit = min(session.max_rows, self._max_rows_now)
+        rows = self._journal.rows_after(session.applied.seq, limit=limit)
+        size = 0
+        for index, row in enumerate(rows):
+            size += len(row.body) + 256
+            if size > session.max_bytes and index:
+                return rows[:index]
+        return rows
+
+    async def _hello(self) -> Session:
+        journal = self._journal
+        seqs = sparse(journal.position.base_seq, journal.durable_seq)
+        while True:
+            sent_at = utc_now()
+            reply = await self._post(
+                "hello", self._hello_message(seqs), HelloReply, timeout_s=HELLO_TIMEOUT_S
+            )
+            if reply.want is None:
+                break
+            seqs = evenly(*reply.want)
+        if reply.merge is None or reply.applied is None:
+            raise HqRejected("HQ's answer to hello names no merge point", hint="is HQ the right version?")
+        round_trip = (utc_now() - sent_at).total_seconds()
+        self.status.clock_offset_s = (
+            parse_rfc3339(reply.received_at) - sent_at
+        ).total_seconds() - round_trip / 2
+        metrics.clock_offset_seconds.set(self.status.clock_offset_s)
+        self._check_own_chain(reply.applied)
+        await journal.acknowledged(reply.branch, applied=reply.applied.seq, safe=reply.safe)
+        metrics.sync_hellos.inc()
+        self._online(reply.applied.seq)
+        self._max_rows_now = max(self._max_rows_now, reply.max_rows)
+        return Session(reply.session, reply.branch, reply.applied, reply.max_rows, reply.max_bytes)
+
+    def _hello_message(self, seqs: list[int]) -> Hello:
+        journal = self._journal
+        position = journal.position
+        return Hello(
+            store=self._store,
+            agent_id=journal.agent_id,
+            boot_id=journal.boot_id,
+            last_seq=journal.durable_seq,
+            base_seq=position.base_seq,
+            base_chain=position.base_chain.hex(),
+            locator=[Position(seq, chain.hex()) for seq, chain in journal.chains_at(seqs)],
+            versions={"agent": self._version, "schema": str(SCHEMA_VERSION)},
+            sent_at=rfc3339(utc_now()),
+            profile=self._profile,
+        )
+
+    async def _send(self, session: Session, rows: list[OutboxRow]) -> None:
+        """One batch (or heartbeat), acknowledged and stored."""
+        first = session.applied.seq + 1
+        last = self._journal.chain_at(rows[-1].seq) if rows else None
+        batch = Batch(
+            session=session.session,
+            branch=session.branch,
+            first=first,
+            prev_chain=session.applied.chain,
+            last_chain=last.hex() if last else session.applied.chain,
+            last_seq=self._journal.durable_seq,
+            rows=rows,
+            presence=self._presence_if_due(),
+        )
+        try:
+            reply = await self._post("batch", batch, BatchReply)
+        except BodyTooLarge:
+            if len(rows) <= 1:
+                raise HqRejected("HQ refuses a single row as too large") from None
+            self._max_rows_now = max(1, len(rows) // 2)
+            return
+        metrics.sync_batches.labels("applied").inc()
+        self._check_own_chain(reply.applied)
+        if reply.applied.seq != session.applied.seq:
+            await self._journal.acknowledged(session.branch, applied=reply.applied.seq, safe=reply.safe)
+        session.applied = reply.applied
+        self._online(reply.applied.seq)
+        if reply.next_delay_ms:
+            await asyncio.sleep(reply.next_delay_ms / 1000)
+
+    def _check_own_chain(self, applied: Position) -> None:
+        own = self._journal.chain_at(applied.seq)
+        if own is None or own.hex() != applied.chain:
+            raise Conflict(f"our row {applied.seq} is not the one that HQ has")
+
+    def _presence_if_due(self) -> Presence | None:
+        if time.monotonic() - self._told_presence_s < PRESENCE_EVERY_S:
+            return None
+        self._told_presence_s = time.monotonic()
+        return self._presence()
+
+    # --- HTTP ------------------------------------------------------------------------------------
+
+    async def _post(
+        self, call: str, message: Struct, reply: type[Reply] | type[dict[str, object]],
+        *, timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> Reply:  # fmt: skip
+        raw = encode(message)
+        body = await asyncio.to_thread(self._compressor.compress, raw) if len(raw) > 65536 else (
+            self._compressor.compress(raw)
+        )  # fmt: skip
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "Content-Type": "application/json",
+            "Content-Encoding": "zstd",
+        }
+        assert self._http is not None  # noqa: S101  # run() and last_words() open it
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._http.post(f"{self._url}/v1/sync/{call}", data=body, headers=headers) as response,
+            ):
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise HqUnreachable(f"no answer from HQ: {type(error).__name__} {error}".rstrip()) from error
+        if response.status != 200:
+            raise _refusal(response.status, response.headers.get("Retry-After"), answer)
+        try:
+            return msgspec.json.decode(answer, type=reply)  # type: ignore[return-value]
+        except msgspec.MsgspecError as error:
+            raise HqUnreachable(f"HQ's answer to {call} is not understood: {error}") from error
+
+    def _online(self, applied: int) -> None:
+        status = self.status
+        status.applied = applied
+        metrics.outbox_rows.set(self._journal.durable_seq - applied)
+        if not status.online:
+            status.online, status.problem, status.since = True, None, time.time()
+            metrics.sync_online.set(1)
+            log.info("HQ is online, %d rows to send", self._journal.durable_seq - applied)
+
+    def _offline(self, error: HqUnreachable | HqRejected) -> None:
+        status = self.status
+        if status.online or status.problem != error.message:
+            level = logging.WARNING if status.online or isinstance(error, HqRejected) else logging.DEBUG
+            log.log(level, "%s%s", error, f"; {error.hint}" if error.hint else "")
+        if status.online:
+            status.online, status.since = False, time.time()
+        status.problem = error.message
+        metrics.sync_online.set(0)
+        metrics.sync_batches.labels("failed").inc()
+
+
+class BodyTooLarge(Exception):
+    """HQ answered 413."""
+
+
+def _refusal(status: int, retry_after: str | None, answer: bytes) -> Exception:
+    detail = answer[:300].decode(errors="replace")
+    if status == 409:
+        return Conflict(detail)
+    if status == 413:
+        return BodyTooLarge()
+    if status in (401, 403):
+        return HqRejected(
+            f"HQ refuses this store's token ({status})",
+            hint="cloud-bridge store add ID prints a new one; put it into uplink.token_file",
+        )
+    if status in (429, 500, 502, 503, 504):
+        error = HqUnreachable(f"HQ answers {status}: {detail}")
+        error.retry_after_s = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+        return error
+    return HqRejected(f"HQ answers {status}: {detail}", hint="are agent and HQ of matching versions?")
+
+
+def error_delay(error: HqUnreachable) -> float:
+    """Seconds that HQ asked us to wait, with jitter on top; 0 when it asked for nothing."""
+    return error.retry_after_s * random.uniform(1.0, 1.25)
+
+
+def retry_delay_s(outage_s: float) -> float:
+    """Full jitter over a share of the outage so far: the first retry within 1 s, at most 30 s."""
+    return random.uniform(0, min(LONGEST_DELAY_S, max(1.0, 0.3 * outage_s)))
+
+
+def sparse(base: int, last: int) -> list[int]:
+    """Locator positions, newest first: ten in a row, then exponentially sparser, the base at the end."""
+    seqs, step, seq = [], 1, last
+    while seq > base:
+        seqs.append(seq)
+        if len(seqs) >= 10:
+            step *= 2
+        seq -= step
+    return [*seqs, base]
+
+
+def evenly(low: int, high: int) -> list[int]:
+    """Positions low <= seq < high, newest first: all, or as many evenly spaced as one hello carries."""
+    step = max(1, -(-(high - low) // LOCATOR_LIMIT))
+    seqs = list(range(high - 1, low - 1, -step))
+    return seqs if seqs and seqs[-1] == low else [*seqs[: LOCATOR_LIMIT - 1], low]
