@@ -49,7 +49,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class Passage:
     """Somebody starts to walk through the door."""
 
     at_s: float
@@ -62,7 +62,7 @@ class Plan:
 
     seconds: float
     acts: tuple[Act, ...]
-    walks: tuple[Walk, ...]
+    passages: tuple[Passage, ...]
 
 
 def plan_visit(scenario: Scenario, *, seconds: float, seed: int) -> Plan:
@@ -107,7 +107,7 @@ class _Planner:
         self._shoppers: dict[int, _Shopper] = {}
         self._queue: list[tuple[float, int]] = [(1.0, _STAFF)]
         self._acts: list[Act] = []
-        self._walks: list[Walk] = []
+        self._passages: list[Passage] = []
         for scripted in sorted(scenario.timeline, key=lambda s: s.at_s):
             if scripted.at_s <= self._last_s:
                 self._do(Act(scripted.at_s, scripted.facing, scripted.act, scripted.quantity, _STAFF))
@@ -128,7 +128,9 @@ class _Planner:
             if again_s is not None:
                 heapq.heappush(self._queue, (again_s, person))
         acts = sorted(self._acts, key=lambda act: act.at_s)
-        return Plan(self._seconds, tuple(acts), tuple(sorted(self._walks, key=lambda walk: walk.at_s)))
+        return Plan(
+            self._seconds, tuple(acts), tuple(sorted(self._passages, key=lambda passage: passage.at_s))
+        )
 
     def _arrive(self, at_s: float, *, stayed_share: float = 0.0) -> None:
         person = len(self._shoppers) + 1
@@ -141,11 +143,11 @@ class _Planner:
         if not self._has_door:
             return at_s
         start_s, gap_s = at_s, self._people.door_gap_s
-        for taken_s in sorted(walk.at_s for walk in self._walks):
+        for taken_s in sorted(passage.at_s for passage in self._passages):
             if abs(taken_s - start_s) < gap_s:
                 start_s = taken_s + gap_s
         if start_s <= self._last_s:
-            self._walks.append(Walk(start_s, direction))
+            self._passages.append(Passage(start_s, direction))
         return start_s
 
     def _shopper_turn(self, now_s: float, person: int) -> float | None:
