@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sims.body import SIDES, Body
+from device_sims.body import Body
+from device_sims.garments import SIDES
 from device_sims.perspective import Perspective
 
 Floats = NDArray[np.float64]
@@ -45,7 +46,7 @@ def draw_figure(body: Body, corners: Floats, view: Perspective) -> Sprite | None
     quads = corners[body.faces]
     normals, towards_eye, distance = _facing(quads, view.eye)
     seen = np.flatnonzero(towards_eye > 0)
-    order = seen[np.argsort(-distance[seen])]
+    order = seen[np.argsort(body.outer[seen] - distance[seen])]
     shades = _shade(body.colours[order], normals[order]).tolist()
     outlines = np.round((pixels - (left, top))[body.faces[order]] * 8).astype(np.int32)
     canvas = np.zeros((bottom - top, right - left, 4), np.uint8)
