@@ -17,7 +17,7 @@ VENDOR = Path(__file__).resolve().parent.parent / "cloud_bridge" / "web" / "vend
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A pinned npm package; `files` maps the name that the page asks for to (its path there, its name here)."""
+    """A pinned npm package; `files`: name the page asks for -> (path there, file name here)."""
 
     name: str
     version: str

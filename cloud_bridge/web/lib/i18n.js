@@ -1,0 +1,79 @@
+/** Words, numbers and times in the reader's language. HQ sends codes, never sentences. */
+
+export const LANGUAGES = { en: 'English', 'zh-CN': '中文' };
+
+const listeners = new Set();
+let words = {};
+let language = 'en';
+
+/** The language chosen before, else the browser's, else English. */
+export function preferredLanguage() {
+  const wanted = [localStorage.getItem('language'), ...navigator.languages].filter(Boolean);
+  for (const tag of wanted) {
+    if (tag.toLowerCase().startsWith('zh')) return 'zh-CN';
+    if (tag.toLowerCase().startsWith('en')) return 'en';
+  }
+  return 'en';
+}
+
+/** Load one catalogue and tell everyone who shows words. */
+export async function setLanguage(tag) {
+  const reply = await fetch(`/static/i18n/${tag}.json`);
+  words = await reply.json();
+  language = tag;
+  document.documentElement.lang = tag;
+  listeners.forEach((listener) => listener(tag));
+}
+
+/** As `setLanguage`, and remembered in this browser. */
+export function chooseLanguage(tag) {
+  localStorage.setItem('language', tag);
+  return setLanguage(tag);
+}
+
+export const currentLanguage = () => language;
+
+export function onLanguage(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** The text for `key`; `{name}` takes values, `n` chooses between `key.one` and `key.other`. */
+export function t(key, values = {}) {
+  let text = words[key];
+  if (text === undefined && 'n' in values) {
+    text = words[`${key}.${new Intl.PluralRules(language).select(values.n) === 'one' ? 'one' : 'other'}`];
+  }
+  if (text === undefined) return key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = values[name];
+    return typeof value === 'number' ? number(value) : (value ?? '');
+  });
+}
+
+/** As `t`, or null when the catalogue does not know the key: for codes from outside. */
+export const known = (key) => words[key] ?? null;
+
+export const number = (value) => new Intl.NumberFormat(language).format(value);
+export const signed = (value) => new Intl.NumberFormat(language, { signDisplay: 'exceptZero' }).format(value);
+export const percent = (share) => new Intl.NumberFormat(language, { style: 'percent' }).format(share);
+
+/** Clock time; with the date when it is not today. */
+export function clock(time, { seconds = true } = {}) {
+  const moment = new Date(time);
+  const isToday = moment.toDateString() === new Date().toDateString();
+  const day = isToday ? {} : { month: 'short', day: 'numeric' };
+  const parts = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...(seconds && { second: '2-digit' }), ...day };
+  return new Intl.DateTimeFormat(language, parts).format(moment);
+}
+
+const STEPS = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
+
+/** "3 minutes ago"; "now" below five seconds. */
+export function ago(time, now = Date.now()) {
+  const past = Math.max(0, Math.round((now - new Date(time).getTime()) / 1000));
+  const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
+  if (past < 5) return relative.format(0, 'second');
+  const [unit, size] = STEPS.find(([, seconds]) => past >= seconds);
+  return relative.format(-Math.floor(past / size), unit);
+}

@@ -1,0 +1,53 @@
+/** HQ's feed as Server-Sent Events, kept open: resumes after the last cursor, backs off with jitter. */
+import { withQuery } from './api.js';
+
+const TYPES = ['stock.changed', 'gap.opened', 'gap.closed', 'footfall.counted', 'device.changed'];
+const BACKOFF_MS = { first: 500, most: 15_000 };
+
+export class FeedStream {
+  /** `on.event(event)`, `on.open()` after every (re)connection, `on.lost()` once for each loss. */
+  constructor(query, on) {
+    this.query = query;
+    this.on = on;
+    this.cursor = query.after ?? null;
+    this.failures = 0;
+    this.open = this.open.bind(this);
+    this.hurry = () => this.source === null && this.open();
+    addEventListener('online', this.hurry);
+    this.open();
+  }
+
+  open() {
+    clearTimeout(this.timer);
+    const source = new EventSource(withQuery('/v1/stream', { ...this.query, after: this.cursor }));
+    this.source = source;
+    source.onopen = () => {
+      this.failures = 0;
+      this.on.open();
+    };
+    // The browser's own retry never gives up a broken proxy nor retries an HTTP error: ours does both.
+    source.onerror = () => this.lose();
+    const receive = ({ data, lastEventId }) => {
+      if (lastEventId) this.cursor = lastEventId;
+      this.on.event(JSON.parse(data));
+    };
+    source.onmessage = receive;
+    for (const type of TYPES) source.addEventListener(type, receive);
+    // HQ drops a reader that is too slow; what is shown is fetched anew, so the gap does not matter.
+    source.addEventListener('overflow', () => this.lose());
+  }
+
+  lose() {
+    this.source.close();
+    this.source = null;
+    this.on.lost();
+    const most = Math.min(BACKOFF_MS.most, BACKOFF_MS.first * 2 ** this.failures++);
+    this.timer = setTimeout(this.open, most * (0.5 + Math.random() / 2));
+  }
+
+  close() {
+    removeEventListener('online', this.hurry);
+    clearTimeout(this.timer);
+    this.source?.close();
+  }
+}
