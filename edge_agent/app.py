@@ -1,4 +1,4 @@
-"""The composition root: builds one store's agent from its settings and runs it. The only file that knows all parts."""
+"""The composition root, the only file that knows all parts: builds one store's agent and runs it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -69,7 +70,7 @@ class StoreAgent:
             await asyncio.wait([kept], timeout=STOP_DEVICES_S)
             for task in tasks:
                 task.cancel()
-        if self.uplink is not None:
+        if self.uplink is not None and self.journal.durable_seq > self.journal.position.applied:
             await self.uplink.last_words(LAST_SYNC_S)
 
     async def tell_planogram(self) -> None:
@@ -218,7 +219,12 @@ def build(settings: StoreSettings) -> StoreAgent:
 async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
     """Build the agent and run it until `stop`."""
     agent = build(settings)
-    log.info("store %s, %d devices, journal at row %d", settings.store.id, len(agent.devices), agent.journal.last_seq)
+    log.info(
+        "store %s, %d devices, journal at row %d",
+        settings.store.id,
+        len(agent.devices),
+        agent.journal.last_seq,
+    )
     try:
         await agent.tell_planogram()
         await agent.run(stop)
@@ -226,18 +232,30 @@ async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
         agent.journal.close()
 
 
-def wiring(devices: list[Device]) -> Wiring:
+def wiring(devices: Sequence[Device]) -> Wiring:
     """Plates and antennas of all devices, to the facings they see."""
-    plates = {(d.id, channel): names for d in devices if isinstance(d, Scale) for channel, names in d.plates().items()}
-    antennas = {(d.id, antenna): name for d in devices if isinstance(d, Reader) for antenna, name in d.places().items()}
-    return Wiring(plates, dict(antennas))
+    plates = {
+        (d.id, channel): names
+        for d in devices
+        if isinstance(d, Scale)
+        for channel, names in d.plates().items()
+    }
+    antennas: dict[tuple[str, int | None], str] = {
+        (d.id, antenna): name
+        for d in devices
+        if isinstance(d, Reader)
+        for antenna, name in d.places().items()
+    }
+    return Wiring(plates, antennas)
 
 
 def _mqtt(settings: StoreSettings) -> MqttSession | None:
     if settings.mqtt is None:
         return None
     if settings.mqtt.url == "embedded":
-        raise ConfigError("mqtt.url: embedded is not available in this version", hint="start a broker, give its url")
+        raise ConfigError(
+            "mqtt.url: embedded is not available in this version", hint="start a broker, give its url"
+        )
     return MqttSession(settings.mqtt, store=settings.store.id)
 
 
@@ -248,7 +266,13 @@ def _condition(device: Device, before: Condition | None) -> Condition:
     if before is None:
         return Condition(device.id, driver, "offline", "not seen yet", utc_now(), expect_every_s=expect)
     return Condition(
-        device.id, driver, before.status, before.reason, before.since, before.last_seen_at, expect_every_s=expect
+        device.id,
+        driver,
+        before.status,
+        before.reason,
+        before.since,
+        before.last_seen_at,
+        expect_every_s=expect,
     )
 
 

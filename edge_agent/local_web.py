@@ -19,7 +19,10 @@ class LocalWeb:
     """Serves while the block lasts. ConfigError when the address is taken."""
 
     def __init__(
-        self, http: Http, status: Callable[[], dict[str, object]], facings: Callable[[], list[dict[str, object]]]
+        self,
+        http: Http,
+        status: Callable[[], dict[str, object]],
+        facings: Callable[[], list[dict[str, object]]],
     ) -> None:
         self._http = http
         self._status, self._facings = status, facings

@@ -179,30 +179,29 @@ def _problem(
     model: type[BaseModel],
     overridden: dict[Place, str],
 ) -> str:
-    place, node = _locate(root, item["loc"])
-    key = ".".join(str(part) for part in place) or "(file)"
+    place, key_node, node = _locate(root, item["loc"])
+    node = key_node if item["type"] == "extra_forbidden" else node
+    name = ".".join(str(part) for part in place) or "(file)"
     text = _sentence(item, model)
     variable = overridden.get(place)
     if variable is not None:
-        return f"environment {variable} {key}: {text}"
+        return f"environment {variable} {name}: {text}"
     mark = node.start_mark if node is not None else None
     where = f"{mark.line + 1}:{mark.column + 1}" if mark is not None else "1:1"
-    return f"{path}:{where} {key}: {text}"
+    return f"{path}:{where} {name}: {text}"
 
 
-def _locate(root: yaml.Node | None, loc: Place) -> tuple[Place, yaml.Node | None]:
-    """The YAML node at a pydantic `loc`, skipping parts (union tags) that the file does not have."""
-    node, place, last = root, [], len(loc) - 1
+def _locate(root: yaml.Node | None, loc: Place) -> tuple[Place, yaml.Node | None, yaml.Node | None]:
+    """The place, key and value at a pydantic `loc`, skipping parts (union tags) that the file lacks."""
+    key, node, place, last = root, root, [], len(loc) - 1
     for index, part in enumerate(loc):
-        child, key = _child(node, part)
-        if child is None:
-            if index == last and isinstance(node, yaml.MappingNode):
-                place.append(part)
-            continue
-        place.append(part)
-        unknown = key if index == last and key is not None and isinstance(child, yaml.MappingNode) else None
-        node = unknown or child
-    return tuple(place), node
+        child, child_key = _child(node, part)
+        if child is not None:
+            place.append(part)
+            key, node = child_key or child, child
+        elif index == last and isinstance(node, yaml.MappingNode):
+            place.append(part)
+    return tuple(place), key, node
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:

@@ -1,0 +1,165 @@
+"""The command `edge-agent`; no logic lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge_agent.config import ENV_PREFIX, StoreSettings
+from edge_agent.contract.errors import HqUnreachable
+from edge_agent.service import log, terminal
+from edge_agent.service.settings import load
+
+app = typer.Typer(
+    name="edge-agent", no_args_is_help=True, add_completion=True, rich_markup_mode=None,
+    help="The gateway in the store: reads devices, estimates stock, buffers, tells HQ.",
+)  # fmt: skip
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The store's configuration.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout.")]
+
+
+@app.command(epilog="Example: edge-agent run -c store.yaml")
+def run(
+    config: ConfigOption = Path("store.yaml"), verbose: bool = typer.Option(False, "--verbose", "-v")
+) -> None:
+    """Run the service in the foreground; SIGTERM or Ctrl-C drains and stops within 10 s."""
+    log.setup(level="DEBUG" if verbose else "INFO")
+    settings = _load(config)
+    asyncio.run(_run(settings))
+
+
+@app.command(epilog="Example: edge-agent check -c store.yaml")
+def check(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False) -> None:
+    """Check configuration and planogram only; touches no device."""
+    settings = _load(config)
+    facts = {"config": str(config), "devices": len(settings.devices), "facings": len(settings.facings)}
+    if as_json:
+        _print_json(facts)
+    else:
+        typer.echo(f"{config}: ok, {facts['devices']} devices, {facts['facings']} facings")
+
+
+@app.command(epilog="Example: edge-agent doctor -c store.yaml")
+def doctor(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False) -> None:
+    """Also try every port, camera, model, broker, clock, disk and HQ; one line each, with a hint."""
+    log.setup(level="CRITICAL")
+    settings = _load(config)
+    findings = asyncio.run(_examine(settings, quiet=as_json))
+    if as_json:
+        _print_json([{"level": f.level, "what": f.what, "text": f.text, "hint": f.hint} for f in findings])
+    bad = sum(f.level == "FAIL" for f in findings)
+    if not as_json:
+        typer.echo(f"{len(findings) - bad} fine, {bad} failures")
+    raise typer.Exit(terminal.PROBLEM if bad else terminal.FINE)
+
+
+@app.command(epilog="Example: edge-agent status -c store.yaml --json")
+def status(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False) -> None:
+    """Ask the running agent: devices, facings, outbox, sync state, versions."""
+    settings = _load(config)
+    http = settings.agent.http
+    answer = asyncio.run(_ask(f"http://{http.host}:{http.port}/v1/status"))
+    if as_json:
+        _print_json(answer)
+    else:
+        _print_status(answer)
+
+
+@app.command(epilog="Example: printf 'S S     100.00 g\\r\\n' | edge-agent decode mt-sics")
+def decode(
+    driver: Annotated[str, typer.Argument(help="A driver's name, e.g. mt-sics or impinj-r700.")],
+    as_hex: Annotated[bool, typer.Option("--hex", help="Each input line is bytes in hex.")] = False,
+    option: Annotated[list[str] | None, typer.Option("--option", help="KEY=VALUE of the driver.")] = None,
+) -> None:
+    """Decode device bytes (or MQTT payloads, one a line) from stdin into readings as JSON Lines."""
+    from edge_agent.drivers.decode import decode_stream
+
+    options = dict(item.partition("=")[::2] for item in option or [])
+    for result in decode_stream(driver, sys.stdin.buffer, as_hex=as_hex, options=options):
+        if isinstance(result, str):
+            typer.echo(result, err=True)
+        else:
+            typer.echo(json.dumps(result, ensure_ascii=False))
+
+
+@app.command(epilog="Example: edge-agent schema > store.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for completion in an editor."""
+    _print_json(StoreSettings.model_json_schema(by_alias=True))
+
+
+def main() -> None:
+    """Entry point."""
+    with terminal.clear_errors():
+        app()
+
+
+def _load(config: Path) -> StoreSettings:
+    return load(config, StoreSettings, env_prefix=ENV_PREFIX)
+
+
+async def _run(settings: StoreSettings) -> None:
+    from edge_agent.app import run as run_agent
+    from edge_agent.service.stop import stop_event
+
+    await run_agent(settings, stop_event())
+
+
+async def _examine(settings: StoreSettings, *, quiet: bool) -> list[Any]:
+    from edge_agent.doctor import examine
+
+    found = []
+    async for finding in examine(settings):
+        found.append(finding)
+        if not quiet:
+            typer.echo(f"{finding.level:5} {finding.what:14} {finding.text}")
+            if finding.hint and finding.level != "ok":
+                typer.echo(f"      Try: {finding.hint}")
+    return found
+
+
+async def _ask(url: str) -> Any:
+    import aiohttp
+
+    try:
+        async with asyncio.timeout(5), aiohttp.ClientSession() as http, http.get(url) as response:
+            return await response.json()
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise HqUnreachable(
+            f"no agent answers at {url}", hint="is it running? edge-agent run -c …"
+        ) from error
+
+
+def _print_json(answer: Any) -> None:
+    typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def _print_status(answer: dict[str, Any]) -> None:
+    sync, outbox, console = answer["sync"], answer["outbox"], Console()
+    line = (
+        "no uplink"
+        if not sync["configured"]
+        else "SYNCED"
+        if sync["online"]
+        else f"OFFLINE: {sync['problem']}"
+    )
+    console.print(f"store {answer['store']}   up {answer['uptime_s']:.0f} s   v{answer['version']}   {line}")
+    devices = Table("device", "driver", "state", "last seen", "restarts", "reason", box=None)
+    for d in answer["devices"]:
+        seen, reason = d["last_seen_at"] or "-", d["reason"] or ""
+        devices.add_row(d["device"], d["driver"], d["status"], seen, str(d["restarts"]), reason)
+    facings = Table("facing", "item", "on hand", "of", "sure", "state", box=None)
+    for f in answer["facings"]:
+        on_hand = "-" if f["on_hand"] is None else str(f["on_hand"])
+        sure = f"{f['confidence']:.0%}"
+        facings.add_row(f["facing"], f["name"], on_hand, str(f["capacity"]), sure, f["status"])
+    console.print(devices)
+    console.print(facings)
+    console.print(f"outbox {outbox['rows']} rows   disk {answer['disk']['free_mb']} MB free")

@@ -1,0 +1,179 @@
+"""Tries everything that the configuration names, one line each: ok, warn or FAIL, with the mend."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from edge_agent.config import Camera, MtSics, StoreSettings
+from edge_agent.contract.errors import DeviceError, ShelfEdgeError
+from edge_agent.contract.times import parse_rfc3339, utc_now
+from edge_agent.drivers import Driver, Resources, make_driver
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
+from edge_agent.service.settings import read_secret
+
+Level = Literal["ok", "warn", "FAIL"]
+
+ANSWER_WITHIN_S = 8.0
+CLOCK_WARN_S = 5.0
+DISK_WARN_MB = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    level: Level
+    what: str
+    text: str
+    hint: str = ""
+
+
+async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
+    """Everything, in the order in which it must work."""
+    yield Finding("ok", "config", f"{len(settings.devices)} devices, {len(settings.facings)} facings")
+    yield _disk(settings.agent.data_dir)
+    yield await _broker(settings)
+    for device in settings.devices:
+        if isinstance(device, (MtSics, Camera)):
+            yield await _device(device.id, make_driver(device, Resources(mqtt=None)))
+    async for finding in _hq(settings):
+        yield finding
+
+
+def _disk(data_dir: Path) -> Finding:
+    place = next(p for p in (data_dir, *data_dir.resolve().parents) if p.exists())
+    if not os.access(place, os.W_OK):
+        return Finding(
+            "FAIL",
+            "disk",
+            f"{place} is not writable",
+            f"give this user the folder: chown it to {os.getuid()}",
+        )
+    free_mb = shutil.disk_usage(place).free // 2**20
+    if free_mb < DISK_WARN_MB:
+        return Finding(
+            "warn", "disk", f"{free_mb} MB free at {place}", "free space, or lower agent.disk_quota_mb"
+        )
+    return Finding("ok", "disk", f"{free_mb} MB free")
+
+
+async def _broker(settings: StoreSettings) -> Finding:
+    if settings.mqtt is None:
+        return Finding("ok", "broker", "none configured")
+    parts = urlsplit(settings.mqtt.url)
+    host, port = parts.hostname or "", parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+    problem = await _connects(host, port)
+    if problem:
+        return Finding("FAIL", "broker", f"{host}:{port}: {problem}", "is the broker running? see mqtt.url")
+    if settings.mqtt.allow_insecure:
+        return Finding(
+            "warn", "broker", f"{host}:{port} answers, allow_insecure is on", "use mqtts:// and a user"
+        )
+    return Finding("ok", "broker", f"{host}:{port} answers")
+
+
+async def _device(name: str, driver: Driver) -> Finding:
+    """Run the real driver until it proves that the device is there."""
+    proof: asyncio.Future[Finding] = asyncio.get_running_loop().create_future()
+
+    async def emit(readings: object) -> None:
+        for reading in readings:  # type: ignore[attr-defined]
+            if not proof.done():
+                proof.set_result(_proof(name, reading))
+
+    task = asyncio.create_task(driver.run(emit), name=f"doctor:{name}")
+    try:
+        await asyncio.wait({task, proof}, timeout=ANSWER_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        if proof.done():
+            return proof.result()
+        if not task.done():
+            return Finding(
+                "FAIL", name, f"no answer within {ANSWER_WITHIN_S:.0f} s", "cable, power, baudrate?"
+            )
+        error = task.exception()
+        if isinstance(error, ShelfEdgeError):
+            hint = error.hint or ("check the cable and the address" if isinstance(error, DeviceError) else "")
+            return Finding("FAIL", name, str(error), hint)
+        return Finding("FAIL", name, f"ended: {error}")
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _proof(name: str, reading: Reading) -> Finding:
+    if isinstance(reading, DeviceDegraded):
+        return Finding("warn", name, f"answers, but {reading.reason}", "look at the device's own display")
+    identity = reading.identity if isinstance(reading, DeviceAnswered) else None
+    return Finding("ok", name, f"answers{f' as {identity}' if identity else ''}")
+
+
+async def _hq(settings: StoreSettings) -> AsyncIterator[Finding]:
+    if settings.uplink is None:
+        yield Finding("warn", "HQ", "no uplink configured", "add uplink: {url, token_file}")
+        return
+    try:
+        token = read_secret(settings.uplink.token_file)
+    except ShelfEdgeError as error:
+        yield Finding("FAIL", "HQ", error.message, error.hint)
+        return
+    headers = {"Authorization": f"Bearer {token}"}
+    url = settings.uplink.url.rstrip("/")
+    try:
+        async with (
+            asyncio.timeout(ANSWER_WITHIN_S),
+            aiohttp.ClientSession() as http,
+            http.get(f"{url}/v1/sync/whoami", headers=headers) as response,
+        ):
+            status, answer = response.status, await response.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        yield Finding(
+            "FAIL", "HQ", f"{url}: {type(error).__name__} {error}".rstrip(), "is the line up? see uplink.url"
+        )
+        return
+    if status in (401, 403):
+        hint = f"cloud-bridge store add {settings.store.id}; put the token into uplink.token_file"
+        yield Finding("FAIL", "HQ", f"{status}: the token is refused", hint)
+        return
+    if status != 200 or answer.get("store") != settings.store.id:
+        yield Finding(
+            "FAIL", "HQ", f"{url} answers {status} for store {answer.get('store')!r}", "see store.id"
+        )
+        return
+    yield Finding("ok", "HQ", f"{url} accepts the token of {settings.store.id}")
+    offset_s = (utc_now() - parse_rfc3339(answer["server_time"])).total_seconds()
+    if abs(offset_s) > CLOCK_WARN_S:
+        yield Finding(
+            "warn", "clock", f"{offset_s:+.1f} s from HQ's", "set the time (chrony, systemd-timesyncd)"
+        )
+    else:
+        yield Finding("ok", "clock", "agrees with HQ's")
+
+
+async def _connects(host: str, port: int) -> str | None:
+    try:
+        async with asyncio.timeout(5.0):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError, ssl.SSLError, socket.gaierror) as error:
+        return str(error) or type(error).__name__
+    writer.close()
+    return None
+
+
+def installed() -> str:
+    """The product's version, for `--version` and reports."""
+    try:
+        return version("shelf-edge")
+    except PackageNotFoundError:
+        return "unknown"

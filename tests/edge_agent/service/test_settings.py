@@ -1,0 +1,124 @@
+"""Configuration errors carry their place, what was found and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.config import StoreSettings
+from edge_agent.contract.errors import ConfigError
+from edge_agent.service.settings import load
+
+GOOD = """\
+store: {id: store-0042, timezone: Asia/Shanghai}
+agent: {data_dir: ./var}
+products:
+  - {gtin: "6901234567892", name: 可乐 330 ml, unit_weight_g: 352.0}
+facings:
+  - {id: A1-01, gtin: "06901234567892", capacity: 24, reorder_point: 6}
+devices:
+  - {id: scale-1, driver: mt-sics, port: /dev/ttyUSB0, facings: [A1-01]}
+"""
+
+
+def read(folder: Path, text: str, **environ: str) -> StoreSettings:
+    file = folder / "store.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load(file, StoreSettings, env_prefix="EDGE_AGENT", environ=environ)
+
+
+def problems(folder: Path, text: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text, **environ)
+    return [problem.replace(str(folder) + "/", "") for problem in caught.value.problems]
+
+
+def test_a_good_file_loads_with_padded_gtin_and_paths_beside_the_file(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD)
+    assert settings.products[0].gtin == "06901234567892"
+    assert settings.agent.data_dir == tmp_path / "var"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"6901234567892"', '"6901234567893"', "store.yaml:4:12 products.0.gtin: GTIN 6901234567893 has a wrong check digit (expected 2)"),
+        ("mt-sics", "mt-sic", "store.yaml:8:5 devices.0: found 'mt-sic', which is not known; one of: mt-sics, impinj-r700, camera; did you mean 'mt-sics'?"),
+        ("port:", "prot:", "store.yaml:8:36 devices.0.prot: is not a setting here; did you mean 'port'?"),
+        ("capacity: 24", "capacity: 0", "store.yaml:6:51 facings.0.capacity: found 0; input should be greater than 0"),
+        ("reorder_point: 6", "reorder_point: 25", "store.yaml:6:5 facings.0: reorder_point 25 is above capacity 24"),
+        ("Asia/Shanghai", "Asia/Shangai", "store.yaml:1:35 store.timezone: found 'Asia/Shangai', which is not a time zone; use a name like Asia/Shanghai"),
+        ("[A1-01]", "[A1-02]", "store.yaml:8:66 devices.0.facings.0: facing 'A1-02' is not in facings"),
+        ('id: A1-01, gtin: "06901234567892"', 'id: A1-01, gtin: "04012345000009"', "store.yaml:6:23 facings.0.gtin: facing 'A1-01' has GTIN 04012345000009, which no product has; add it to products"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_one_line_with_its_place(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert expected in problems(tmp_path, GOOD.replace(old, new, 1))
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("capacity: 24", "capacity: x").replace("port:", "prot:").replace("Shanghai", "Shangai")
+    )
+    assert len(problems(tmp_path, text)) == 4  # prot is unknown, port is missing
+
+
+def test_duplicate_ids_are_found(tmp_path: Path) -> None:
+    text = GOOD + "  - {id: scale-1, driver: mt-sics, port: /dev/x}\n"
+    assert problems(tmp_path, text) == [
+        "store.yaml:9:10 devices.1.id: 'scale-1' is used twice; ids are unique"
+    ]
+
+
+def test_a_key_written_twice_is_found(tmp_path: Path) -> None:
+    assert problems(tmp_path, GOOD + "store: {id: other}\n") == [
+        "store.yaml:9:1 store: written twice, keep one"
+    ]
+
+
+@pytest.mark.parametrize("text", ["store: [", "- just\n- a list\n", "\t"])
+def test_broken_yaml_is_a_line_never_a_traceback(tmp_path: Path, text: str) -> None:
+    assert len(problems(tmp_path, text)) == 1
+
+
+def test_environment_wins_and_is_named_in_its_errors(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path, GOOD, EDGE_AGENT__AGENT__HTTP__PORT="9000", EDGE_AGENT__DEVICES__0__PORT="/dev/x"
+    )
+    assert settings.agent.http.port == 9000
+    assert settings.devices[0].port == "/dev/x"  # type: ignore[union-attr]
+    [problem] = problems(tmp_path, GOOD, EDGE_AGENT__STORE__TIMEZONE="Mars")
+    assert problem.startswith("environment EDGE_AGENT__STORE__TIMEZONE store.timezone: found 'Mars'")
+
+
+@pytest.mark.parametrize(
+    ("extra", "word"),
+    [
+        ("uplink: {url: 'http://192.0.2.1', token_file: t}", "https"),
+        ("mqtt: {url: 'mqtt://192.0.2.1'}", "mqtts"),
+        ("mqtt: {url: 'http://127.0.0.1'}", "mqtt://host:port"),
+    ],
+)
+def test_nothing_leaves_loopback_unprotected_by_accident(tmp_path: Path, extra: str, word: str) -> None:
+    [problem] = problems(tmp_path, GOOD + extra + "\n")
+    assert word in problem
+
+
+def test_products_file_is_read_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("gtin,name,unit_weight_g\n6901234567892,Cola,352\n")
+    text = GOOD.replace(
+        'products:\n  - {gtin: "6901234567892", name: 可乐 330 ml, unit_weight_g: 352.0}',
+        "products_file: items.csv",
+    )
+    assert read(tmp_path, text).products[0].unit_weight_g == 352.0
+
+
+@given(st.text(max_size=200))
+def test_no_text_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yaml"
+    file.write_text(text, encoding="utf-8", errors="replace")
+    with pytest.raises(ConfigError):
+        load(file, StoreSettings, env_prefix="EDGE_AGENT", environ={})

@@ -1,0 +1,210 @@
+"""From plate readings to stock events."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.contract.messages import StockChanged
+from edge_agent.contract.planogram import Facing, Planogram, Product
+from edge_agent.moment import Moment
+from edge_agent.readings import TagRead, WeightReading
+from edge_agent.stock.division import count_from_weight
+from edge_agent.stock.effects import Effects, PlatePosition
+from edge_agent.stock.estimate import Estimator, Wiring
+
+COLA, TEA = "06901234567892", "06901234567885"
+UNIT_G = 352.0
+START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+def planogram() -> Planogram:
+    return Planogram(
+        products=[
+            Product(gtin=COLA, unit_weight_g=UNIT_G, unit_weight_sd_g=1.8, tagged=0.95),
+            Product(gtin=TEA, unit_weight_g=210.0, tagged=1.0),
+        ],
+        facings=[
+            Facing(id="A1-01", gtin=COLA, capacity=24, reorder_point=6),
+            Facing(id="A1-02", gtin=TEA, capacity=10, reorder_point=2),
+        ],
+    )
+
+
+class Shelf:
+    """Drives one plate at 10 Hz with load-cell noise and a virtual clock."""
+
+    def __init__(self, seed: int = 1) -> None:
+        wiring = Wiring({("s1", None): ["A1-01"]}, {("r1", 1): "A1-02", ("r1", 2): "A1-01"})
+        self.estimator = Estimator(planogram(), wiring)
+        self.random, self.t, self.told = random.Random(seed), 100.0, list[StockChanged]()
+
+    def now(self) -> Moment:
+        return Moment(START + timedelta(seconds=self.t), self.t)
+
+    def note(self, effects: Effects | None) -> None:
+        for event in effects.events if effects else []:
+            if isinstance(event.body, StockChanged):
+                self.told.append(event.body)
+
+    def hold(
+        self, weight_g: float, seconds: float, *, shake_g: float = 0.0, stable: bool | None = None
+    ) -> None:
+        for _ in range(round(seconds * 10)):
+            self.t += 0.1
+            shown = weight_g + self.random.gauss(0, 0.15) + self.random.uniform(-shake_g, shake_g)
+            self.note(self.estimator.weight(WeightReading("s1", None, shown, stable), self.now()))
+
+    def last(self) -> tuple[int | None, int, str]:
+        body = self.told[-1]
+        return body.on_hand, body.change, body.cause
+
+
+def test_first_rest_is_initial_then_pick_return_and_restock_have_their_names() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    assert shelf.last() == (10, 10, "initial")
+    shelf.hold(8 * UNIT_G, 1)
+    assert shelf.last() == (8, -2, "pick")
+    shelf.hold(9 * UNIT_G, 1)
+    assert shelf.last() == (9, 1, "return")
+    shelf.hold(24 * UNIT_G, 1)
+    assert shelf.last() == (24, 15, "restock")
+    assert len(shelf.told) == 4
+
+
+def test_a_settled_shelf_says_nothing_for_an_hour() -> None:
+    shelf = Shelf()
+    shelf.hold(12 * UNIT_G, 3600)
+    assert len(shelf.told) == 1
+
+
+def test_nothing_is_told_while_the_plate_moves() -> None:
+    shelf = Shelf()
+    shelf.hold(12 * UNIT_G, 1)
+    shelf.hold(11 * UNIT_G, 3, shake_g=60)
+    assert len(shelf.told) == 1
+    shelf.hold(11 * UNIT_G, 1)
+    assert shelf.last() == (11, -1, "pick")
+
+
+def test_a_stuck_unstable_flag_delays_but_does_not_silence() -> None:
+    shelf = Shelf()
+    shelf.hold(5 * UNIT_G, 3, stable=False)
+    assert shelf.last() == (5, 5, "initial")
+
+
+def test_a_stable_flag_alone_settles_nothing() -> None:
+    shelf = Shelf()
+    shelf.hold(5 * UNIT_G, 3, shake_g=60, stable=True)
+    assert shelf.told == []
+
+
+def test_a_change_that_nobody_saw_is_one_correction() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    shelf.t += 60
+    shelf.hold(3 * UNIT_G, 1)
+    assert shelf.last() == (3, -7, "correction")
+    assert len(shelf.told) == 2
+
+
+def test_a_restart_with_the_same_shelf_tells_nothing() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    again = Shelf()
+    again.estimator = Estimator(
+        planogram(), Wiring({("s1", None): ["A1-01"]}, {}), shelf.estimator.beliefs.values()
+    )
+    again.estimator.restore_plate(PlatePosition("s1", None, 10 * UNIT_G, START), again.t)
+    again.hold(10 * UNIT_G, 5)
+    assert again.told == []
+
+
+def test_a_foreign_object_lowers_confidence_and_says_why() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    shelf.hold(10 * UNIT_G + 150, 1)
+    assert shelf.told[-1].reasons == ["foreign_object"]
+    assert shelf.told[-1].status == "unknown"
+
+
+def test_a_silent_scale_loses_confidence_instead_of_freezing() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    sure = shelf.told[-1].confidence
+    shelf.estimator.device_lost("s1", shelf.now())
+    for _ in range(4000):
+        shelf.t += 0.5
+        shelf.note(shelf.estimator.tick(shelf.now()))
+    assert sure > 0.9
+    assert shelf.told[-1].confidence <= 0.4
+    assert (shelf.told[-1].status, shelf.told[-1].change, shelf.told[-1].on_hand) == ("unknown", 0, 10)
+
+
+def test_zero_is_out_and_few_is_low() -> None:
+    shelf = Shelf()
+    shelf.hold(6 * UNIT_G, 1)
+    assert shelf.told[-1].status == "low"
+    shelf.hold(0, 1)
+    assert shelf.told[-1].status == "out"
+
+
+EPC = "3074257bf7194e4000001a85"
+
+
+def test_tags_arrive_once_and_a_silent_reader_departs_nothing() -> None:
+    shelf = Shelf()
+    first = shelf.estimator.tag(TagRead("r1", 1, EPC, -50.0), shelf.now())
+    assert first is not None
+    assert [event.kind for event in first.events] == ["item.arrived"]
+    shelf.t += 1
+    assert shelf.estimator.tag(TagRead("r1", 1, EPC, -51.0), shelf.now()) is None
+    shelf.t += 3600
+    assert shelf.estimator.tick(shelf.now()) is None
+
+
+def test_a_tag_unseen_by_a_working_reader_departs() -> None:
+    shelf = Shelf()
+    shelf.estimator.tag(TagRead("r1", 1, EPC, -50.0), shelf.now())
+    kinds = []
+    for _ in range(200):
+        shelf.t += 0.5
+        shelf.estimator.tag(TagRead("r1", 1, "e28011606000020a6681f23f", -50.0), shelf.now())
+        effects = shelf.estimator.tick(shelf.now())
+        kinds += [event.kind for event in effects.events] if effects else []
+    assert kinds == ["item.departed"]
+
+
+@given(n=st.integers(0, 30), noise=st.floats(-1.5, 1.5))
+def test_division_finds_every_count_of_a_sound_plate(n: int, noise: float) -> None:
+    count = count_from_weight(n * UNIT_G + noise, unit_weight_g=UNIT_G, unit_sd_g=1.8, capacity=24)
+    assert count.on_hand == n
+    assert count.confidence > 0.9
+
+
+@given(weight=st.floats(-50, 20_000), unit=st.floats(1, 5_000))
+def test_confidence_is_a_probability_whatever_the_plate_says(weight: float, unit: float) -> None:
+    count = count_from_weight(weight, unit_weight_g=unit, unit_sd_g=None, capacity=24)
+    assert 0 <= count.confidence <= 1
+    assert count.on_hand >= 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_confidence_is_calibrated_on_counts_of_a_drawn_store(seed: int) -> None:
+    """Of the counts called at least 95 % sure, at least 95 % are right (unit weights vary as stated)."""
+    draw = random.Random(seed)
+    sure = right = 0
+    for _ in range(2000):
+        n, unit = draw.randint(0, 24), draw.choice((60.0, 150.0, 352.0))
+        weight = sum(draw.gauss(unit, 0.01 * unit) for _ in range(n)) + draw.gauss(0, 2.0)
+        weight += n * unit * draw.gauss(0, 0.005)
+        count = count_from_weight(weight, unit_weight_g=unit, unit_sd_g=None, capacity=24)
+        if count.confidence >= 0.95:
+            sure, right = sure + 1, right + (count.on_hand == n)
+    assert sure > 1000
+    assert right / sure >= 0.95
