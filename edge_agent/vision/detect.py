@@ -1,0 +1,46 @@
+"""Finds people in one picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.config import VisionModel
+from edge_agent.vision.families import Boxes, Picture, decoder
+from edge_agent.vision.model import load
+
+LOWEST_SCORE = 0.1
+_SAME_PERSON_IOU = 0.55
+
+
+class Detector:
+    """A loaded detector. Not for two threads at once. Raises ModelError or AssetsMissing when made."""
+
+    def __init__(self, chosen: VisionModel) -> None:
+        session, self.family = load(chosen)
+        self._decoder = decoder(session, self.family)
+
+    def people(self, picture: Picture) -> Boxes:
+        """People in a BGR picture: [n, 5] with left, top, right, bottom in pixels, score; best first."""
+        return merge_overlapping(self._decoder.candidates(picture, LOWEST_SCORE))
+
+
+def merge_overlapping(boxes: Boxes, iou: float = _SAME_PERSON_IOU) -> Boxes:
+    """Keep the best of each group of boxes that overlap by more than `iou` (greedy NMS); best first."""
+    rest = boxes[np.argsort(-boxes[:, 4], kind="stable")]
+    kept = []
+    while len(rest):
+        kept.append(rest[0])
+        rest = rest[1:][overlaps(rest[:1], rest[1:])[0] <= iou]
+    return np.stack(kept) if kept else boxes[:0]
+
+
+def overlaps(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
+    """Intersection over union of every box of `a` [n, 4+] with every box of `b` [m, 4+]: [n, m]."""
+    corner = np.maximum(a[:, None, :2], b[None, :, :2])
+    opposite = np.minimum(a[:, None, 2:4], b[None, :, 2:4])
+    common = np.prod(np.maximum(opposite - corner, 0), axis=2)
+    area_a = np.prod(a[:, 2:4] - a[:, :2], axis=1)
+    area_b = np.prod(b[:, 2:4] - b[:, :2], axis=1)
+    union: npt.NDArray[np.float32] = area_a[:, None] + area_b[None, :] - common
+    return common / np.maximum(union, 1e-6)
