@@ -87,7 +87,7 @@ class StoreAgent:
         capture = Capture()
         capture.effects.tell("planogram.applied", body, utc_now())
         await asyncio.wrap_future(self.journal.submit(capture))
-        await self.journal.remember("planogram", digest)
+        await asyncio.wrap_future(self.journal.remember("planogram", digest))
 
     def presence(self) -> Presence:
         """When devices and facings were last heard of."""
@@ -168,9 +168,9 @@ class StoreAgent:
             await asyncio.sleep(RETENTION_EVERY_S)
             size_mb = self.journal.path.stat().st_size / 2**20
             if size_mb > agent.disk_quota_mb:
-                await self.journal.prune(self.journal.position.applied)
+                await asyncio.wrap_future(self.journal.prune(self.journal.position.applied))
             before = rfc3339(utc_now() - timedelta(days=agent.retain_days))
-            await self.journal.prune(self.journal.newest_seq_before(before))
+            await asyncio.wrap_future(self.journal.prune(self.journal.newest_seq_before(before)))
 
 
 def build(settings: StoreSettings) -> StoreAgent:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import logging
 import queue
 import secrets
@@ -13,15 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
-from edge_agent.contract.errors import JournalError, JournalLocked
+from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
 from edge_agent.contract.times import rfc3339
 from edge_agent.health import Condition
-from edge_agent.journal_schema import prepare
+from edge_agent.journal_file import connect, lock, move_damaged_aside
 from edge_agent.journal_state import Restored, restore
 from edge_agent.stock.effects import Effects
 from edge_agent.stock.presence import Moved
@@ -73,11 +71,14 @@ class Journal:
         data_dir.mkdir(parents=True, exist_ok=True)
         self.path = data_dir / "journal.db"
         self.boot_id = secrets.token_hex(8)
-        self._lock = _lock(data_dir / "journal.lock")
+        self._lock = lock(data_dir / "journal.lock")
         self._window_s = commit_window_s
-        self.moved_aside = _move_damaged_aside(self.path)
-        self._db = _connect(self.path)
-        prepare(self._db)
+        try:
+            self.moved_aside = move_damaged_aside(self.path)
+            self._db = connect(self.path)
+        except BaseException:
+            self._lock.close()
+            raise
         self.agent_id = self._identity("agent_id", secrets.token_hex(16))
         self.position = self._sync_position()
         self.restored: Restored = restore(self._db)
@@ -102,25 +103,35 @@ class Journal:
         """Queue one capture; the future is done when it is durable, or failed and not to be relied on."""
         return self._submit(lambda: self._apply(capture))
 
+    def durability(self) -> tuple[str, str]:
+        """How commits reach the disk, asked of SQLite itself: (journal mode, synchronous level)."""
+        mode = self._db.execute("pragma journal_mode").fetchone()[0]
+        level = self._db.execute("pragma synchronous").fetchone()[0]
+        return str(mode), ("off", "normal", "full", "extra")[level]
+
     @property
     def failed(self) -> bool:
         """True once a write has failed: the process must end and read the disk again."""
         return self._failure is not None
 
-    async def acknowledged(self, branch: str, *, applied: int, safe: int) -> None:
+    def acknowledged(self, branch: str, *, applied: int, safe: int) -> Future[None]:
         """Store what HQ said it has."""
-        await asyncio.wrap_future(self._submit(lambda: self._acknowledge(branch, applied, safe)))
+        return self._submit(lambda: self._acknowledge(branch, applied, safe))
 
-    async def prune(self, upto_seq: int) -> None:
+    def prune(self, upto_seq: int) -> Future[None]:
         """Forget rows <= `upto_seq`; never more than HQ's min(safe, applied)."""
-        await asyncio.wrap_future(self._submit(lambda: self._prune(upto_seq)))
+        return self._submit(lambda: self._prune(upto_seq))
 
-    async def remember(self, key: str, value: str) -> None:
+    def limit_pages(self, pages: int) -> None:
+        """Let the file grow to at most `pages` pages: a full disk for tests and drills."""
+        self._submit(lambda: self._db.execute(f"pragma max_page_count = {int(pages)}")).result()
+
+    def remember(self, key: str, value: str) -> Future[Any]:
         """Store one identity value (for example the digest of the planogram in use)."""
         statement = (
             "insert into identity(key, value) values(?, ?) on conflict do update set value = excluded.value"
         )
-        await asyncio.wrap_future(self._submit(lambda: self._db.execute(statement, (key, value))))
+        return self._submit(lambda: self._db.execute(statement, (key, value)))
 
     def recall(self, key: str) -> str | None:
         """A value stored by `remember`."""
@@ -326,51 +337,3 @@ def _text(moment: datetime | None) -> str | None:
 
 def _nobody(_seq: int) -> None:
     """Nobody waits for commits yet."""
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in ("journal_mode = wal", "synchronous = full", "wal_autocheckpoint = 1000"):
-        connection.execute(f"pragma {pragma}")
-    return connection
-
-
-def _lock(path: Path) -> IO[bytes]:
-    handle = path.open("wb")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.close()
-        raise JournalLocked(
-            f"{path.parent} is in use by another process",
-            hint="stop the other edge-agent, or use another data_dir",
-        ) from error
-    return handle
-
-
-def _move_damaged_aside(path: Path) -> Path | None:
-    """Where a damaged journal went, or None when the file is sound or absent."""
-    if not path.exists():
-        return None
-    problem = _quick_check(path)
-    if problem is None:
-        return None
-    aside = path.with_name(f"journal.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
-    for suffix in ("", "-wal", "-shm"):
-        part = Path(f"{path}{suffix}")
-        if part.exists():
-            part.rename(f"{aside}{suffix}")
-    log.error("journal is damaged (%s): kept as %s, beginning a new one", problem, aside.name)
-    return aside
-
-
-def _quick_check(path: Path) -> str | None:
-    try:
-        connection = sqlite3.connect(path)
-        try:
-            answer = connection.execute("pragma quick_check(1)").fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    return None if answer == "ok" else str(answer)

@@ -190,7 +190,9 @@ class Uplink:
         ).total_seconds() - round_trip / 2
         metrics.clock_offset_seconds.set(self.status.clock_offset_s)
         self._check_own_chain(reply.applied)
-        await journal.acknowledged(reply.branch, applied=reply.applied.seq, safe=reply.safe)
+        await asyncio.wrap_future(
+            journal.acknowledged(reply.branch, applied=reply.applied.seq, safe=reply.safe)
+        )
         metrics.sync_hellos.inc()
         self._online(reply.applied.seq)
         self._max_rows_now = max(self._max_rows_now, reply.max_rows)
@@ -236,7 +238,9 @@ class Uplink:
         metrics.sync_batches.labels("applied").inc()
         self._check_own_chain(reply.applied)
         if reply.applied.seq != session.applied.seq:
-            await self._journal.acknowledged(session.branch, applied=reply.applied.seq, safe=reply.safe)
+            await asyncio.wrap_future(
+                self._journal.acknowledged(session.branch, applied=reply.applied.seq, safe=reply.safe)
+            )
         session.applied = reply.applied
         self._online(reply.applied.seq)
         if reply.next_delay_ms:

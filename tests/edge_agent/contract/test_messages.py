@@ -59,8 +59,7 @@ def test_chain_moves_boundaries_apart() -> None:
     [
         (
             "stock.changed",
-            '{"facing":"A1-01","gtin":"06901234567892","on_hand":5,"change":-1,"confidence":0.98,"status":"low",'
-            '"cause":"pick","sources":["weight"],"observed_at":"2026-11-22T10:00:00.123Z"}',
+            '{"facing":"A1-01","gtin":"06901234567892","on_hand":5,"change":-1,"confidence":0.98,"status":"low","cause":"pick","sources":["weight"],"observed_at":"2026-11-22T10:00:00.123Z"}',
         ),
         ("gap.closed", BODY),
         (

@@ -1,0 +1,70 @@
+"""The journal's file: who owns it, whether it is sound, and how it is opened."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from edge_agent.contract.errors import JournalLocked
+from edge_agent.journal_schema import prepare
+
+log = logging.getLogger(__name__)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """The one write connection: WAL, every commit flushed to the disk, schema brought up to date."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode = wal", "synchronous = full", "wal_autocheckpoint = 1000"):
+        connection.execute(f"pragma {pragma}")
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def lock(path: Path) -> IO[bytes]:
+    """Own the folder while the handle is open; JournalLocked when another process does."""
+    handle = path.open("wb")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise JournalLocked(
+            f"{path.parent} is in use by another process",
+            hint="stop the other edge-agent, or use another data_dir",
+        ) from error
+    return handle
+
+
+def move_damaged_aside(path: Path) -> Path | None:
+    """Where a damaged journal went, or None when the file is sound or absent."""
+    if not path.exists():
+        return None
+    problem = _quick_check(path)
+    if problem is None:
+        return None
+    aside = path.with_name(f"journal.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db")
+    for suffix in ("", "-wal", "-shm"):
+        part = Path(f"{path}{suffix}")
+        if part.exists():
+            part.rename(f"{aside}{suffix}")
+    log.error("journal is damaged (%s): kept as %s, beginning a new one", problem, aside.name)
+    return aside
+
+
+def _quick_check(path: Path) -> str | None:
+    try:
+        connection = sqlite3.connect(path)
+        try:
+            answer = connection.execute("pragma quick_check(1)").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if answer == "ok" else str(answer)
