@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
+from edge_agent.config import Camera, Device, ImpinjR700, MtSics
+from edge_agent.contract.errors import ConfigError
 from edge_agent.readings import Emit
+
+if TYPE_CHECKING:
+    from edge_agent.drivers.mqtt import MqttSession
 
 
 class Driver(Protocol):
@@ -18,3 +25,55 @@ class Driver(Protocol):
     async def run(self, emit: Emit) -> None:
         """Read the device and `await emit(readings)`; emit returns when they are durable."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What drivers share. `mqtt` is None in a store without a broker."""
+
+    mqtt: MqttSession | None = None
+
+
+def _mt_sics(settings: MtSics, _resources: Resources) -> Driver:
+    from edge_agent.drivers.mt_sics import MtSicsDriver
+
+    return MtSicsDriver(settings)
+
+
+def _impinj_r700(settings: ImpinjR700, resources: Resources) -> Driver:
+    from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
+
+    if resources.mqtt is None:
+        raise ConfigError(
+            f"device {settings.id} needs the mqtt section", hint="add mqtt.url to the store file"
+        )
+    return ImpinjR700Driver(settings, resources.mqtt)
+
+
+def _camera(settings: Camera, _resources: Resources) -> Driver:
+    from edge_agent.drivers.camera import CameraDriver
+
+    return CameraDriver(settings)
+
+
+# Any, because each builder takes the settings of its own driver: `driver:` decides, as in the configuration.
+DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
+    "mt-sics": _mt_sics,
+    "impinj-r700": _impinj_r700,
+    "camera": _camera,
+}
+"""`driver:` in the configuration -> what builds it. Each imports its libraries only when it is used."""
+
+
+def make_driver(settings: Device, resources: Resources) -> Driver:
+    """A new driver for one life of a device; touches nothing yet."""
+    name: str = getattr(settings, "driver", "")
+    build = DRIVERS.get(name)
+    if build is None:
+        raise ConfigError(f"there is no driver {name!r}", hint=f"known: {', '.join(DRIVERS)}")
+    return build(settings, resources)
+
+
+def mqtt_topics(devices: Sequence[Device]) -> dict[str, str]:
+    """Device id -> topic of every device that listens to the broker (what `MqttSession` wants)."""
+    return {device.id: device.topic for device in devices if isinstance(device, ImpinjR700)}

@@ -1,0 +1,231 @@
+"""Bytes to and from a device: a serial port, or TCP to a port server (`socket://host:port`).
+
+The port's file descriptor lives in the event loop; nothing blocks it, since only opening a tty may take
+long and does so in a thread. A symbolic link (`/dev/serial/by-id/…`) is followed at every open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import termios
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from serial import Serial, SerialException, serial_for_url
+
+from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
+
+CONNECT_TIMEOUT_S = 5.0
+WRITE_TIMEOUT_S = 5.0
+BUFFER_LIMIT = 64 * 1024
+"""Bytes kept for a slow reader; beyond it the port itself is left to wait (back-pressure)."""
+
+_CHUNK = 4096
+_AGAIN = (errno.EAGAIN, errno.EINTR)
+
+
+@asynccontextmanager
+async def open_link(port: str, baudrate: int = 9600) -> AsyncIterator[Link]:
+    """A link over `port`, 8N1 where it is serial, held exclusively and closed on the way out.
+
+    Raises LinkDenied when this user may not have the port or another program holds it, LinkLost when
+    it is absent or does not answer; both carry a hint.
+    """
+    opened = await (_open_tcp(port) if port.startswith("socket://") else _open_tty(port, baudrate))
+    link = Link(port, opened.fileno())
+    try:
+        yield link
+    finally:
+        link.detach()
+        if isinstance(opened, Serial):
+            _discard_output(opened)
+        opened.close()
+
+
+class Link:
+    """An open link. Lost once, it stays lost: read and write raise LinkLost and a new one is opened."""
+
+    def __init__(self, port: str, fd: int) -> None:
+        self._port, self._fd = port, fd
+        self._loop = asyncio.get_running_loop()
+        self._received = bytearray()
+        self._changed = asyncio.Event()
+        self._reading = False
+        self._writable = asyncio.Event()
+        self._lost: str | None = None
+        self._listen()
+
+    async def read(self) -> bytes:
+        """All bytes that have arrived, at least one. Cancelling it loses nothing.
+
+        Raises LinkLost when the device is gone and everything that it sent has been read.
+        """
+        while not self._received:
+            self._check()
+            self._changed.clear()
+            await self._changed.wait()
+        return self.read_nowait()
+
+    def read_nowait(self) -> bytes:
+        """The bytes that have arrived, perhaps none."""
+        chunk = bytes(self._received)
+        self._received.clear()
+        if not self._reading and self._lost is None:
+            self._listen()
+        return chunk
+
+    async def write(self, chunk: bytes) -> None:
+        """Hand all of `chunk` to the operating system; LinkLost when the device takes no bytes for 5 s."""
+        rest = memoryview(chunk)
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                while rest:
+                    self._check()
+                    rest = rest[self._write_some(rest) :]
+                    if rest:
+                        self._writable.clear()
+                        self._loop.add_writer(self._fd, self._writable.set)
+                        await self._writable.wait()
+        except TimeoutError:
+            raise LinkLost(
+                f"{self._port} takes no bytes", hint="check the cable, the baud rate and the flow control"
+            ) from None
+        finally:
+            self._loop.remove_writer(self._fd)
+
+    def detach(self) -> None:
+        """Leave the event loop; the descriptor is closed by who opened it."""
+        self._mute()
+        self._loop.remove_writer(self._fd)
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._fd, self._arrived)
+        self._reading = True
+
+    def _mute(self) -> None:
+        self._loop.remove_reader(self._fd)
+        self._reading = False
+
+    def _arrived(self) -> None:
+        try:
+            chunk = os.read(self._fd, _CHUNK)
+        except OSError as error:
+            if error.errno in _AGAIN:
+                return
+            # A pulled USB adapter and a closed pty answer EIO, a dead TCP peer ECONNRESET or ETIMEDOUT.
+            self._lose(error.strerror or str(error))
+            return
+        if not chunk:
+            self._lose("the other side hung up")
+            return
+        self._received += chunk
+        self._changed.set()
+        if len(self._received) >= BUFFER_LIMIT:
+            self._mute()
+
+    def _lose(self, why: str) -> None:
+        self._lost = why
+        self.detach()
+        self._changed.set()
+        self._writable.set()
+
+    def _check(self) -> None:
+        if self._lost is not None:
+            hint = "check plug, cable and power; the port is opened again by itself"
+            raise LinkLost(f"{self._port} is gone: {self._lost}", hint=hint)
+
+    def _write_some(self, rest: memoryview) -> int:
+        try:
+            return os.write(self._fd, rest)
+        except OSError as error:
+            if error.errno in _AGAIN:
+                return 0
+            self._lose(error.strerror or str(error))
+            self._check()
+            raise
+
+
+async def _open_tty(port: str, baudrate: int) -> Serial:
+    # inter_byte_timeout=0 sets VMIN to 1: then "nothing there" reads as EAGAIN and only a hang-up as empty.
+    options: dict[str, Any] = {"timeout": 0, "write_timeout": 0, "inter_byte_timeout": 0, "exclusive": True}
+    try:
+        return await asyncio.to_thread(serial_for_url, port, baudrate=baudrate, **options)
+    except (SerialException, OSError, ValueError) as error:
+        raise _refused(port, error) from error
+
+
+def _refused(port: str, error: Exception) -> DeviceError:
+    reason = getattr(error, "errno", None)
+    if reason in (errno.EACCES, errno.EPERM):
+        return LinkDenied(
+            f"{port} may not be opened by this user",
+            hint="add the user to the group of the port (dialout on Debian) and log in again",
+        )
+    if reason in (errno.EAGAIN, errno.EBUSY):
+        return LinkDenied(f"{port} is held by another program", hint="stop the program that uses the port")
+    if reason in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        return LinkLost(f"{port} is absent", hint="plug the device in; `ls -l /dev/serial/by-id` shows ports")
+    return LinkLost(f"{port} cannot be opened: {error}", hint="is it a serial port or socket://host:port?")
+
+
+def _discard_output(port: Serial) -> None:
+    # Closing a tty waits up to 30 s for unsent bytes when the device holds the line.
+    with suppress(OSError, termios.error):  # gone devices have no output left
+        termios.tcflush(port.fileno(), termios.TCOFLUSH)
+
+
+async def _open_tcp(url: str) -> socket.socket:
+    hint = "check address, power and network of the port server"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise LinkLost(f"{url} is no address: {error}", hint="write socket://host:port") from error
+    if not host or port is None:
+        raise LinkLost(f"{url} is no address", hint="write socket://host:port")
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await _connect(host, port)
+    except TimeoutError:
+        raise LinkLost(f"{url} does not answer", hint=hint) from None
+    except OSError as error:
+        raise LinkLost(f"{url} cannot be reached: {error.strerror or error}", hint=hint) from error
+
+
+async def _connect(host: str, port: int) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    failure: OSError = OSError(f"no address for {host}")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.setblocking(False)
+            _notice_silence(opened)
+            await loop.sock_connect(opened, address)
+        except OSError as error:
+            opened.close()
+            failure = error
+        except BaseException:
+            opened.close()
+            raise
+        else:
+            return opened
+    raise failure
+
+
+def _notice_silence(opened: socket.socket) -> None:
+    """Let the kernel find a peer that vanished without a word, about 20 s after its last sign of life."""
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", 10),
+        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPCNT", 2),
+        ("TCP_USER_TIMEOUT", 20_000),
+    ):
+        if hasattr(socket, name):
+            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

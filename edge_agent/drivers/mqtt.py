@@ -1,0 +1,322 @@
+"""The one MQTT session that all drivers of a store share: kept by the broker, acknowledged after the commit.
+
+A message is acknowledged when every driver it is for says that its consequences are durable, never before;
+what the agent had not finished when it died comes again. Delivery is at least once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from paho.mqtt.client import MQTTMessage, topic_matches_sub
+
+from edge_agent.config import Mqtt
+from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
+from edge_agent.contract.messages import encode
+from edge_agent.contract.times import rfc3339, utc_now
+from edge_agent.drivers.mqtt_connection import RECEIVE_MAXIMUM, Connection, open_connection
+
+BATCH = 500
+"""The most messages that one get_batch returns."""
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 15.0
+STEADY_S = 30.0
+"""A connection that lasted this long starts the back-off from the beginning."""
+UNATTENDED_S = 60.0
+"""Messages wait this long for a driver that is being restarted; then they are let go, to free the others."""
+
+_SWEEP_S = 5.0
+_ROUTES_KEPT = 4096
+_STRAYS_KEPT = 256
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One delivery. `retained` marks what its topic was last, which is no fresh observation."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    message_id: int
+    waiting: int
+    """How many inboxes have not finished with it; at 0 it may be acknowledged."""
+
+
+class Inbox:
+    """What arrived for one device. It outlives the driver, so that a restart of the driver loses nothing."""
+
+    def __init__(self, session: MqttSession, device: str, topic: str) -> None:
+        self.device, self.topic = device, topic
+        self._session = session
+        self._queue: deque[Message] = deque()
+        self._taken: list[Message] = []
+        self._news = asyncio.Event()
+        self._told_outage = 0
+        self._left_at_s: float | None = None
+
+    async def get_batch(self, limit: int = BATCH) -> list[Message]:
+        """The oldest messages that wait, at least one; LinkLost when none waits and the broker is gone."""
+        while not self._queue:
+            self._session.raise_if_down(self)
+            await self.news()
+        batch = [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
+        self._taken += batch
+        self._session.count(-len(batch))
+        return batch
+
+    def ack(self) -> None:
+        """Everything that get_batch has returned is committed."""
+        taken, self._taken = self._taken, []
+        self._session.finish(taken)
+
+    async def news(self) -> None:
+        """Wait until something arrives or the connection changes."""
+        self._news.clear()
+        await self._news.wait()
+
+    def wake(self) -> None:
+        """Something changed."""
+        self._news.set()
+
+    def put(self, message: Message) -> None:
+        """Add a message behind the others."""
+        self._queue.append(message)
+        self._session.count(1)
+        self._news.set()
+
+    def tell_outage(self, outage: int) -> bool:
+        """Whether this outage is still news to the driver; asking makes it known."""
+        told, self._told_outage = self._told_outage, outage
+        return told != outage
+
+    def attend(self) -> None:
+        """A driver takes over."""
+        self._left_at_s = None
+
+    def leave(self, now_s: float) -> None:
+        """The driver ended: what it took and did not finish waits for the next one, in its old place."""
+        self._queue.extendleft(reversed(self._taken))
+        self._session.count(len(self._taken))
+        self._taken = []
+        self._left_at_s = now_s
+
+    def abandon(self, now_s: float) -> int:
+        """Give up what waits for a driver that does not come back; returns how many messages that were."""
+        if self._left_at_s is None or now_s - self._left_at_s < UNATTENDED_S:
+            return 0
+        waiting = list(self._queue)
+        self._queue.clear()
+        self._session.count(-len(waiting))
+        self._session.finish(waiting)
+        return len(waiting)
+
+
+class MqttSession:
+    """Connects, reconnects, routes and acknowledges, for all devices of one store.
+
+    `topics` is device id -> topic filter of every configured device: their messages are kept from the first
+    moment on, although the drivers start later. Whatever else the broker still sends us is unsubscribed.
+    """
+
+    def __init__(
+        self, settings: Mqtt, *, store: str, topics: Mapping[str, str], client_id: str | None = None
+    ) -> None:
+        self._settings = settings
+        self._client_id = client_id or f"shelf-edge-{store}"
+        self._state_topic = f"store/{store}/edge/state"
+        self._inboxes = {device: Inbox(self, device, topic) for device, topic in topics.items()}
+        self._routes: dict[str, list[Inbox]] = {}
+        self._strays: set[str] = set()
+        self._unacked: deque[Message] = deque()
+        self._queued = 0
+        self._refused: dict[str, str] = {}
+        self._retained: dict[str, bytes] = {}
+        self._connection: Connection | None = None
+        self._intake: Connection | None = None
+        self._problem: DeviceError | None = None
+        self._outage = 0
+
+    @property
+    def problem(self) -> DeviceError | None:
+        """Why there is no connection; None while there is one, or before the first try has ended."""
+        return self._problem
+
+    async def run(self) -> None:
+        """Keep the connection until cancelled; then say goodbye. Never fails because of the broker."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_connected(), name="mqtt:connection")
+            group.create_task(self._sweep(), name="mqtt:sweep")
+
+    @asynccontextmanager
+    async def subscribe(self, device: str, topic: str) -> AsyncIterator[Inbox]:
+        """The device's inbox, as soon as the broker has granted the subscription.
+
+        Each outage is raised once (LinkLost, LinkDenied), so that the device shows it; the next call waits
+        for the connection and goes on the moment it is back. LinkDenied when the topic is refused.
+        """
+        inbox = self._inbox(device, topic)
+        inbox.attend()
+        try:
+            await self._ready(inbox)
+            yield inbox
+        finally:
+            inbox.leave(_now_s())
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Send now with QoS 1; False without a connection. What is retained follows on reconnect."""
+        if retain:
+            self._retained[topic] = payload
+        if self._connection is None:
+            return False
+        self._connection.publish(topic, payload, retain=retain)
+        return True
+
+    # --- for inboxes -------------------------------------------------------------------------
+
+    def raise_if_down(self, inbox: Inbox) -> None:
+        """Raise the reason of the outage; at most once for each inbox and outage."""
+        if self._problem is not None and inbox.tell_outage(self._outage):
+            raise type(self._problem)(self._problem.message, hint=self._problem.hint)
+
+    def count(self, change: int) -> None:
+        """Messages came into or left the inboxes; too many make the broker wait."""
+        self._queued += change
+        if self._intake is None:
+            return
+        if self._queued >= 2 * RECEIVE_MAXIMUM:
+            self._intake.pause()
+        elif self._queued < RECEIVE_MAXIMUM:
+            self._intake.resume()
+
+    def finish(self, messages: Sequence[Message]) -> None:
+        """One inbox is done with these. Acknowledged in the order of arrival, as MQTT 5 (4.6) demands."""
+        for message in messages:
+            message.waiting -= 1
+        if self._connection is None:
+            return
+        done = []
+        while self._unacked and self._unacked[0].waiting <= 0:
+            done.append(self._unacked.popleft().message_id)
+        if done:
+            self._connection.ack(done)
+
+    # --- connection --------------------------------------------------------------------------
+
+    async def _keep_connected(self) -> None:
+        attempt = 0
+        while True:
+            began_s = _now_s()
+            try:
+                await self._one_connection()
+            except DeviceError as error:
+                self._went_down(error)
+            attempt = 0 if _now_s() - began_s > STEADY_S else attempt + 1
+            await asyncio.sleep(
+                random.uniform(0, min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(attempt, 10)))
+            )
+
+    async def _one_connection(self) -> None:
+        # Acknowledgements belong to their connection: what the old one left open comes again.
+        self._unacked = deque()
+        will = (self._state_topic, encode({"status": "offline"}))
+        try:
+            async with open_connection(
+                self._settings, self._client_id, on_message=self._arrived, will=will
+            ) as connection:
+                self._intake = connection
+                topics = sorted({inbox.topic for inbox in self._inboxes.values()})
+                self._refused = await connection.subscribe(topics)
+                self._came_up(connection)
+                why = await connection.lost()
+        finally:
+            self._connection = self._intake = None
+        raise LinkLost(f"the broker at {self._settings.url} is gone: {why}", hint="is the broker running?")
+
+    def _came_up(self, connection: Connection) -> None:
+        _log.info("connected to %s", self._settings.url)
+        self._connection, self._problem = connection, None
+        state = encode({"status": "online", "since": rfc3339(utc_now())})
+        for topic, payload in {**self._retained, self._state_topic: state}.items():
+            connection.publish(topic, payload, retain=True)
+        self.finish(())
+        self._wake_all()
+
+    def _went_down(self, error: DeviceError) -> None:
+        if self._problem is None:
+            self._outage += 1
+        if self._problem is None or type(self._problem) is not type(error):
+            _log.warning("%s (%s)", error, error.hint)
+        self._problem = error
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for inbox in self._inboxes.values():
+            inbox.wake()
+
+    async def _ready(self, inbox: Inbox) -> None:
+        while self._connection is None:
+            self.raise_if_down(inbox)
+            await inbox.news()
+        if inbox.topic not in self._refused:
+            return
+        refused = await self._connection.subscribe([inbox.topic])
+        if inbox.topic in refused:
+            raise LinkDenied(
+                f"the broker refuses topic {inbox.topic}: {refused[inbox.topic]}",
+                hint="allow the agent's user to read it (topic read … in mosquitto's acl_file)",
+            )
+        self._refused.pop(inbox.topic, None)
+
+    # --- messages ----------------------------------------------------------------------------
+
+    def _inbox(self, device: str, topic: str) -> Inbox:
+        inbox = self._inboxes.get(device)
+        if inbox is None or inbox.topic != topic:
+            inbox = self._inboxes[device] = Inbox(self, device, topic)
+            self._routes.clear()
+            self._refused[topic] = "not asked yet"
+        return inbox
+
+    def _arrived(self, received: MQTTMessage) -> None:
+        topic = received.topic
+        inboxes = self._routes.get(topic)
+        if inboxes is None:
+            inboxes = self._route(topic)
+        message = Message(topic, bytes(received.payload), received.retain, received.mid, len(inboxes))
+        if received.qos:
+            self._unacked.append(message)
+        for inbox in inboxes:
+            inbox.put(message)
+        if not inboxes:
+            self.finish(())
+
+    def _route(self, topic: str) -> list[Inbox]:
+        if len(self._routes) >= _ROUTES_KEPT:
+            self._routes.clear()
+        found = [inbox for inbox in self._inboxes.values() if topic_matches_sub(inbox.topic, topic)]
+        self._routes[topic] = found
+        if not found and topic not in self._strays and len(self._strays) < _STRAYS_KEPT:
+            self._strays.add(topic)
+            _log.warning("nobody reads %s any more: subscription ended", topic)
+            if self._intake is not None:
+                self._intake.unsubscribe(topic)
+        return found
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            for inbox in self._inboxes.values():
+                dropped = inbox.abandon(_now_s())
+                if dropped:
+                    _log.warning("%s is not running: %d messages let go", inbox.device, dropped)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,292 @@
+"""One life of an MQTT 5 connection: paho-mqtt run by the event loop, without a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_agent.config import Mqtt
+from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost, ShelfEdgeError
+from edge_agent.service.settings import read_secret
+
+ANSWER_TIMEOUT_S = 5.0
+KEEPALIVE_S = 15
+"""A broker that vanished without a word is noticed within twice this time."""
+SESSION_EXPIRY_S = 24 * 3600
+"""How long the broker keeps messages for an agent that is away."""
+RECEIVE_MAXIMUM = 2_000
+"""Unacknowledged messages that the broker may have under way to us."""
+
+_READS_AT_ONCE = 200
+"""Packets taken in before the other tasks of the loop get their turn."""
+
+OnMessage = Callable[[MQTTMessage], None]
+
+
+@asynccontextmanager
+async def open_connection(
+    settings: Mqtt, client_id: str, *, on_message: OnMessage, will: tuple[str, bytes] | None = None
+) -> AsyncIterator[Connection]:
+    """A connection to a kept session; `will` (topic, payload) is retained by the broker when we go.
+
+    Raises LinkLost when the broker cannot be reached, LinkDenied when it refuses us, and once open,
+    through `Connection.lost`. On a normal way out it says goodbye, and the broker publishes the will.
+    """
+    connection = Connection(settings, client_id, will, on_message)
+    try:
+        await connection.open()
+        yield connection
+    finally:
+        connection.close()
+
+
+class Connection:
+    """Use `open_connection`. All callbacks of paho arrive in the event loop."""
+
+    def __init__(
+        self, settings: Mqtt, client_id: str, will: tuple[str, bytes] | None, on_message: OnMessage
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._connected: asyncio.Future[ReasonCode] = self._loop.create_future()
+        self._lost: asyncio.Future[str] = self._loop.create_future()
+        self._granted: dict[int | None, asyncio.Future[list[ReasonCode]]] = {}
+        self._on_message = on_message
+        self._messages = 0
+        self._paused = False
+        self._abandoned = False
+        self._fd = -1
+        self._ticker: asyncio.TimerHandle | None = None
+        self._client = self._make_client(client_id, will)
+
+    def _make_client(self, client_id: str, will: tuple[str, bytes] | None) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = ANSWER_TIMEOUT_S
+        if will is not None:
+            client.will_set(will[0], will[1], qos=1, retain=True)
+        client.on_message = self._received
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_socket_close = self._on_socket_close
+        return client
+
+    async def open(self) -> None:
+        """Reach the broker and be accepted."""
+        settings = self._settings
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no annotation
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        hint = "is the broker running, and is mqtt.url right?"
+        try:
+            async with asyncio.timeout(2 * ANSWER_TIMEOUT_S):
+                await asyncio.to_thread(self._connect, properties)
+                self._attach()
+                answer = await self._connected
+        except TimeoutError:
+            raise LinkLost(f"the broker at {settings.url} does not answer", hint=hint) from None
+        except (OSError, ValueError, ShelfEdgeError) as error:
+            if isinstance(error, DeviceError):
+                raise
+            raise LinkLost(f"the broker at {settings.url} cannot be reached: {error}", hint=hint) from error
+        if answer.is_failure:
+            hint = "check mqtt.username, mqtt.password_file and the broker's users"
+            raise LinkDenied(f"the broker at {settings.url} refuses us: {answer}", hint=hint)
+
+    def _connect(self, properties: Properties) -> None:
+        """In a thread: reads files, resolves the name, connects, shakes hands."""
+        settings, parts = self._settings, urlsplit(self._settings.url)
+        secure = parts.scheme == "mqtts"
+        if settings.username is not None:
+            self._client.username_pw_set(settings.username, read_secret(settings.password_file))
+        if secure:
+            files = (settings.ca_file, settings.client_cert_file, settings.client_key_file)
+            ca, certificate, key = (str(file) if file else None for file in files)
+            self._client.tls_set(ca, certificate, key)
+        port = parts.port or (8883 if secure else 1883)
+        self._client.connect(
+            parts.hostname or "", port, KEEPALIVE_S, clean_start=False, properties=properties
+        )
+        opened = self._client.socket()
+        if self._abandoned and opened is not None:
+            opened.close()
+
+    async def lost(self) -> str:
+        """Wait for the end of this connection; says why it ended."""
+        return await asyncio.shield(self._lost)
+
+    async def subscribe(self, topics: Sequence[str]) -> dict[str, str]:
+        """Subscribe with QoS 1; returns the refused topics, each with the broker's reason. Raises LinkLost.
+
+        Retained messages are not asked for: what a topic was last is no fresh observation.
+        """
+        if not topics:
+            return {}
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        _, mid = self._client.subscribe([(topic, options) for topic in topics])
+        answer = self._granted[mid] = self._loop.create_future()
+        self._flush()
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await asyncio.wait([answer, self._lost], return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise LinkLost("the broker does not answer a subscription") from None
+        finally:
+            del self._granted[mid]
+        if not answer.done():
+            raise LinkLost(f"the broker is gone: {self._lost.result()}")
+        return {
+            topic: str(code) for topic, code in zip(topics, answer.result(), strict=True) if code.is_failure
+        }
+
+    def unsubscribe(self, topic: str) -> None:
+        """End a subscription that an earlier configuration left behind."""
+        self._client.unsubscribe(topic)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Send with QoS 1; what has not been sent when the connection ends is gone."""
+        self._client.publish(topic, payload, qos=1, retain=retain)
+        self._flush()
+
+    def ack(self, message_ids: Iterable[int]) -> None:
+        """Acknowledge messages, in the order they came in (MQTT 5, 4.6)."""
+        opened: Any = self._client.socket()
+        if opened is None:
+            return
+        _cork(opened, 1)
+        for message_id in message_ids:
+            self._client.ack(message_id, 1)
+        self._flush()
+        if self._fd >= 0:
+            _cork(opened, 0)
+
+    def pause(self) -> None:
+        """Read no further: TCP makes the broker wait."""
+        if not self._paused and self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            self._paused = True
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused and self._fd >= 0:
+            self._paused = False
+            self._loop.add_reader(self._fd, self._read)
+            self._loop.call_soon(self._read)  # TLS may already hold the next packets
+
+    def close(self) -> None:
+        """Say goodbye if there is still somebody there, and let go of the socket."""
+        self._abandoned = True
+        if self._fd >= 0 and self._connected.done():
+            self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
+        opened = self._client.socket()
+        if opened is not None:
+            self._release()
+            opened.close()
+
+    def _attach(self) -> None:
+        opened = self._client.socket()
+        if opened is None:
+            raise LinkLost("the broker hung up at once")
+        self._fd = opened.fileno()
+        self._loop.add_reader(self._fd, self._read)
+        self._tick()
+
+    def _tick(self) -> None:
+        self._client.loop_misc()
+        if self._fd >= 0:
+            self._flush()
+            self._ticker = self._loop.call_later(1.0, self._tick)
+
+    def _read(self) -> None:
+        opened: Any = self._client.socket()
+        for _ in range(_READS_AT_ONCE):
+            before = self._messages
+            self._client.loop_read()
+            if self._fd < 0 or self._paused:
+                return
+            if self._messages == before and not _pending(opened):
+                break
+        else:
+            if _pending(opened):
+                self._loop.call_soon(self._read)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits; what the socket does not take now goes when it can."""
+        if self._fd >= 0 and self._client.want_write():
+            self._client.loop_write()
+        if self._fd >= 0:
+            if self._client.want_write():
+                self._loop.add_writer(self._fd, self._flush)
+            else:
+                self._loop.remove_writer(self._fd)
+
+    def _release(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+            self._fd = -1
+
+    def _received(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        self._messages += 1
+        self._on_message(message)
+
+    def _on_connect(
+        self, _client: Client, _userdata: object, _flags: ConnectFlags, reason: ReasonCode, _more: object
+    ) -> None:
+        if not self._connected.done():
+            self._connected.set_result(reason)
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: object, mid: int, reasons: list[ReasonCode], _more: object
+    ) -> None:
+        answer = self._granted.get(mid)
+        if answer is not None and not answer.done():
+            answer.set_result(reasons)
+
+    def _on_disconnect(
+        self, _client: Client, _userdata: object, _flags: DisconnectFlags, reason: ReasonCode, _more: object
+    ) -> None:
+        self._end(str(reason))
+
+    def _on_socket_close(self, *_: object) -> None:
+        # The descriptor must leave the event loop before its number is given to somebody else.
+        self._release()
+        self._loop.call_soon(self._end, "connection closed")
+
+    def _end(self, why: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(why)
+        if not self._connected.done():
+            self._connected.set_exception(LinkLost(f"the broker hung up: {why}"))
+
+
+def _pending(opened: Any) -> bool:
+    """Whether a TLS socket holds bytes that the operating system no longer shows."""
+    pending = getattr(opened, "pending", None)
+    return pending is not None and pending() > 0
+
+
+def _cork(opened: Any, held: int) -> None:
+    """Hold small packets back to send them together: one segment for a batch of acknowledgements."""
+    if hasattr(socket, "TCP_CORK"):
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, held)

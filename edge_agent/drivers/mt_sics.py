@@ -1,0 +1,280 @@
+"""Scales that speak MT-SICS (Mettler-Toledo, Ohaus, Kern) over a serial line or TCP.
+
+Protocol facts: Mettler-Toledo reference manual "MT-SICS" 11780711, levels 0 and 1. Lines end with CR LF;
+a reply is `ID status [value unit]` or `ID status "text"…`. Field widths differ between makers, so replies
+are read by white space, never by column.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from edge_agent.config import MtSics
+from edge_agent.contract.errors import DeviceSilent
+from edge_agent.drivers.link import Link, open_link
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Flag, Reading, WeightReading
+
+LINE_LIMIT = 256
+"""The longest line kept, in bytes; of a longer one only the end can still be a reply."""
+
+REPLY_TIMEOUT_S = 1.0
+SILENT_AFTER = 3
+"""Questions without any reply until the scale counts as silent."""
+DEGRADED_AFTER_S = 5.0
+"""How long a scale may answer without a weight (overload, busy) until it counts as degraded."""
+
+_GRAMS = {
+    "g": Decimal(1),
+    "kg": Decimal(1000),
+    "mg": Decimal("0.001"),
+    "t": Decimal(1_000_000),
+    "lb": Decimal("453.59237"),
+    "oz": Decimal("28.349523125"),
+}
+_FLAGS: dict[str, Flag] = {"+": "over", "-": "under", "I": "error", "L": "error", "": "error"}
+_MEANING = {
+    "+": "overload: too much on the plate",
+    "-": "underload: the plate is not in place",
+    "I": "busy: it cannot weigh now",
+    "L": "does not know the command SI",
+    "": "does not understand the line: check its parity, baud rate and mode",
+}
+_PLATE = frozenset({"S", "SI", "SIR", "SR"})
+_REFUSALS = frozenset({"ES", "ET", "EL"})
+
+# Replies of known commands only, at the end of a line: so one is found again behind a broken one's bytes.
+_WEIGHT = re.compile(
+    r"(?P<id>SIR|SI|SR|S|TI|TA|T) +(?P<status>[SDA])"
+    r" +(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)) +(?P<unit>[A-Za-z]+)$"
+)
+_OTHER = re.compile(
+    r"(?:"
+    r"(?P<weighing>SIR|SI|SNR|SR|S) +(?P<condition>[-+IL])"
+    r"|(?P<doing>TAC|TA|TI|T|ZI|Z|SR|SNR|I\d{1,2}|M\d{1,2}|@) +(?P<outcome>[-+ILASD])"
+    r'|(?P<telling>I\d{1,2}) +(?P<more>[AB])(?P<told>(?: +(?:"[^"]*"|\d[\w.-]*))+)'
+    r"|(?P<probing>M28) +(?P<another>[AB])(?P<celsius> +\d+ +-?\d+(?:\.\d+)?)"
+    r"|(?P<refusal>ES|ET|EL)"
+    r")$"
+)
+_FIELD = re.compile(r'"([^"]*)"|(\S+)')
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One line of a scale: the ID it answers, and the status letter behind it ("" for ES, ET and EL)."""
+
+    command: str
+    status: str
+    value: str | None = None
+    unit: str | None = None
+    fields: tuple[str, ...] = ()
+
+    @property
+    def weight_g(self) -> float | None:
+        """The weight in grams; None without one, or in a unit that is no mass (PCS, %)."""
+        if self.value is None or self.unit is None:
+            return None
+        if self.unit == "g":
+            return float(self.value)
+        factor = _GRAMS.get(self.unit)
+        return None if factor is None else float(Decimal(self.value) * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Bytes that are no reply: a broken line, or what stood before a reply on its line."""
+
+    line: bytes
+
+
+class MtSicsFramer:
+    """Bytes to replies. Pure: however the bytes are split, the result is the same; it never raises."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.skipped_bytes = 0
+
+    def feed(self, chunk: bytes) -> list[Reply | Noise]:
+        """What `chunk` completes, in order. A line without an end waits; at most LINE_LIMIT bytes do."""
+        *lines, rest = (self._rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        self._rest = self._end_of(rest)
+        found: list[Reply | Noise] = []
+        for line in lines:
+            if line:
+                found += self._read(self._end_of(line))
+        return found
+
+    def _end_of(self, line: bytes) -> bytes:
+        self.skipped_bytes += max(0, len(line) - LINE_LIMIT)
+        return line[-LINE_LIMIT:]
+
+    def _read(self, raw: bytes) -> Iterable[Reply | Noise]:
+        line = raw.decode("latin-1").rstrip(" ")
+        match = _WEIGHT.search(line)
+        if match is not None and match.start() == 0:
+            return (_weight_reply(match),)
+        other = _OTHER.search(line)
+        if other is not None and (match is None or other.start() < match.start()):
+            return self._behind(raw, other, _other_reply(other))
+        if match is not None:
+            return self._behind(raw, match, _weight_reply(match))
+        return self._noise(raw)
+
+    def _behind(self, raw: bytes, match: re.Match[str], reply: Reply) -> Iterable[Reply | Noise]:
+        return (*self._noise(raw[: match.start()]), reply)
+
+    def _noise(self, raw: bytes) -> tuple[Noise, ...]:
+        if not raw.strip(b" "):
+            return ()
+        self.skipped_bytes += len(raw)
+        return (Noise(raw),)
+
+
+def _weight_reply(match: re.Match[str]) -> Reply:
+    command, status, value, unit = match.groups()
+    return Reply(command, status, value, unit)
+
+
+def _other_reply(match: re.Match[str]) -> Reply:
+    part = match.groupdict()
+    if part["refusal"]:
+        return Reply(part["refusal"], "")
+    if part["weighing"]:
+        return Reply(part["weighing"], part["condition"])
+    if part["doing"]:
+        return Reply(part["doing"], part["outcome"])
+    command, status = part["telling"] or part["probing"], part["more"] or part["another"]
+    texts = _FIELD.findall(part["told"] or part["celsius"])
+    return Reply(command, status, fields=tuple(quoted or bare for quoted, bare in texts))
+
+
+def weight_reading(device: str, reply: Reply) -> WeightReading | None:
+    """What a weighing reply says about the plate; None for replies that say nothing about it.
+
+    `S I` and refusals (ES, ET, EL, L) carry the flag error: the scale is there and has no weight to give.
+    """
+    if reply.value is not None:
+        grams = reply.weight_g
+        flags: tuple[Flag, ...] = () if grams is not None else ("error",)
+        return WeightReading(device, None, grams, reply.status != "D", flags)
+    if reply.command in _REFUSALS or (reply.command in _PLATE and reply.status in _FLAGS):
+        return WeightReading(device, None, None, None, (_FLAGS[reply.status],))
+    return None
+
+
+class MtSicsDriver:
+    """One scale, asked `poll_hz` times a second for its weight now (`SI`).
+
+    Replies carry no number, so a late one cannot be told from the right one. Hence: whatever waits before a
+    question is no answer to it; a reply of another command answers nothing; a weight is a weight whenever
+    it comes. The scale's `I4` line, which it also sends by itself after power-up, tells who it is.
+    A scale that answers without a weight for 5 s is reported as degraded instead of by readings.
+    """
+
+    def __init__(
+        self, settings: MtSics, *, reply_timeout_s: float = REPLY_TIMEOUT_S, silent_after: int = SILENT_AFTER
+    ) -> None:
+        self._settings = settings
+        self._reply_timeout_s = reply_timeout_s
+        self._silent_after = silent_after
+        self._framer = MtSicsFramer()
+        self._identity: str | None = None
+        self._missed = 0
+        self._weightless_since: float | None = None
+
+    async def run(self, emit: Emit) -> None:
+        """Poll until cancelled. Raises LinkLost, LinkDenied, or DeviceSilent after 3 unanswered questions."""
+        clock = asyncio.get_running_loop().time
+        async with open_link(self._settings.port, self._settings.baudrate) as link:
+            await self._greet(link)
+            await emit([DeviceAnswered(self._settings.id, self._identity)])
+            due = clock()
+            while True:
+                readings = self._readings(await self._ask(link, "SI", _PLATE | {"I4"}), clock())
+                if readings:
+                    await emit(readings)
+                due = max(due + 1 / self._settings.poll_hz, clock())
+                await asyncio.sleep(due - clock())
+
+    async def _greet(self, link: Link) -> None:
+        """Cancel what an earlier session started, throw away its replies, and learn the serial number."""
+        heard: list[Reply] = []
+        for question in ("@", *["I4"] * self._silent_after):
+            heard = await self._ask(link, question, frozenset({"I4"}))
+            if any(reply.command == "I4" for reply in heard):
+                break
+            if question == "I4" and any(reply.command in _REFUSALS for reply in heard):
+                break
+        self._identity = next((reply.fields[0] for reply in heard if _names_itself(reply)), None)
+
+    async def _ask(self, link: Link, question: str, answers: frozenset[str]) -> list[Reply]:
+        """Everything heard up to the answer or the time-out, what waited before the question included."""
+        heard = self._take(link.read_nowait())
+        await link.write(question.encode() + b"\r\n")
+        fresh: list[Reply] = []
+        try:
+            async with asyncio.timeout(self._reply_timeout_s):
+                while not any(reply.command in answers or reply.command in _REFUSALS for reply in fresh):
+                    fresh = self._take(await link.read())
+                    heard += fresh
+        except TimeoutError:
+            self._count_silence(heard)
+        else:
+            self._missed = 0
+        return heard
+
+    def _take(self, chunk: bytes) -> list[Reply]:
+        replies = []
+        for item in self._framer.feed(chunk):
+            if isinstance(item, Reply):
+                replies.append(item)
+            else:
+                _log.debug("%s: not a reply: %r", self._settings.id, item.line)
+        return replies
+
+    def _count_silence(self, heard: list[Reply]) -> None:
+        self._missed = 0 if heard else self._missed + 1
+        if self._missed >= self._silent_after:
+            raise DeviceSilent(
+                f"{self._settings.port} is open, yet no scale answers",
+                hint="is it switched on, set to MT-SICS, and at the configured baud rate?",
+            )
+
+    def _readings(self, heard: list[Reply], now: float) -> list[Reading]:
+        readings: list[Reading] = []
+        for reply in heard:
+            if _names_itself(reply):
+                readings += self._powered_up(reply.fields[0])
+            elif reply.command in _PLATE or reply.command in _REFUSALS:
+                reading = weight_reading(self._settings.id, reply)
+                if reading is not None:
+                    readings.append(self._watched(reading, reply, now))
+        return readings
+
+    def _powered_up(self, identity: str) -> list[Reading]:
+        if identity != self._identity:
+            _log.warning("%s: scale %s is now scale %s", self._settings.id, self._identity, identity)
+        self._identity = identity
+        return [DeviceAnswered(self._settings.id, identity)]
+
+    def _watched(self, reading: WeightReading, reply: Reply, now: float) -> Reading:
+        if reading.weight_g is not None:
+            self._weightless_since = None
+            return reading
+        if self._weightless_since is None:
+            self._weightless_since = now
+        if now - self._weightless_since < DEGRADED_AFTER_S:
+            return reading
+        reason = f"weighs in {reply.unit}; set it to grams" if reply.unit else _MEANING[reply.status]
+        return DeviceDegraded(self._settings.id, reason)
+
+
+def _names_itself(reply: Reply) -> bool:
+    return reply.command == "I4" and bool(reply.fields)
