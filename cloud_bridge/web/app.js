@@ -1,7 +1,7 @@
 /** HQ's page: who is here, which stores there are, which of them is shown. */
 import { html, render, useCallback, useEffect, useState } from './lib/html.js';
 import { get, getAll } from './lib/api.js';
-import { onLanguage, preferredLanguage, setLanguage, t } from './lib/i18n.js';
+import { onLanguage, preferredLanguage, setLanguage, setTimeZone, t } from './lib/i18n.js';
 import { Login, Loading, Trouble } from './pages/gate.js';
 import { StoreList } from './pages/stores.js';
 import { StorePage } from './pages/store.js';
@@ -52,6 +52,7 @@ function App() {
   const isOnly = stores?.length === 1 && !route.path;
   const shown = route.store ?? (isOnly ? stores[0].store : null);
   const store = stores?.find((one) => one.store === shown);
+  setTimeZone(store?.timezone);
   useEffect(() => {
     document.title = [store?.name || shown, t('app.name')].filter(Boolean).join(' · ');
   }, [store?.name, shown, language]);

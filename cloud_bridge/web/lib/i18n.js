@@ -5,6 +5,7 @@ export const LANGUAGES = { en: 'English', 'zh-CN': '中文' };
 const listeners = new Set();
 let words = {};
 let language = 'en';
+let timeZone; // undefined: the browser's own
 
 /** The language chosen before, else the browser's, else English. */
 export function preferredLanguage() {
@@ -58,22 +59,27 @@ export const number = (value) => new Intl.NumberFormat(language).format(value);
 export const signed = (value) => new Intl.NumberFormat(language, { signDisplay: 'exceptZero' }).format(value);
 export const percent = (share) => new Intl.NumberFormat(language, { style: 'percent' }).format(share);
 
+/** From now on times are shown as on the clocks of that store; undefined: as on the reader's. */
+export const setTimeZone = (zone) => { timeZone = zone; };
+
+/** The calendar day of a time, to compare with another. */
+export const day = (time) => new Intl.DateTimeFormat('en-CA', { timeZone }).format(new Date(time));
+
 /** Clock time; with the date when it is not today. */
 export function clock(time, { seconds = true } = {}) {
-  const moment = new Date(time);
-  const isToday = moment.toDateString() === new Date().toDateString();
-  const day = isToday ? {} : { month: 'short', day: 'numeric' };
-  const parts = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...(seconds && { second: '2-digit' }), ...day };
-  return new Intl.DateTimeFormat(language, parts).format(moment);
+  const parts = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone };
+  if (seconds) parts.second = '2-digit';
+  if (day(time) !== day(Date.now())) Object.assign(parts, { month: 'short', day: 'numeric' });
+  return new Intl.DateTimeFormat(language, parts).format(new Date(time));
 }
 
 const STEPS = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
 
-/** "3 minutes ago"; "now" below five seconds. */
+/** "3 minutes ago"; "just now" below five seconds. */
 export function ago(time, now = Date.now()) {
   const past = Math.max(0, Math.round((now - new Date(time).getTime()) / 1000));
   const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
-  if (past < 5) return relative.format(0, 'second');
+  if (past < 5) return t('time.now');
   const [unit, size] = STEPS.find(([, seconds]) => past >= seconds);
   return relative.format(-Math.floor(past / size), unit);
 }

@@ -4,10 +4,12 @@
  */
 import { get, getAll, storePath } from './api.js';
 import { Doorbell } from './doorbell.js';
+import { day } from './i18n.js';
 import { FeedStream } from './stream.js';
 
 const POLL_MS = 10_000;
 const SINGLE_FETCHES = 6;
+const LONGEST_DAY_MS = 25 * 3_600_000;
 const CHANGES_KEPT = 200;
 
 export class LiveStore {
@@ -35,6 +37,7 @@ export class LiveStore {
       event: (event) => this.receive(event),
       open: () => this.link('live'),
       lost: () => this.state.link === 'reconnecting' || this.link('reconnecting'),
+      login: this.onLogin,
     });
     this.ringAll();
     this.poll = setInterval(() => document.hidden || this.ringOften(), POLL_MS);
@@ -95,9 +98,15 @@ export class LiveStore {
   }
 
   async loadSingly(ids) {
-    const one = (id) => get(storePath(this.store, `/facings/${encodeURIComponent(id)}`));
     const byId = new Map(this.state.facings.map((facing) => [facing.facing, facing]));
-    for (const facing of await Promise.all(ids.map(one))) byId.set(facing.facing, facing);
+    await Promise.all(ids.map(async (id) => {
+      try {
+        byId.set(id, await get(storePath(this.store, `/facings/${encodeURIComponent(id)}`)));
+      } catch (problem) {
+        if (problem.code !== 'missing') throw problem;
+        byId.delete(id); // the planogram changed since
+      }
+    }));
     this.show([...byId.values()]);
   }
 
@@ -124,10 +133,9 @@ export class LiveStore {
   }
 
   async loadFootfall() {
-    const midnight = new Date().setHours(0, 0, 0, 0);
-    const query = { bucket: '1m', from: new Date(midnight).toISOString() };
+    const query = { bucket: '1m', from: new Date(Date.now() - LONGEST_DAY_MS).toISOString() };
     const { items } = await getAll(storePath(this.store, '/footfall'), query);
-    this.set({ footfall: items });
+    this.set({ footfall: items.filter(({ start }) => day(start) === day(Date.now())) });
   }
 
   guard(load) {
@@ -137,7 +145,8 @@ export class LiveStore {
         this.set({ problem: null, freshAt: Date.now() });
       } catch (problem) {
         if (!problem.code) throw problem;
-        if (problem.code === 'login') this.onLogin();
+        if (problem.code === 'login') return this.onLogin();
+        if (problem.code === 'unreachable') this.stream.lose(); // a line cut silently sends no error to the stream
         this.set({ problem, phase: this.state.phase === 'loading' ? 'failed' : this.state.phase });
       }
     };

@@ -15,12 +15,11 @@ export function Changes({ changes, facings }) {
     </section>`;
 }
 
+/** `names`: product of each facing; without it the rows are all of one facing. */
 export const ChangeRows = ({ changes, names }) => html`
   <ol class="change-rows">${changes.map(({ cursor, occurred_at, data }) => html`
     <li key=${cursor}>
-      <time datetime=${occurred_at}>${clock(occurred_at)}</time>
-      <b class="by">${signed(data.change)}</b>
-      <span class="what">${names && html`<span class="code">${data.facing}</span> `}${known(`cause.${data.cause}`) ?? data.cause}
-        ${names?.get(data.facing) && html`<span class="quiet"> ${names.get(data.facing)}</span>`}</span>
-      <span class="quiet">→ ${data.on_hand === null ? '–' : number(data.on_hand)}</span>
+      ${names && html`<span class="what"><span class="code">${data.facing}</span> ${names.get(data.facing)}</span>`}
+      <span class="by"><b>${signed(data.change)}</b> → ${data.on_hand === null ? '–' : number(data.on_hand)}</span>
+      <span class="quiet">${known(`cause.${data.cause}`) ?? data.cause} · <time datetime=${occurred_at}>${clock(occurred_at)}</time></span>
     </li>`)}</ol>`;

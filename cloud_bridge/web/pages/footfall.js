@@ -4,7 +4,7 @@ import { clock, currentLanguage, number, t } from '../lib/i18n.js';
 
 const MINUTE_S = 60;
 const SHORTEST_SPAN_S = 30 * MINUTE_S;
-const HEIGHT_PX = 180;
+const HEIGHT_PX = 170;
 
 export function Footfall({ buckets }) {
   const minutes = perMinute(buckets);
@@ -72,7 +72,7 @@ function options(box, onPoint) {
     width: box.clientWidth, height: HEIGHT_PX, legend: { show: false }, cursor: { y: false, drag: { x: false } },
     scales: { x: { range: (_, low, high) => [Math.min(low, high - SHORTEST_SPAN_S), high] }, y: { range: (_, low, high) => [0, Math.max(4, high)] } },
     axes: [
-      { ...axis, space: 70, values: (_, splits) => splits.map((at) => clock(at * 1000, { seconds: false })) },
+      { ...axis, size: 28, space: 70, values: (_, splits) => splits.map((at) => clock(at * 1000, { seconds: false })) },
       { ...axis, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100] },
     ],
     series: [{}, line('--entered'), line('--exited', [6, 4])],

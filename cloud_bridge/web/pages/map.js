@@ -39,15 +39,21 @@ function Facing({ facing, width, move, isOpen, isStop, isDim, onFocus, onOpen })
     id, name: name || gtin, stock: on_hand === null ? t('status.unknown') : t('map.stock', { stock, capacity }),
     status: t(`status.${status}`), confidence: percent(confidence),
   });
-  const level = on_hand === null ? 0 : Math.min(1, on_hand / capacity);
   return html`
     <button type="button" class="facing ${status} ${isDim ? 'dim' : ''}" data-facing=${id} style=${{ flexGrow: width }}
       aria-label=${spoken} aria-expanded=${isOpen} tabindex=${isStop ? 0 : -1} onFocus=${onFocus} onClick=${onOpen}>
-      <span class="level" style=${{ height: `${level * 100}%` }}></span>
       <span class="name">${name || gtin}</span>
-      <span class="stock"><b>${stock}</b><span> / ${number(capacity)}</span></span>
-      <span class="foot"><${Status} of=${status} /><span class="sure">${percent(confidence)}</span></span>
+      <span class="stock"><b key=${move?.at} class=${move ? 'moved' : ''}>${stock}</b><span> / ${number(capacity)}</span></span>
+      <${Gauge} facing=${facing} />
+      <span class="foot"><${Status} of=${status} />${on_hand !== null && percent(confidence)}</span>
       <span class="label">${id}</span>
       ${move && html`<span class="move" key=${move.at}>${signed(move.by)}</span>`}
     </button>`;
+}
+
+/** Stock against capacity, with a mark where reordering starts. */
+function Gauge({ facing: { on_hand, capacity, reorder_point } }) {
+  const share = (count) => `${Math.min(1, (count ?? 0) / capacity) * 100}%`;
+  return html`<span class="gauge"><span class="level" style=${{ width: share(on_hand) }}></span>
+    ${reorder_point > 0 && html`<span class="mark" style=${{ left: share(reorder_point) }}></span>`}</span>`;
 }

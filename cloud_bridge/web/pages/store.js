@@ -37,20 +37,20 @@ export function StorePage({ id, store, query, onLogin, onLink }) {
     <${Heading} id=${id} store=${store} asOf=${state.asOf} />
     <${Warnings} state=${state} store=${store} />
     <${Filters} id=${id} facings=${state.facings} show=${show} view=${view} />
-    <div class="layout ${facing ? 'has-details' : ''}">
-      <section class="shelves ${isStale ? 'stale' : ''}" aria-label=${t('map.title')}>
+    <div class="layout">
+      <div class="column"><section class="shelves ${isStale ? 'stale' : ''}" aria-label=${t('map.title')}>
         ${state.facings.length === 0
           ? html`<${Empty} title=${t('map.empty')}>${t('map.empty.hint')}</${Empty}>`
           : view === 'table'
             ? html`<${StockTable} facings=${state.facings} show=${show} onOpen=${setOpen} />`
             : html`<${ShelfMap} bays=${bays} facings=${state.facings} moves=${state.moves} show=${show} open=${open} onOpen=${setOpen} />`}
       </section>
-      <div class="side">
+      <${Footfall} buckets=${state.footfall} /></div>
+      <div class="column">
         ${facing && html`<${FacingDetails} key=${open} facing=${facing} changes=${state.changes} onClose=${close} />`}
         <${Changes} changes=${state.changes} facings=${state.facings} />
+        <${Devices} devices=${state.devices} />
       </div>
-      <${Footfall} buckets=${state.footfall} />
-      <${Devices} devices=${state.devices} />
     </div>
     <${Announcer} facings=${state.facings} />`;
 }
@@ -94,7 +94,7 @@ function Filters({ id, facings, show, view }) {
     <div class="filters">
       <nav class="chips" aria-label=${t('filter.title')}>${SHOWN.map((of) => html`
         <a key=${of} class="chip ${of}" href=${to({ show: of })} aria-current=${of === show ? 'true' : undefined}>
-          ${of === 'all' ? t('filter.all') : t(`status.${of}`)} <b>${number(count(of))}</b></a>`)}</nav>
+          ${of === 'all' ? t('filter.all') : t(`status.${of}`)} <b class=${count(of) ? '' : 'none'}>${number(count(of))}</b></a>`)}</nav>
       <nav class="chips" aria-label=${t('view.title')}>${['map', 'table'].map((of) => html`
         <a key=${of} class="chip" href=${to({ view: of })} aria-current=${of === view ? 'true' : undefined}>${t(`view.${of}`)}</a>`)}</nav>
     </div>`;
