@@ -50,9 +50,10 @@ function Chart({ minutes }) {
   const theme = useTheme();
 
   useEffect(() => {
-    plot.current = new window.uPlot(options(box.current, setUnder), minutes, box.current);
-    const resize = new ResizeObserver(() => plot.current.setSize({ width: box.current.clientWidth, height: HEIGHT_PX }));
-    resize.observe(box.current);
+    const element = box.current;
+    plot.current = new window.uPlot(options(element, setUnder), minutes, element);
+    const resize = new ResizeObserver(() => plot.current.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
+    resize.observe(element);
     return () => { resize.disconnect(); plot.current.destroy(); };
   }, [theme, currentLanguage()]);
   useEffect(() => plot.current.setData(minutes), [minutes]);

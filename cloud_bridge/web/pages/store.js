@@ -3,7 +3,7 @@ import { html, useEffect, useMemo, useRef, useState } from '../lib/html.js';
 import { LiveStore } from '../lib/live.js';
 import { arrange } from '../lib/places.js';
 import { clock, known, number, t } from '../lib/i18n.js';
-import { Ago, Empty, Notice, Status } from '../lib/parts.js';
+import { Ago, Empty, Notice, Status, useNow } from '../lib/parts.js';
 import { Announcer } from './announcer.js';
 import { Changes } from './changes.js';
 import { Devices } from './devices.js';
@@ -13,6 +13,7 @@ import { Loading, Trouble } from './gate.js';
 import { ShelfMap } from './map.js';
 import { StockTable } from './table.js';
 
+const STALE_AFTER_MS = 3000; // a short loss is not worth a warning
 const SHOWN = ['all', 'out', 'low', 'unknown'];
 
 export function StorePage({ id, store, query, onLogin, onLink }) {
@@ -28,7 +29,7 @@ export function StorePage({ id, store, query, onLogin, onLink }) {
   const show = SHOWN.includes(query.get('show')) ? query.get('show') : 'all';
   const view = query.get('view') === 'table' ? 'table' : 'map';
   const facing = state.facings.find((one) => one.facing === open);
-  const isStale = state.link !== 'live' || store?.status === 'offline';
+  const isStale = state.link === 'reconnecting' || store?.status === 'offline';
   const close = () => {
     document.querySelector(`[data-facing="${CSS.escape(open)}"]`)?.focus();
     setOpen(null);
@@ -76,9 +77,11 @@ const Heading = ({ id, store, asOf }) => html`
 
 function Warnings({ state, store }) {
   const pending = store?.pending ?? 0;
+  const now = useNow(1000);
+  const isStale = state.link === 'reconnecting' && now - state.linkSince > STALE_AFTER_MS;
   const isProblem = state.problem && state.problem.code !== 'unreachable' && state.problem.code !== 'login';
   return html`
-    ${state.link !== 'live' && state.freshAt && html`<${Notice} tone="warn" title=${t('store.stale', { time: clock(state.freshAt) })}>
+    ${isStale && state.freshAt && html`<${Notice} tone="warn" title=${t('store.stale', { time: clock(state.freshAt) })}>
       ${t('store.stale.hint')}</${Notice}>`}
     ${store?.status === 'offline' && html`<${Notice} tone="warn" title=${t('store.offline')}>
       ${store.last_seen_at && t('store.offline.hint', { time: clock(store.last_seen_at) })}</${Notice}>`}
