@@ -42,5 +42,5 @@ def overlaps(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
     common = np.prod(np.maximum(opposite - corner, 0), axis=2)
     area_a = np.prod(a[:, 2:4] - a[:, :2], axis=1)
     area_b = np.prod(b[:, 2:4] - b[:, :2], axis=1)
-    union: npt.NDArray[np.float32] = area_a[:, None] + area_b[None, :] - common
-    return common / np.maximum(union, 1e-6)
+    shared: npt.NDArray[np.float32] = common / np.maximum(area_a[:, None] + area_b[None, :] - common, 1e-6)
+    return shared

@@ -6,16 +6,13 @@ A family turns one BGR picture into candidate boxes, before overlapping ones are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_agent.contract.errors import ModelError
-from edge_agent.vision.model import Family
-
-if TYPE_CHECKING:
-    import onnxruntime
+from edge_agent.vision.model import Family, Session, unusable
 
 Picture = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float32]
@@ -32,7 +29,7 @@ class Decoder(Protocol):
         ...
 
 
-def decoder(session: onnxruntime.InferenceSession, family: Family) -> Decoder:
+def decoder(session: Session, family: Family) -> Decoder:
     """A decoder of `family` for `session`. ModelError when the model's shapes are not those of the family."""
     kinds: dict[Family, type[Ssd | NanoDet | Yolox]] = {"ssd": Ssd, "nanodet": NanoDet, "yolox": Yolox}
     return kinds[family](session)
@@ -41,12 +38,16 @@ def decoder(session: onnxruntime.InferenceSession, family: Family) -> Decoder:
 class Ssd:
     """Boxes as shares of the picture and a sigmoid score for each class; the picture is stretched."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._side = _square_side(session, "ssd")
-        boxes, scores = self._run(np.zeros((8, 8, 3), np.uint8))
+        outputs = _try(session, (1, 3, self._side, self._side), "ssd")
+        wanted = "boxes [1, n, 4] and scores [1, n, classes]"
+        if len(outputs) != 2:
+            raise _wrong("ssd", outputs, wanted)
+        boxes, scores = outputs
         if boxes.ndim != 3 or scores.ndim != 3 or boxes.shape[2] != 4 or boxes.shape[1] != scores.shape[1]:
-            raise _wrong("ssd", [boxes, scores], "boxes [1, n, 4] and scores [1, n, classes]")
+            raise _wrong("ssd", outputs, wanted)
 
     def candidates(self, picture: Picture, lowest_score: float) -> Boxes:
         """See `Decoder`. The first class is person."""
@@ -62,10 +63,7 @@ class Ssd:
 
         stretched = cv2.resize(picture, (self._side, self._side), interpolation=cv2.INTER_LINEAR)
         tensor = cv2.dnn.blobFromImage(stretched, 2 / 255, mean=(127.5, 127.5, 127.5), swapRB=True)
-        outputs = _run(self._session, tensor)
-        if len(outputs) != 2:
-            raise _wrong("ssd", outputs, "boxes [1, n, 4] and scores [1, n, classes]")
-        return outputs
+        return _run(self._session, tensor)
 
 
 class NanoDet:
@@ -77,11 +75,11 @@ class NanoDet:
     _MEAN = (103.53, 116.28, 123.675)
     _PER_DEVIATION = (1 / 57.375, 1 / 57.12, 1 / 58.395)
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._height, self._width, self._free_size = _side_limits(session, "nanodet")
         self._grids: dict[tuple[int, int], Floats] = {}
-        outputs = _run(session, np.zeros((1, 3, self._height, self._width), np.float32))
+        outputs = _try(session, (1, 3, self._height, self._width), "nanodet")
         cells = _grid(self._height, self._width).shape[0]
         if len(outputs) != 1 or outputs[0].ndim != 3 or outputs[0].shape[1] != cells:
             raise _wrong("nanodet", outputs, f"one output [1, {cells}, classes + 4 * bins]")
@@ -103,7 +101,9 @@ class NanoDet:
         if size not in self._grids:
             self._grids[size] = _grid(*size)
         centre_x, centre_y, stride = (self._grids[size][kept] + (0.5, 0.5, 0)).T
-        left, top, right, bottom = (self._distances(output[kept, self._classes :]) * stride).astype(np.float32)
+        left, top, right, bottom = (self._distances(output[kept, self._classes :]) * stride).astype(
+            np.float32
+        )
         x, y = centre_x * stride, centre_y * stride
         return _boxes(
             (x - left) / scale, (y - top) / scale, (x + right) / scale, (y + bottom) / scale, output[kept, 0]
@@ -117,17 +117,25 @@ class NanoDet:
 
 
 class Yolox:
-    """Raw head: centre offset, log size, objectness, a score for each class; pixels 0..255, BGR, grey margin."""
+    """Raw head: centre offset, log size, objectness, class scores. Pixels 0..255, BGR, grey margin."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._height, self._width, _ = _side_limits(session, "yolox")
         self._grid = _grid(self._height, self._width)
-        outputs = _run(session, np.zeros((1, 3, self._height, self._width), np.float32))
+        outputs = _try(session, (1, 3, self._height, self._width), "yolox")
         cells = self._grid.shape[0]
-        if len(outputs) != 1 or outputs[0].ndim != 3 or outputs[0].shape[1] != cells or outputs[0].shape[2] < 6:
+        if (
+            len(outputs) != 1
+            or outputs[0].ndim != 3
+            or outputs[0].shape[1] != cells
+            or outputs[0].shape[2] < 6
+        ):
             raise _wrong("yolox", outputs, f"one output [1, {cells}, 5 + classes]")
-        if outputs[0].min() < -100 or not 0 <= float(outputs[0][..., 4:].min()) <= outputs[0][..., 4:].max() <= 1:
+        if (
+            outputs[0].min() < -100
+            or not 0 <= float(outputs[0][..., 4:].min()) <= outputs[0][..., 4:].max() <= 1
+        ):
             raise _wrong("yolox", outputs, "objectness and class scores between 0 and 1")
 
     def candidates(self, picture: Picture, lowest_score: float) -> Boxes:
@@ -151,14 +159,22 @@ class Yolox:
         )
 
 
-def _run(session: onnxruntime.InferenceSession, tensor: Any) -> list[Floats]:
-    outputs: list[Floats] = session.run(None, {session.get_inputs()[0].name: tensor})
-    return outputs
+def _run(session: Session, tensor: Any) -> list[Floats]:
+    return session.run(None, {session.get_inputs()[0].name: tensor})
 
 
-def _fit(
-    picture: Picture, height: int, width: int, *, free_size: bool, grey: int
-) -> tuple[Picture, float]:
+def _try(session: Session, shape: tuple[int, ...], family: Family) -> list[Floats]:
+    """The outputs for an empty picture. ModelError when the model does not take one."""
+    try:
+        return _run(session, np.zeros(shape, np.float32))
+    except unusable() as error:
+        raise ModelError(
+            f"this is not a model of family {family}: it does not take float32 {list(shape)}",
+            hint="name the family that the model was exported from: ssd, nanodet or yolox",
+        ) from error
+
+
+def _fit(picture: Picture, height: int, width: int, *, free_size: bool, grey: int) -> tuple[Picture, float]:
     """Shrink the picture into height x width without stretching it, at the top left of a grey margin.
 
     With `free_size` the margin ends at the next multiple of 32: an empty margin costs time for nothing.
@@ -188,14 +204,14 @@ def _boxes(left: Any, top: Any, right: Any, bottom: Any, score: Any) -> Boxes:
     return np.stack([left, top, right, bottom, score], axis=1).astype(np.float32)
 
 
-def _square_side(session: onnxruntime.InferenceSession, family: Family) -> int:
+def _square_side(session: Session, family: Family) -> int:
     height, width, free_size = _side_limits(session, family)
     if height != width or free_size:
         raise ModelError(f"family {family} needs an input [1, 3, side, side], not {_input(session)}")
     return height
 
 
-def _side_limits(session: onnxruntime.InferenceSession, family: Family) -> tuple[int, int, bool]:
+def _side_limits(session: Session, family: Family) -> tuple[int, int, bool]:
     """Largest height and width of the input, and whether smaller ones work too."""
     shape = _input(session)
     if len(session.get_inputs()) != 1 or len(shape) != 4 or shape[1] != 3:
@@ -209,7 +225,7 @@ def _side_limits(session: onnxruntime.InferenceSession, family: Family) -> tuple
     return 416, 416, True
 
 
-def _input(session: onnxruntime.InferenceSession) -> list[int | str]:
+def _input(session: Session) -> list[int | str]:
     shape: list[int | str] = session.get_inputs()[0].shape
     return shape
 

@@ -11,6 +11,7 @@ Errors of counting come more from these rules than from the detector:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -91,9 +92,9 @@ def anchor_of(box: Box, line: CountingLine) -> Position:
 
 
 def offset_from(line: CountingLine, position: Position) -> float:
-    """Distance in pixels to the endless line: positive on the right, seen walking from its start to its end."""
+    """Distance in pixels to the endless line: positive on the right, seen walking from start to end."""
     (x1, y1), (x2, y2) = line.start, line.end
-    length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
+    length = math.hypot(x2 - x1, y2 - y1)
     return ((x2 - x1) * (position[1] - y1) - (y2 - y1) * (position[0] - x1)) / length
 
 

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, Protocol
 
 from edge_agent.config import VisionModel
 from edge_agent.contract.errors import AssetsMissing, ModelError
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 Family = Literal["ssd", "nanodet", "yolox"]
 
 DEFAULT = "nanodet"
 PACKED: dict[str, Family] = {"coco-ssd": "ssd", "nanodet": "nanodet"}
+_FATAL = 4
 FOLDER = Path(__file__).parent / "models"
 
 
-def load(chosen: VisionModel) -> tuple[onnxruntime.InferenceSession, Family]:
+class Session(Protocol):
+    """The part of `onnxruntime.InferenceSession` that is used."""
+
+    def run(self, output_names: None, input_feed: dict[str, Any]) -> list[Any]:
+        """All outputs for one set of inputs."""
+        ...
+
+    def get_inputs(self) -> list[Any]:
+        """Name and shape of each input."""
+        ...
+
+
+def load(chosen: VisionModel) -> tuple[Session, Family]:
     """The session and family of the `chosen` model.
 
     One thread: a second one is slower as soon as another process is busy. AssetsMissing when a packed
     model was not built; ModelError when the operator's file cannot be read.
     """
     path, family = locate(chosen)
+    runtime: Any = importlib.import_module("onnxruntime")
+    runtime.set_default_logger_severity(_FATAL)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
     try:
-        return _session(path), family
-    except ModelError:
-        raise
-    except Exception as error:  # onnxruntime's errors share no base class below Exception
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except unusable() as error:
         raise ModelError(
             f"model {path.name} is not an ONNX model that runs here",
             hint="export it to ONNX, opset 11 or later, with float32 inputs and weights",
         ) from error
+    return session, family
+
+
+def unusable() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a model or an input that it cannot use; they share no base class."""
+    errors: Any = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    names = (
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NotImplemented",
+        "RuntimeException",
+    )
+    return (ValueError, *(getattr(errors, name) for name in names))
 
 
 def locate(chosen: VisionModel) -> tuple[Path, Family]:
@@ -47,13 +76,3 @@ def locate(chosen: VisionModel) -> tuple[Path, Family]:
     if not path.is_file():
         raise AssetsMissing(f"the packed model {name} was not built", hint="make setup")
     return path, PACKED[name]
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(3)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

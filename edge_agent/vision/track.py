@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.vision.detect import Boxes, overlaps
+from edge_agent.vision.detect import overlaps
+from edge_agent.vision.families import Boxes
 from edge_agent.vision.model import Family
 
 Box = tuple[float, float, float, float]

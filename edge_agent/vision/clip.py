@@ -1,0 +1,49 @@
+"""Counts people over lines in a recorded video: the clip's own time, every due frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from edge_agent.config import CountingLine, VisionModel
+from edge_agent.vision.detect import Detector
+from edge_agent.vision.families import Picture
+from edge_agent.vision.footfall import Crossing, LineCounter
+from edge_agent.vision.source import Polygon, frames
+from edge_agent.vision.track import RULES, Track, Tracker
+from edge_agent.vision.video import Video
+
+OnFrame = Callable[[Picture, float, Sequence[Track], Sequence[Crossing]], None]
+"""The picture, its time in seconds, the tracks seen in it, and the crossings that became certain."""
+
+
+def count_video(
+    path: Path,
+    lines: Sequence[CountingLine],
+    *,
+    model: VisionModel | None = None,
+    detections_per_s: float = 5.0,
+    masks: Sequence[Polygon] = (),
+    on_frame: OnFrame | None = None,
+) -> list[Crossing]:
+    """All crossings of `lines` in the video at `path`; `at_s` counts from the clip's first frame.
+
+    Raises LinkLost when the file cannot be read, ModelError or AssetsMissing for the model.
+    """
+    detector = Detector(model or VisionModel())
+    tracker, counter = Tracker(RULES[detector.family]), LineCounter(lines)
+    crossings: list[Crossing] = []
+    first_s: float | None = None
+    with closing(Video(str(path))) as video:
+        for clock_s, picture in frames(video, per_s=detections_per_s, masks=masks):
+            first_s = clock_s if first_s is None else first_s
+            if picture is None:
+                continue
+            at_s = clock_s - first_s
+            tracks = tracker.update(detector.people(picture), at_s)
+            crossed = counter.update(tracks, at_s)
+            crossings += crossed
+            if on_frame is not None:
+                on_frame(picture, at_s, tracks, crossed)
+    return crossings
