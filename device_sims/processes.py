@@ -7,12 +7,39 @@ import ctypes
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
+
+from edge_agent.service.stop import stop_event
+
+T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
 _STOP_S = 12.0
+
+
+class Interrupted(Exception):  # it is no error
+    """A person or a service manager asked us to stop."""
+
+
+async def until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; at SIGTERM or Ctrl-C it is cancelled, cleans up, and Interrupted is raised."""
+    stop = stop_event()
+    working = asyncio.create_task(work, name="work")
+    waiting = asyncio.create_task(stop.wait(), name="wait for stop")
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+            if working.cancelled():
+                raise Interrupted
+        return await working
+    finally:
+        waiting.cancel()
+        working.cancel()
 
 
 def free_port(preferred: int = 0) -> int:

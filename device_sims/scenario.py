@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -177,8 +177,11 @@ def scale_id(facing: str) -> str:
     return f"scale-{facing.lower()}"
 
 
-def load_scenario(name: str | Path, **overrides: Any) -> Scenario:
-    """A scenario by file path or built-in name (`demo`, `opening`); ConfigError with one line a problem."""
+def load_scenario(name: str | Path, *, seconds: float | None = None) -> Scenario:
+    """A scenario by file path or built-in name (`demo`, `opening`), open for `seconds` where given.
+
+    ConfigError with one line a problem.
+    """
     path = Path(name)
     if not path.suffix and not path.exists():
         path = BUILT_IN / f"{name}.yaml"
@@ -188,4 +191,4 @@ def load_scenario(name: str | Path, **overrides: Any) -> Scenario:
                 f"no scenario named {str(name)!r}", hint=f"give a YAML file, or one of: {known}"
             )
     scenario = load(path, Scenario, env_prefix=ENV_PREFIX)
-    return scenario.model_copy(update=overrides) if overrides else scenario
+    return scenario if seconds is None else scenario.model_copy(update={"seconds": seconds})

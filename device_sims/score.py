@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
-from device_sims.hq import EventSeen, Seen, StockSeen
+from device_sims.hq import EventSeen, Seen, StockSeen, reading_hq
 from device_sims.match import Happening, Matched, Sighting, match
-from device_sims.truth import Cause, Truth
+from device_sims.truth import Cause, Truth, read_truth
 
 EXACT_SHARE = 0.95
 EVENT_F1 = 0.90
@@ -44,6 +46,15 @@ class Score:
         """Nothing failed, and what decides was measured at all."""
         verdicts = [check.verdict for check in self.checks]
         return "fail" not in verdicts and "pass" in verdicts
+
+
+async def score_at_hq(url: str, token: str, truth_path: Path, *, store: str | None = None) -> Score:
+    """Read the truth file and HQ at `url`, then compare. Our errors when either cannot be read."""
+    truth = await asyncio.to_thread(read_truth, truth_path)
+    async with reading_hq(url, token) as hq:
+        until = datetime.now(UTC)
+        seen = await hq.everything(store or truth.opened.store, since=truth.opened.occurred_at, until=until)
+    return score(truth, seen)
 
 
 def score(truth: Truth, seen: Seen) -> Score:

@@ -52,6 +52,23 @@ class Clip:
     line: Line
 
 
+def clip_of(video: Path | None, line: str | None) -> Clip | None:
+    """The clip behind `--video FILE --line X1,Y1,X2,Y2`; ConfigError when one is wrong or missing."""
+    if video is None and line is None:
+        return None
+    if video is None or line is None:
+        raise ConfigError(
+            "--video and --line go together", hint="as in --video door.mp4 --line 100,300,500,300"
+        )
+    if not video.is_file():
+        raise ConfigError(f"{video}: no such video file")
+    try:
+        x1, y1, x2, y2 = (float(part) for part in line.split(","))
+    except ValueError:
+        raise ConfigError(f"--line {line!r} must be four numbers: X1,Y1,X2,Y2") from None
+    return Clip(video, ((x1, y1), (x2, y2)))
+
+
 class SimulatedStore:
     """Everything of one store but the agent. `running()` powers the devices, `visit()` lets people in."""
 
