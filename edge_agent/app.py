@@ -17,7 +17,7 @@ from edge_agent.config import Camera, Device, Reader, Scale, StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
 from edge_agent.contract.times import rfc3339, utc_now
-from edge_agent.drivers import Resources, make_driver
+from edge_agent.drivers import Resources, make_driver, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Capture, Journal
@@ -256,7 +256,7 @@ def _mqtt(settings: StoreSettings) -> MqttSession | None:
         raise ConfigError(
             "mqtt.url: embedded is not available in this version", hint="start a broker, give its url"
         )
-    return MqttSession(settings.mqtt, store=settings.store.id)
+    return MqttSession(settings.mqtt, store=settings.store.id, topics=mqtt_topics(settings.devices))
 
 
 def _condition(device: Device, before: Condition | None) -> Condition:

@@ -7,11 +7,11 @@ import os
 import shutil
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -88,14 +88,14 @@ async def _device(name: str, driver: Driver) -> Finding:
     """Run the real driver until it proves that the device is there."""
     proof: asyncio.Future[Finding] = asyncio.get_running_loop().create_future()
 
-    async def emit(readings: object) -> None:
-        for reading in readings:  # type: ignore[attr-defined]
-            if not proof.done():
-                proof.set_result(_proof(name, reading))
+    async def emit(readings: Sequence[Reading]) -> None:
+        if readings and not proof.done():
+            proof.set_result(_proof(name, readings[0]))
 
-    task = asyncio.create_task(driver.run(emit), name=f"doctor:{name}")
+    task = asyncio.ensure_future(driver.run(emit))
+    waiting: set[asyncio.Future[Any]] = {task, proof}
     try:
-        await asyncio.wait({task, proof}, timeout=ANSWER_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiting, timeout=ANSWER_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
         if proof.done():
             return proof.result()
         if not task.done():

@@ -90,6 +90,7 @@ class Journal:
         self._reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
         self._reader_lock = threading.Lock()
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._rows: list[tuple[Any, ...]] = []
         self._failure: BaseException | None = None
         self.on_commit: Callable[[int], None] = _nobody
         """Called in the writer thread after a commit that added rows, with the newest durable seq."""
@@ -218,9 +219,12 @@ class Journal:
         group, deadline = [first], time.monotonic() + self._window_s
         while len(group) < GROUP_LIMIT:
             try:
-                work = self._work.get(timeout=max(0.0, deadline - time.monotonic()))
+                work = self._work.get_nowait()
             except queue.Empty:
-                break
+                try:
+                    work = self._work.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
             if work is None:
                 return group, True
             group.append(work)
@@ -231,6 +235,7 @@ class Journal:
         self._db.execute("begin immediate")
         for item in group:
             item.result = item.apply()
+        self._flush_rows()
         self._db.execute("commit")
         self.commits += 1
         self.durable_seq = self.last_seq
@@ -250,6 +255,11 @@ class Journal:
         effects = capture.effects
         for event in effects.events:
             self._append(event.kind, encode(event.body).decode(), rfc3339(event.occurred_at))
+        if effects.beliefs or effects.plates or effects.tags or capture.conditions or capture.buckets:
+            self._apply_state(capture)
+
+    def _apply_state(self, capture: Capture) -> None:
+        effects = capture.effects
         self._db.executemany(
             "insert or replace into facing values(?,?,?,?,?,?,?,?,?,?)",
             [
@@ -292,13 +302,17 @@ class Journal:
         eid = secrets.token_bytes(16)
         self.last_chain = chain_next(self.last_chain, eid, kind, EVENT_VERSION, body)
         self.last_seq += 1
-        self._db.execute(
-            "insert into outbox values(?,?,?,?,?,?,?,?,?)",
+        self._rows.append(
             (
                 self.last_seq, eid, self.last_chain, kind, EVENT_VERSION, occurred_at, self.boot_id,
                 time.monotonic_ns() // 1_000_000, body,
-            ),
+            )
         )  # fmt: skip
+
+    def _flush_rows(self) -> None:
+        """The group's outbox rows in one statement: a call for each would cost more than the row itself."""
+        rows, self._rows = self._rows, []
+        self._db.executemany("insert into outbox values(?,?,?,?,?,?,?,?,?)", rows)
 
     def _acknowledge(self, branch: str, applied: int, safe: int) -> None:
         self._db.execute("update sync set branch = ?, applied = ?, safe = ?", (branch, applied, safe))
@@ -308,6 +322,7 @@ class Journal:
     def _prune(self, upto_seq: int) -> None:
         at = self.position
         upto_seq = min(upto_seq, at.applied, at.safe)
+        self._flush_rows()
         if upto_seq <= at.base_seq:
             return
         chain = self._db.execute("select chain from outbox where seq = ?", (upto_seq,)).fetchone()[0]
