@@ -7,6 +7,7 @@ import binascii
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
+from urllib.parse import unquote
 
 from epcpy.epc_schemes.sgtin import SGTIN
 from epcpy.utils.common import ConvertException
@@ -61,7 +62,8 @@ def decode_epc(epc_hex: str) -> Sgtin | None:
         tag = hex_to_tag_encodable(epc_hex.upper())
         if not isinstance(tag, SGTIN):
             return None
-        return Sgtin(parse_gtin(tag.gs1_key()), tag.epc_uri.rsplit(".", 1)[-1])
+        # urn:epc:id:sgtin:<company>.<item>.<serial>; a serial may hold dots, and is escaped (TDS 6.3.1).
+        return Sgtin(parse_gtin(tag.gs1_key()), unquote(tag.epc_uri.split(".", 2)[2]))
     except (ConvertException, ValueError, IndexError):
         return None
 
