@@ -1,0 +1,198 @@
+"""Real ends of real links: a tiny MT-SICS scale on a pty, and mosquitto on a free port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import tty
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+
+from edge_agent.readings import Reading
+
+
+class Collected:
+    """An `emit` that keeps the readings and lets a test wait for what it is about."""
+
+    def __init__(self) -> None:
+        self.readings: list[Reading] = []
+        self._changed = asyncio.Event()
+
+    async def __call__(self, readings: Sequence[Reading]) -> None:
+        self.readings += readings
+        self._changed.set()
+
+    async def until(self, condition: Callable[[list[Reading]], object], timeout: float = 10) -> None:
+        async with asyncio.timeout(timeout):
+            while not condition(self.readings):
+                self._changed.clear()
+                await self._changed.wait()
+
+
+class PtyScale:
+    """A scale as the manual's level 0 describes it, at the end of a pty behind a symbolic link."""
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self.serial = "B021002593"
+        self.weight = "S S     100.00 g"
+        self.mute = False
+        self.asked: list[str] = []
+        self._heard = b""
+        self._master = self._slave = -1
+
+    def plug(self) -> None:
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(os.ttyname(self._slave))
+        asyncio.get_running_loop().add_reader(self._master, self._read)
+
+    def unplug(self) -> None:
+        if self._master >= 0:
+            asyncio.get_running_loop().remove_reader(self._master)
+            os.close(self._slave)
+            os.close(self._master)
+            self.link.unlink(missing_ok=True)
+            self._master = -1
+
+    def say(self, text: str | bytes) -> None:
+        os.write(self._master, text if isinstance(text, bytes) else text.encode() + b"\r\n")
+
+    def answer(self, command: str) -> None:
+        if command in ("@", "I4"):
+            self.say(f'I4 A "{self.serial}"')
+        elif command == "SI":
+            self.say(self.weight)
+        else:
+            self.say("ES")
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            self._heard += os.read(self._master, 4096)
+        *commands, self._heard = self._heard.split(b"\r\n")
+        for command in commands:
+            self.asked.append(command.decode())
+            if not self.mute:
+                self.answer(command.decode())
+
+
+class Mosquitto:
+    """The broker of a test. Loopback, saves every change, keeps everything that waits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.extra = ""
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        lines = (
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "persistence true",
+            f"persistence_location {self.folder}/",
+            "autosave_interval 1",
+            "autosave_on_changes true",
+            "max_queued_messages 0",
+            self.extra,
+        )
+        configuration = self.folder / "mosquitto.conf"
+        configuration.write_text("\n".join(lines))
+        log = (self.folder / "mosquitto.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                [_MOSQUITTO or "", "-c", str(configuration)], stdout=log, stderr=log
+            )
+        _wait_for_port(self.port, self._process)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(10)
+            self._process = None
+
+    def publish(self, topic: str, payloads: Sequence[str | bytes], *, retain: bool = False) -> None:
+        """Publish with QoS 1 and wait until the broker has taken all of them."""
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        sent = [client.publish(topic, payload, qos=1, retain=retain) for payload in payloads]
+        for one in sent:
+            one.wait_for_publish(10)
+        client.disconnect()
+        client.loop_stop()
+
+
+_MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(500):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert process.poll() is None, "mosquitto ended at once"
+        time.sleep(0.01)
+    raise AssertionError("mosquitto opened no port")
+
+
+@pytest.fixture
+def emitted() -> Collected:
+    return Collected()
+
+
+@pytest.fixture
+async def scale(tmp_path: Path) -> AsyncIterator[PtyScale]:
+    scale = PtyScale(tmp_path / "scale")
+    scale.plug()
+    yield scale
+    scale.unplug()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    if _MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed: apt install mosquitto")
+    broker = Mosquitto(tmp_path)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def running() -> Callable[..., contextlib.AbstractAsyncContextManager[asyncio.Task[None]]]:
+    """`async with running(coroutine) as task`: cancelled on the way out, its own failure is raised."""
+
+    @contextlib.asynccontextmanager
+    async def run(coroutine: object) -> AsyncIterator[asyncio.Task[None]]:
+        task: asyncio.Task[None] = asyncio.ensure_future(coroutine)  # type: ignore[arg-type]
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    return run

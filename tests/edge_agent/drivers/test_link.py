@@ -1,0 +1,220 @@
+"""Links on real ptys and real sockets: every way to be absent, refused, full or lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent.contract.errors import LinkDenied, LinkLost
+from edge_agent.drivers import link as link_module
+from edge_agent.drivers.link import BUFFER_LIMIT, open_link
+
+
+async def collect(link: Any, size: int) -> bytes:
+    received = b""
+    async with asyncio.timeout(10):
+        while len(received) < size:
+            received += await link.read()
+    return received
+
+
+def open_descriptors() -> set[str]:
+    return {f"{entry.name}:{entry.resolve()}" for entry in Path("/proc/self/fd").iterdir()}
+
+
+async def test_all_256_byte_values_pass_both_ways(scale: Any) -> None:
+    every = bytes(range(256))
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(scale._master)
+    async with open_link(str(scale.link)) as link:
+        os.write(scale._master, every)
+        assert await collect(link, 256) == every
+        await link.write(every)
+        assert os.read(scale._master, 1024) == every
+
+
+async def test_nothing_stays_behind_a_closed_link(scale: Any) -> None:
+    async with open_link(str(scale.link)):
+        pass  # the executor's thread now exists
+    descriptors, threads = open_descriptors(), threading.active_count()
+    for _ in range(20):
+        async with open_link(str(scale.link)) as link:
+            await link.write(b"x")
+    assert open_descriptors() == descriptors
+    assert threading.active_count() <= threads + 1  # asyncio's own pool may grow, the link keeps none
+
+
+async def test_a_port_is_held_by_one_program_only(scale: Any) -> None:
+    async with open_link(str(scale.link)):
+        with pytest.raises(LinkDenied, match="held by another program") as raised:
+            async with open_link(str(scale.link)):
+                pass
+    assert "stop the program" in raised.value.hint
+
+
+async def test_an_absent_port_is_lost_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(LinkLost, match="is absent") as raised:
+        async with open_link(str(tmp_path / "ttyUSB9")):
+            pass
+    assert "/dev/serial/by-id" in raised.value.hint
+
+
+async def test_a_forbidden_port_is_denied_with_a_hint(scale: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        # Root may open everything, so the refusal of the operating system is played.
+        def refuse(path: str, *_: object) -> int:
+            raise PermissionError(13, "Permission denied", path)
+
+        monkeypatch.setattr("serial.serialposix.os.open", refuse)
+    else:
+        scale.link.resolve().chmod(0)
+    with pytest.raises(LinkDenied, match="may not be opened") as raised:
+        async with open_link(str(scale.link)):
+            pass
+    assert "dialout" in raised.value.hint
+
+
+@pytest.mark.parametrize("port", ["/dev/null", "nonsense://x", "/proc/version"])
+async def test_what_is_no_serial_port_is_lost_not_a_traceback(port: str) -> None:
+    with pytest.raises(LinkLost) as raised:
+        async with open_link(port):
+            pass
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "url", ["socket://", "socket://host", "socket://127.0.0.1:x", "socket://127.0.0.1:99999"]
+)
+async def test_a_broken_address_is_lost_not_a_traceback(url: str) -> None:
+    with pytest.raises(LinkLost, match="no address"):
+        async with open_link(url):
+            pass
+
+
+async def test_unplugging_is_noticed_by_a_reader_that_waits(scale: Any) -> None:
+    async with open_link(str(scale.link)) as link:
+        waiting = asyncio.ensure_future(link.read())
+        await asyncio.sleep(0)
+        scale.unplug()
+        with pytest.raises(LinkLost, match="is gone"):
+            async with asyncio.timeout(5):
+                await waiting
+        with pytest.raises(LinkLost):
+            await link.write(b"SI\r\n")
+
+
+async def test_a_replugged_device_is_found_behind_the_same_name(scale: Any) -> None:
+    async with open_link(str(scale.link)):
+        before = scale.link.readlink()
+    keep = os.open(before, os.O_RDWR | os.O_NOCTTY)  # so that the new pty gets another number
+    scale.unplug()
+    scale.plug()
+    try:
+        assert scale.link.readlink() != before
+        async with open_link(str(scale.link)) as link:
+            scale.say("S S 1 g")
+            assert await collect(link, 9) == b"S S 1 g\r\n"
+    finally:
+        os.close(keep)
+
+
+async def test_what_came_before_the_end_is_still_read() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    with server:
+        async with open_link(f"socket://127.0.0.1:{server.getsockname()[1]}") as link:
+            peer, _ = server.accept()
+            peer.sendall(b"last words")
+            peer.close()
+            assert await collect(link, 10) == b"last words"
+            with pytest.raises(LinkLost, match="hung up"):
+                await link.read()
+
+
+async def test_a_cancelled_read_loses_no_byte(scale: Any) -> None:
+    async with open_link(str(scale.link)) as link:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await link.read()
+        scale.say(b"abc")
+        assert await collect(link, 3) == b"abc"
+
+
+async def test_a_slow_reader_holds_a_bounded_buffer_and_gets_every_byte() -> None:
+    total = 4 * 1024 * 1024
+    server = socket.create_server(("127.0.0.1", 0))
+    with server:
+        async with open_link(f"socket://127.0.0.1:{server.getsockname()[1]}") as link:
+            peer, _ = server.accept()
+
+            def flood() -> None:
+                with peer:
+                    peer.sendall(b"x" * total)
+
+            flooding = threading.Thread(target=flood)
+            flooding.start()
+            while link._reading:  # noqa: ASYNC110  # the link tells nobody that it stopped listening
+                await asyncio.sleep(0)
+            assert BUFFER_LIMIT <= len(link._received) < BUFFER_LIMIT + 4096
+            assert len(await collect(link, total)) == total
+            flooding.join()
+
+
+async def test_a_device_that_takes_no_bytes_is_lost_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "WRITE_TIMEOUT_S", 0.1)
+    server = socket.create_server(("127.0.0.1", 0))
+    with server:
+        async with open_link(f"socket://127.0.0.1:{server.getsockname()[1]}") as link:
+            peer, _ = server.accept()
+            with peer, pytest.raises(LinkLost, match="takes no bytes"):
+                await link.write(b"x" * 64 * 1024 * 1024)
+
+
+async def test_a_port_server_that_refuses_is_lost() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with pytest.raises(LinkLost, match="cannot be reached"):
+        async with open_link(f"socket://127.0.0.1:{port}"):
+            pass
+
+
+async def test_a_port_server_that_does_not_answer_is_lost_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "CONNECT_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        # A full backlog leaves further connections unanswered, like a host that swallows packets.
+        crowd = [socket.socket() for _ in range(8)]
+        for one in crowd:
+            one.setblocking(False)
+            one.connect_ex(address)
+        with pytest.raises(LinkLost, match="does not answer"):
+            async with open_link(f"socket://127.0.0.1:{address[1]}"):
+                pass
+        for one in crowd:
+            one.close()
+
+
+async def test_a_cancelled_connect_leaves_nothing_behind() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        crowd = [socket.socket() for _ in range(8)]
+        for one in crowd:
+            one.setblocking(False)
+            one.connect_ex(address)
+        before = open_descriptors()
+
+        async def wait_for_link() -> None:
+            async with open_link(f"socket://127.0.0.1:{address[1]}"):
+                pass
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await wait_for_link()
+        assert open_descriptors() == before
+        for one in crowd:
+            one.close()
