@@ -3,8 +3,8 @@
 Errors of counting come more from these rules than from the detector:
 
 * a dead band around the line: standing on it and turning back on it counts nothing;
-* a track counts once per line and direction, until it has walked a body's height away from the line:
-  whoever leaves the line for good and comes back has crossed again;
+* a track counts once per line and direction until it is a body's height away from the line: pacing on it
+  counts once, whoever walks away and comes back has crossed again;
 * a track that is not confirmed never counts, but what it did before it was confirmed is remembered;
 * only the line between its two ends counts, not its extension.
 """
@@ -35,11 +35,15 @@ class Crossing:
 
 @dataclass(slots=True)
 class _Walk:
-    """What one track did at one line: the last position clear of the dead band, and what counted."""
+    """One track at one line. Sides are 1 (right), -1 (left) or 0 (not known yet).
+
+    `position` is the last one clear of the dead band and `side` its side; `counted_side` is where the
+    person is according to what was counted.
+    """
 
     side: int = 0
+    counted_side: int = 0
     position: Position = (0.0, 0.0)
-    pending: Direction | None = None
     counted: set[Direction] = field(default_factory=set)
     seen_at_s: float = 0.0
 
@@ -69,18 +73,19 @@ class LineCounter:
         position = anchor_of(track.box, line)
         offset = offset_from(line, position)
         height = track.box[3] - track.box[1]
-        if abs(offset) > height:
-            walk.counted.clear()
         if abs(offset) > self._share * height:
             side = 1 if offset > 0 else -1
-            if walk.side == -side and _meets(line, walk.position, position):
-                walk.pending = "entered" if side > 0 else "exited"
+            if walk.side != side and not (walk.side and _meets(line, walk.position, position)):
+                walk.counted_side = side  # first sight, or round the end of the line
             walk.side, walk.position = side, position
-        if not track.confirmed or walk.pending is None:
+        if not track.confirmed:
             return None
-        direction, walk.pending = walk.pending, None
-        if direction in walk.counted:
+        if abs(offset) > height:
+            walk.counted.clear()
+        direction: Direction = "entered" if walk.side > 0 else "exited"
+        if walk.counted_side == walk.side or direction in walk.counted:
             return None
+        walk.counted_side = walk.side
         walk.counted.add(direction)
         return direction
 

@@ -1,0 +1,116 @@
+"""Compares counted crossings with a hand-made truth file: events by time and direction, and totals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge_agent.config import CountingLine
+from edge_agent.contract.errors import ConfigError
+from edge_agent.vision.footfall import Crossing, Direction
+
+
+class TrueCrossing(BaseModel):
+    """One crossing as it really was."""
+
+    t_s: float
+    direction: Literal["entered", "exited"]
+
+
+class Truth(BaseModel):
+    """What a person saw in a clip: crossings of `line` within `window_s`, exact to `tolerance_s`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    clip: str
+    line: Annotated[list[float], Field(min_length=4, max_length=4)]
+    anchor: Literal["feet", "centre"] = "feet"
+    window_s: Annotated[list[float], Field(min_length=2, max_length=2)]
+    tolerance_s: float
+    events: list[TrueCrossing]
+
+    @property
+    def counting_line(self) -> CountingLine:
+        """The line as it stands in the configuration of a camera."""
+        x1, y1, x2, y2 = self.line
+        return CountingLine.model_validate(
+            {"id": "truth", "from": [x1, y1], "to": [x2, y2], "anchor": self.anchor}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well a count agrees. Totals hide errors that cancel, so both are given.
+
+    `total_error` is the share by which the number of crossings is off.
+    """
+
+    hits: int
+    missed: int
+    false: int
+    total_error: float
+
+    @property
+    def precision(self) -> float:
+        """Share of the counted crossings that happened."""
+        return self.hits / (self.hits + self.false) if self.hits + self.false else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of the true crossings that were counted."""
+        return self.hits / (self.hits + self.missed) if self.hits + self.missed else 1.0
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.hits / (2 * self.hits + self.missed + self.false) if self.hits else 0.0
+
+
+def read_truth(path: Path) -> Truth:
+    """The truth file at `path`. ConfigError when it cannot be read or has no crossings in it."""
+    try:
+        return Truth.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise ConfigError(
+            f"{path}: is not a truth file of crossings",
+            hint="it needs clip, line, window_s, tolerance_s and events",
+        ) from error
+
+
+def compare(crossings: Sequence[Crossing], truth: Truth) -> Agreement:
+    """Each true crossing is hit at most once, by the nearest counted one of its direction."""
+    from_s, to_s = truth.window_s
+    counted = [(c.at_s, c.direction) for c in crossings]
+    true = [(e.t_s, e.direction) for e in truth.events]
+    hit_counted, hit_true = _pair(counted, true, truth.tolerance_s)
+    false = [
+        index
+        for index, (at_s, _) in enumerate(counted)
+        if index not in hit_counted and from_s <= at_s <= to_s
+    ]
+    hits, total = len(hit_true), len(hit_counted) + len(false)
+    error = abs(total - len(true)) / len(true) if true else float(total)
+    return Agreement(hits, len(true) - hits, len(false), error)
+
+
+def _pair(
+    counted: Sequence[tuple[float, Direction]], true: Sequence[tuple[float, Direction]], tolerance_s: float
+) -> tuple[set[int], set[int]]:
+    near = sorted(
+        (abs(at_s - t_s), i, j)
+        for i, (at_s, direction) in enumerate(counted)
+        for j, (t_s, wanted) in enumerate(true)
+        if direction == wanted and abs(at_s - t_s) <= tolerance_s
+    )
+    hit_counted: set[int] = set()
+    hit_true: set[int] = set()
+    for _, i, j in near:
+        if i not in hit_counted and j not in hit_true:
+            hit_counted.add(i)
+            hit_true.add(j)
+    return hit_counted, hit_true
