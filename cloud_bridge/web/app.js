@@ -5,7 +5,7 @@ import { onLanguage, preferredLanguage, setLanguage, setTimeZone, t } from './li
 import { Login, Loading, Trouble } from './pages/gate.js';
 import { StoreList } from './pages/stores.js';
 import { StorePage } from './pages/store.js';
-import { TopBar } from './pages/topbar.js';
+import { Foot, TopBar } from './pages/topbar.js';
 
 const STORES_POLL_MS = 5_000;
 
@@ -68,7 +68,8 @@ function App() {
         : shown
           ? html`<${StorePage} key=${shown} id=${shown} store=${store} query=${route.query} onLogin=${onLogin} onLink=${setLink} />`
           : html`<${StoreList} stores=${stores} problem=${problem} />`
-    }</main>`;
+    }</main>
+    ${me && html`<${Foot} me=${me} onLogin=${onLogin} />`}`;
 }
 
 render(html`<${App} />`, document.getElementById('app'));

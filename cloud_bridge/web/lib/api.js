@@ -44,6 +44,9 @@ export function withQuery(path, query) {
   return text ? `${path}?${text}` : path;
 }
 
+/** End this browser's session. */
+export const logOut = (csrf) => fetch('/v1/logout', { method: 'POST', headers: { 'X-CSRF-Token': csrf } });
+
 export const storePath = (store, rest = '') => `/v1/stores/${encodeURIComponent(store)}${rest}`;
 
 async function problemOf(reply) {

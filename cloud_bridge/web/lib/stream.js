@@ -1,7 +1,6 @@
 /** HQ's feed as Server-Sent Events, kept open: resumes after the last cursor, backs off with jitter. */
 import { get, withQuery } from './api.js';
 
-const TYPES = ['stock.changed', 'gap.opened', 'gap.closed', 'footfall.counted', 'device.changed'];
 const BACKOFF_MS = { first: 500, most: 15_000 };
 
 export class FeedStream {
@@ -30,14 +29,10 @@ export class FeedStream {
     };
     // The browser's own retry never gives up a broken proxy nor retries an HTTP error: ours does both.
     source.onerror = () => this.lose();
-    const receive = ({ data, lastEventId }) => {
-      if (lastEventId) this.cursor = lastEventId;
+    source.onmessage = ({ data, lastEventId }) => {
+      this.cursor = lastEventId;
       this.on.event(JSON.parse(data));
     };
-    source.onmessage = receive;
-    for (const type of TYPES) source.addEventListener(type, receive);
-    // HQ drops a reader that is too slow; what is shown is fetched anew, so the gap does not matter.
-    source.addEventListener('overflow', () => this.lose());
   }
 
   /** Give up this connection, found dead here or elsewhere, and try again later. */

@@ -1,4 +1,5 @@
 /** The bar on every page: store picker, connection to HQ, language, who is logged in. */
+import { logOut } from '../lib/api.js';
 import { html } from '../lib/html.js';
 import { LANGUAGES, chooseLanguage, clock, currentLanguage, t } from '../lib/i18n.js';
 import { useNow } from '../lib/parts.js';
@@ -14,9 +15,14 @@ export function TopBar({ me, stores = [], shown, link, problem }) {
       <span class="space"></span>
       ${me && html`<${Link} link=${link} problem=${problem} />`}
       <${LanguageSwitch} />
-      ${me && html`<span class="who" title=${t(`role.${me.role}`)}>${me.name}</span>`}
     </header>`;
 }
+
+/** Who is logged in, and the way out. */
+export const Foot = ({ me, onLogin }) => html`
+  <footer class="foot-bar quiet">${me.name} · ${t(`role.${me.role}`)}
+    <button class="plain" onClick=${() => logOut(me.csrf).then(onLogin)}>${t('action.log_out')}</button>
+  </footer>`;
 
 function skip(event) {
   event.preventDefault(); // the hash is the route
