@@ -118,6 +118,7 @@ class TcpLink:
         self._dialogue, self._port = dialogue, port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> str:
@@ -128,7 +129,7 @@ class TcpLink:
         """Listen again, on the port of before."""
         if self._server is not None:
             return
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
         self._dialogue.power_on()
 
@@ -140,6 +141,8 @@ class TcpLink:
         self._server = None
         for writer in list(self._writers):
             writer.transport.abort()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     def tick(self) -> None:
         """Send what the device says by itself."""
@@ -147,6 +150,11 @@ class TcpLink:
         if said:
             for writer in self._writers:
                 writer.write(said)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer), name="link connection")
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

@@ -14,6 +14,7 @@ Direction = Literal["entered", "exited"]
 
 _HANDFULS: dict[ActKind, tuple[int, float]] = {"pick": (1, 0.5), "return": (1, 0.5), "restock": (2, 0.4)}
 """Kind -> (items in one handful, seconds from one handful to the next)."""
+_LONGEST_PICK_S = 0.5
 _STAFF = 0
 _TRIES = 200
 
@@ -66,11 +67,12 @@ class Plan:
 
 
 def plan_visit(scenario: Scenario, *, seconds: float, seed: int) -> Plan:
-    """A plan in which, where one can be found, every facing ends elsewhere than it stood at half time:
-    a scale that is lost on the way must not go unnoticed."""
+    """A plan in which, where one can be found, every kind of act happens and every facing ends elsewhere
+    than it stood at half time: a scale that is lost on the way must not go unnoticed."""
     for attempt in range(_TRIES):
         plan = _Planner(scenario, seconds, Random(f"{seed}/plan/{attempt}")).draw()
-        if all(_net_change(plan, facing.id, after_s=seconds / 2) for facing in scenario.facings):
+        moved = all(_net_change(plan, facing.id, after_s=seconds / 2) for facing in scenario.facings)
+        if moved and {act.kind for act in plan.acts} == set(_HANDFULS):
             return plan
     return plan
 
@@ -113,8 +115,9 @@ class _Planner:
                 self._do(Act(scripted.at_s, scripted.facing, scripted.act, scripted.quantity, _STAFF))
 
     def draw(self) -> Plan:
-        for _ in range(self._people.inside_at_opening):
-            self._arrive(self._rng.uniform(1.5, 3.0), stayed_share=self._rng.uniform(0.2, 0.8))
+        inside = self._people.inside_at_opening
+        for number in range(inside):
+            self._arrive(self._rng.uniform(1.5, 3.0), stayed_share=(number + 0.5) / inside)
         pace_s = 60.0 / self._people.shoppers_per_minute
         at_s = self._rng.uniform(0.5, 2.0)
         while at_s <= self._last_s:
@@ -122,7 +125,7 @@ class _Planner:
             at_s += pace_s * self._rng.uniform(0.6, 1.4)
         while self._queue:
             now_s, person = heapq.heappop(self._queue)
-            if now_s > self._last_s:
+            if now_s > self._last_s - _LONGEST_PICK_S:
                 continue
             again_s = self._staff_turn(now_s) if person == _STAFF else self._shopper_turn(now_s, person)
             if again_s is not None:

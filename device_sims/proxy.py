@@ -25,6 +25,7 @@ class UplinkProxy:
         self._port = 0
         self._mode: Mode = "open"
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._swallowed_bytes = 0
 
     @property
@@ -51,6 +52,8 @@ class UplinkProxy:
             yield self
         finally:
             self._close()
+            if self._serving:
+                await asyncio.wait(self._serving)
 
     async def set_mode(self, mode: Mode) -> None:
         """Change the line at once. Connections that lost bytes stay dead in every mode."""
@@ -61,7 +64,7 @@ class UplinkProxy:
             await self._listen()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def _close(self) -> None:
@@ -70,6 +73,11 @@ class UplinkProxy:
             self._server = None
         for writer in list(self._writers):
             writer.transport.abort()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer), name="line connection")
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

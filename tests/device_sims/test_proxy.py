@@ -1,0 +1,103 @@
+"""The line to HQ: whole, silent, refused, and what it does to connections."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from device_sims.proxy import UplinkProxy
+
+
+@asynccontextmanager
+async def echo_server() -> AsyncIterator[int]:
+    tasks = set()
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                writer.write(line)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)
+
+
+@asynccontextmanager
+async def line() -> AsyncIterator[UplinkProxy]:
+    async with echo_server() as port, UplinkProxy("127.0.0.1", port).running() as proxy, asyncio.timeout(10):
+        yield proxy
+
+
+async def swallowed(proxy: UplinkProxy, count: int) -> None:
+    while proxy.swallowed_bytes < count:  # noqa: ASYNC110  # the proxy announces nothing, as a real cut
+        await asyncio.sleep(0.01)
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    writer.write(b"ping\n")
+    return await reader.readline()
+
+
+async def test_a_whole_line_passes_bytes_and_the_end() -> None:
+    async with line() as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await ask(reader, writer) == b"ping\n"
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_silent_cut_swallows_bytes_without_any_sign_and_the_connection_stays_dead() -> None:
+    async with line() as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await ask(reader, writer) == b"ping\n"
+        await proxy.set_mode("silent")
+        writer.write(b"lost\n")
+        await swallowed(proxy, 5)
+        new_reader, new_writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        new_writer.write(b"lost too\n")
+        await swallowed(proxy, 14)
+        await proxy.set_mode("open")
+        for dead in (writer, new_writer):
+            dead.write(b"anyone?\n")
+        await swallowed(proxy, 30)
+        assert not reader.at_eof()
+        assert not new_reader.at_eof()
+        fresh = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await ask(*fresh) == b"ping\n"
+        for each in (writer, new_writer, fresh[1]):
+            each.close()
+
+
+async def test_an_idle_connection_that_lost_nothing_lives_on() -> None:
+    async with line() as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await ask(reader, writer) == b"ping\n"
+        await proxy.set_mode("silent")
+        await proxy.set_mode("open")
+        assert await ask(reader, writer) == b"ping\n"
+        writer.close()
+
+
+async def test_a_refused_line_breaks_connections_and_closes_the_port_until_it_is_back() -> None:
+    async with line() as proxy:
+        port = proxy.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await ask(reader, writer) == b"ping\n"
+        await proxy.set_mode("refused")
+        with contextlib.suppress(ConnectionError):  # a reset is as good a break as an end
+            assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        await proxy.set_mode("open")
+        assert proxy.port == port
+        fresh = await asyncio.open_connection("127.0.0.1", port)
+        assert await ask(*fresh) == b"ping\n"
+        fresh[1].close()
