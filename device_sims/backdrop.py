@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sims.figure import Sprite
+from device_sims.figure import Sprite, blend
 from device_sims.looks import Bgr
 from device_sims.perspective import Perspective
 from device_sims.walk import DOOR_Y_M
@@ -23,6 +23,7 @@ FINE = 2
 FLOOR_PX_PER_M = 90
 FLOOR_X_M, FLOOR_END_M = 7.0, 22.0
 DOOR_HALF_M, DOOR_TOP_M, WALL_TOP_M, AISLE_M = 1.3, 2.25, 3.6, 3.0
+SHELF_END_M, GATE_M, PLANT_M = DOOR_Y_M - 1.6, DOOR_Y_M - 1.25, (-1.5, 3.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ def paint_backdrop(view: Perspective, seed: int) -> Backdrop:
     layers = [
         (DOOR_Y_M, _paint(view, Random(seed), _wall)),
         (DOOR_Y_M - 3.0, _paint(view, Random(seed + 1), _shelves)),
-        (DOOR_Y_M - 1.25, _paint(view, Random(seed + 2), _gates)),
-        (3.7, _paint(view, Random(seed + 3), _plant)),
+        (GATE_M, _paint(view, Random(seed + 2), _gates)),
+        (PLANT_M[1], _paint(view, Random(seed + 3), _plant)),
     ]
     occluders = tuple(
         Occluder(depth, _soft_sprite(layer)) for depth, layer in sorted(layers, key=lambda layer: -layer[0])
@@ -56,8 +57,6 @@ def paint_backdrop(view: Perspective, seed: int) -> Backdrop:
     lens = _vignette(view)
     lit = tuple(Occluder(o.y_m, _lit(o.sprite, lens)) for o in occluders)
     picture = np.clip(picture * lens, 0, 255).astype(np.uint8)
-    from device_sims.figure import blend
-
     for occluder in lit:
         blend(picture, occluder.sprite)
     return Backdrop(picture, lit)
@@ -141,13 +140,14 @@ def _ground(view: Perspective, seed: int) -> Pixels:
     floor[specks] -= 22
     _street(floor, noise, scale, door)
     mat = (
-        slice(int((DOOR_Y_M - 1.25) * scale), door),
+        slice(int(GATE_M * scale), door),
         slice(width // 2 - int(1.1 * scale), width // 2 + int(1.1 * scale)),
     )
     floor[mat] = (62, 60, 58)
     floor[mat][:, ::6] = (74, 72, 70)
     glow = np.clip(1.22 - (DOOR_Y_M - np.arange(height) / scale) * 0.055, 0.86, 1.18).astype(np.float32)
     floor[:door] *= glow[:door, None, None]
+    _contact_shadows(floor, scale)
     big = view.enlarged(FINE)
     corners_m = np.array([(-2.5, 2.0), (2.5, 2.0), (5.0, 16.0), (-5.0, 16.0)])
     target, _ = big.project(np.column_stack([corners_m, np.zeros(4)]))
@@ -161,6 +161,16 @@ def _ground(view: Perspective, seed: int) -> Pixels:
         borderValue=(196, 196, 190),
     )
     return np.asarray(cv2.resize(picture, (view.width_px, view.height_px), interpolation=cv2.INTER_AREA))
+
+
+def _contact_shadows(floor: NDArray[np.float32], scale: int) -> None:
+    """Less light along the gondolas and under the plant."""
+    y, x = np.mgrid[0 : floor.shape[0], 0 : floor.shape[1]].astype(np.float32) / scale
+    x -= FLOOR_X_M
+    aisle = np.clip((AISLE_M - np.abs(x)) / 0.5, 0, 1)
+    aisle[y > SHELF_END_M] = 1
+    pot = np.clip(np.hypot(x - PLANT_M[0] - 0.1, y - PLANT_M[1] + 0.1) / 0.55, 0, 1)
+    floor *= ((0.72 + 0.28 * aisle) * (0.6 + 0.4 * pot))[:, :, None]
 
 
 def _street(floor: NDArray[np.float32], noise: np.random.Generator, scale: int, door: int) -> None:
@@ -210,7 +220,7 @@ def _wall(brush: Brush) -> None:
 
 def _shelves(brush: Brush) -> None:
     """A gondola on each side of the aisle with rows of packages."""
-    start, end, x = 2.0, DOOR_Y_M - 1.6, AISLE_M
+    start, end, x = 2.0, SHELF_END_M, AISLE_M
     packs: tuple[Bgr, ...] = (
         (60, 60, 190),
         (190, 120, 50),
@@ -246,7 +256,7 @@ def _shelves(brush: Brush) -> None:
 
 def _gates(brush: Brush) -> None:
     """Anti-theft pedestals: a slim frame with a glass panel."""
-    near, far = DOOR_Y_M - 1.25, DOOR_Y_M - 0.80
+    near, far = GATE_M, GATE_M + 0.45
     for x in (-1.45, 1.45):
         brush.piece([(x, near, 0.1), (x, far, 0.1), (x, far, 1.45), (x, near, 1.45)], (214, 210, 196), 120)
         brush.box((x - 0.05, x + 0.05), (near, near + 0.06), (0.0, 1.5), (196, 198, 200))
@@ -254,7 +264,7 @@ def _gates(brush: Brush) -> None:
 
 
 def _plant(brush: Brush) -> None:
-    x, y = -1.95, 3.7
+    x, y = PLANT_M
     for step in range(12):
         angle = step / 12 * 2 * np.pi
         nearer, next_angle = np.sin(angle) < 0.1, angle + 2 * np.pi / 12

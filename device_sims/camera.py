@@ -51,8 +51,8 @@ class DoorCamera:
 
     @property
     def busy(self) -> bool:
-        """Whether anyone is under way."""
-        return any(walk.ends_at_s > self._now_s() for walk in self._walks)
+        """Whether anyone is on the way between street and shop."""
+        return any(walk.under_way(self._now_s()) for walk in self._walks)
 
     def walk_through(self, direction: Direction) -> None:
         """Send one person on the way now. RuntimeError unless the camera is serving."""
@@ -91,11 +91,13 @@ class DoorCamera:
                 finally:
                     film.cancel()
         finally:
-            self._stop()
+            await self._stop()
             await runner.cleanup()
 
-    def _stop(self) -> None:
+    async def _stop(self) -> None:
         self._zero_s = None
+        async with self._published:
+            self._published.notify_all()
         self._walks.clear()
         for handle in self._crossings:
             handle.cancel()
@@ -144,15 +146,19 @@ class DoorCamera:
         await response.prepare(request)
         sent = -1
         try:
-            while True:
-                async with self._published:
-                    await self._published.wait_for(lambda: self._newest[0] > sent)  # noqa: B023
-                    sent, jpeg = self._newest
+            while frame := await self._next_frame(sent):
+                sent, jpeg = frame
                 head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 await response.write(head.encode() + jpeg + b"\r\n")
         except ConnectionResetError:
             log.debug("a watcher of the door camera left")
         return response
+
+    async def _next_frame(self, after: int) -> tuple[int, bytes] | None:
+        """The newest frame as soon as its number is beyond `after`; None when filming has ended."""
+        async with self._published:
+            await self._published.wait_for(lambda: self._newest[0] > after or self._zero_s is None)
+            return self._newest if self._zero_s is not None else None
 
 
 def _nobody_asks(direction: str) -> None:

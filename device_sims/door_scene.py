@@ -28,7 +28,7 @@ class DoorScene:
 
     def __init__(self, seed: int, *, size: tuple[int, int] = (640, 480)) -> None:
         width, height = size
-        self.view = Perspective(width, height, focal_px=0.75 * width, height_m=3.0, tilt_deg=30.0)
+        self.view = Perspective(width, height, focal_px=0.66 * width, height_m=3.0, tilt_deg=30.0)
         self._seed = seed
         self._backdrop = paint_backdrop(self.view, seed)
         noise = np.random.default_rng(seed).normal(0, NOISE_SD, (GRAIN_FRAMES, height, width, 3))
@@ -45,23 +45,14 @@ class DoorScene:
         import cv2
 
         picture = self._backdrop.picture.copy()
-        figures = []
-        for walk in walks:
-            if walk.starts_at_s <= t_s < walk.ends_at_s:
-                corners = walk.corners(t_s)
-                shadow = draw_shadow(walk.body, corners, self.view)
-                if shadow is not None:
-                    self._lay(picture, shadow, walk.place(t_s)[1])
-                figure = draw_figure(walk.body, corners, self.view)
-                if figure is not None:
-                    figures.append((walk.place(t_s)[1], figure))
-        for depth, figure in sorted(figures, key=lambda item: -item[0]):
-            self._lay(picture, figure, depth)
+        posed = [(walk, walk.corners(t_s)) for walk in walks if walk.under_way(t_s)]
+        posed.sort(key=lambda item: -item[0].place(t_s)[1])
+        for draw in (draw_shadow, draw_figure):
+            for walk, corners in posed:
+                sprite = draw(walk.body, corners, self.view)
+                if sprite is not None:
+                    self._lay(picture, sprite, walk.place(t_s)[1])
         return np.asarray(cv2.add(picture, self._noise(t_s), dtype=cv2.CV_8U), np.uint8)
-
-    def in_picture(self, t_s: float, walk: Walk) -> bool:
-        """Whether the walk is under way at `t_s`."""
-        return walk.starts_at_s <= t_s < walk.ends_at_s
 
     def _lay(self, picture: Pixels, sprite: Sprite, depth: float) -> None:
         """Lay a sprite at `depth`, then again what stands in front of it."""

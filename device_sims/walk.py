@@ -20,6 +20,8 @@ DOOR_Y_M = 7.6
 LINE_Y_M = 4.7
 LANES_M = (-0.85, -0.3, 0.3, 0.85)
 """Where along the counting line people cross it."""
+FAR_M = 1.2
+"""More room than this between two people is as good as an empty shop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +31,6 @@ class Walk:
     direction: Direction
     starts_at_s: float
     speed_mps: float
-    lane_m: float
     body: Body
     path: Floats  # (n, 2) floor points, metres
     covered_m: Floats  # (n,) way from the start to each point
@@ -48,37 +49,57 @@ class Walk:
         covered = self.covered_m[passed] + share * (self.covered_m[passed + 1] - self.covered_m[passed])
         return self.starts_at_s + float(covered) / self.speed_mps
 
+    def under_way(self, t_s: float) -> bool:
+        """Whether the visitor is somewhere between street and shop at `t_s`."""
+        return self.starts_at_s <= t_s < self.ends_at_s
+
     def place(self, t_s: float) -> tuple[float, float]:
         """Floor point between the feet at `t_s`, metres."""
+        x, y = self.places(np.array([t_s]))[0]
+        return float(x), float(y)
+
+    def places(self, t_s: Floats) -> Floats:
+        """Floor points (n, 2) at the times `t_s` (n,)."""
         covered = (t_s - self.starts_at_s) * self.speed_mps
-        x, y = (float(np.interp(covered, self.covered_m, self.path[:, axis])) for axis in (0, 1))
-        return x, y
+        return np.stack([np.interp(covered, self.covered_m, self.path[:, axis]) for axis in (0, 1)], axis=1)
 
     def corners(self, t_s: float) -> Floats:
         """The body's mesh in the world at `t_s`, as `Body.pose` gives it."""
         covered = (t_s - self.starts_at_s) * self.speed_mps
-        here, ahead = self.place(t_s - 0.05), self.place(t_s + 0.05)
-        way = np.subtract(ahead, here)
-        return self.body.pose(covered, self.speed_mps, self.place(t_s), way / (np.hypot(*way) + 1e-9))
+        here, before, after = self.places(t_s + np.array([0.0, -0.05, 0.05]))
+        way = after - before
+        return self.body.pose(covered, self.speed_mps, (here[0], here[1]), way / (np.hypot(*way) + 1e-9))
 
 
 def random_walk(random: Random, direction: Direction, starts_at_s: float, others: Sequence[Walk]) -> Walk:
-    """A visitor who starts now and keeps to a lane that nobody of `others` crosses at about the same time."""
+    """A visitor who starts now, on the way of a few tried that stays farthest from `others`."""
+    body = dress(random_looks(random))
     speed = min(max(random.gauss(1.2, 0.15), 0.85), 1.6)
     lanes = random.sample(LANES_M, k=len(LANES_M))
-    lane = max(lanes, key=lambda candidate: _room(candidate, starts_at_s, others))
-    lane += random.uniform(-0.12, 0.12)
-    path = _smooth(_stations(random, lane))
-    if direction == "exited":
-        path = path[::-1]
-    covered = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
-    return Walk(direction, starts_at_s, speed, lane, dress(random_looks(random)), path, covered)
+    ways = [
+        Walk(direction, starts_at_s, speed, body, path, _covered(path))
+        for path in (_path(random, direction, lane + random.uniform(-0.12, 0.12)) for lane in lanes)
+    ]
+    return max(ways, key=lambda way: min([_room(way, other) for other in others], default=0.0))
 
 
-def _room(lane_m: float, starts_at_s: float, others: Sequence[Walk]) -> float:
-    """How far sideways the nearest person of the last seconds walks; at most 1 m counts."""
-    near = [abs(other.lane_m - lane_m) for other in others if other.ends_at_s > starts_at_s]
-    return min([*near, 1.0])
+def _path(random: Random, direction: Direction, lane_m: float) -> Floats:
+    path = _smooth(_stations(random, lane_m))
+    return path if direction == "entered" else path[::-1]
+
+
+def _covered(path: Floats) -> Floats:
+    return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+
+
+def _room(walk: Walk, other: Walk) -> float:
+    """The least distance of two visitors, metres; sideways counts most, as the camera sees it."""
+    start, end = max(walk.starts_at_s, other.starts_at_s), min(walk.ends_at_s, other.ends_at_s)
+    if end <= start:
+        return FAR_M
+    times = np.linspace(start, end, 24)
+    apart = np.abs(walk.places(times) - other.places(times))
+    return min(float(np.hypot(apart[:, 0], 0.3 * apart[:, 1]).min()), FAR_M)
 
 
 def _stations(random: Random, lane_m: float) -> list[tuple[float, float]]:
