@@ -1,0 +1,181 @@
+"""HQ put together: the only file that knows all of its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from cloud_bridge import control, openapi
+from cloud_bridge.admin import Admin
+from cloud_bridge.api import Api
+from cloud_bridge.auth import Access
+from cloud_bridge.config import BridgeSettings
+from cloud_bridge.errors import AddressTaken, Unavailable
+from cloud_bridge.health import HealthChecks, measure
+from cloud_bridge.ingest import Ingest
+from cloud_bridge.liveness import Liveness
+from cloud_bridge.login import Login
+from cloud_bridge.pages import add_pages
+from cloud_bridge.problems import problems
+from cloud_bridge.store.sqlite import SqliteEngine
+from cloud_bridge.store.sqlite_schema import FILE_NAME
+from cloud_bridge.stream import Hub
+from edge_agent.contract.errors import ConfigError
+from edge_agent.contract.messages import MAX_BATCH_BYTES
+from edge_agent.contract.times import rfc3339, utc_now
+
+log = logging.getLogger(__name__)
+
+_SAVE_HEARD_S: Final = 10.0
+_PRUNE_S: Final = 3600.0
+_CLOSE_S: Final = 3.0
+
+
+class Bridge:
+    """One HQ over one data directory. `url` is known while it serves."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self.settings = settings
+        self.port = settings.http.port
+
+    @property
+    def url(self) -> str:
+        """Where people open it."""
+        return self.settings.http.url(self.port)
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[Admin]:
+        """The data without the server, for a command on its own. The caller owns the lock."""
+        engine = SqliteEngine(self.settings.data_dir / FILE_NAME)
+        try:
+            access = Access(engine, on_revoked=lambda: None)
+            await access.reload()
+            yield Admin(engine, access, Liveness(), lambda: self.url)
+        finally:
+            await engine.close()
+
+    async def serve(self, stop: asyncio.Event, ready: asyncio.Event | None = None) -> None:
+        """Serve until `stop`; the caller owns the lock. AddressTaken when the address cannot be had."""
+        hub: Hub | None = None
+        engine = SqliteEngine(
+            self.settings.data_dir / FILE_NAME,
+            on_published=lambda events: hub.publish(events) if hub else None,
+        )
+        hub = Hub(engine)
+        try:
+            access, liveness = Access(engine, on_revoked=hub.wake), Liveness()
+            await access.reload()
+            app = build(self.settings, engine, access, liveness, hub)
+            admin = Admin(engine, access, liveness, lambda: self.url)
+            async with self._served(app), control.listening(self.settings.data_dir, admin):
+                log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)
+                if ready is not None:
+                    ready.set()
+                await self._until(stop, engine, liveness)
+                hub.close()
+            await liveness.save(engine)
+        finally:
+            await engine.close()
+        log.info("HQ stopped")
+
+    @contextlib.asynccontextmanager
+    async def _served(self, app: web.Application) -> AsyncIterator[None]:
+        runner = web.AppRunner(
+            app, auto_decompress=False, access_log=None, shutdown_timeout=_CLOSE_S, handle_signals=False
+        )
+        await runner.setup()
+        http = self.settings.http
+        try:
+            site = web.TCPSite(runner, http.host, http.port, ssl_context=_tls(self.settings))
+            try:
+                await site.start()
+            except OSError as error:
+                raise AddressTaken(
+                    f"{http.host}:{http.port} cannot be listened on: {error.strerror}",
+                    hint="stop what listens there, or set another http.port in bridge.yaml",
+                ) from error
+            self.port = runner.addresses[0][1]
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _until(self, stop: asyncio.Event, engine: SqliteEngine, liveness: Liveness) -> None:
+        async with asyncio.TaskGroup() as group:
+            chores = [
+                group.create_task(_save_heard(engine, liveness), name="save-heard"),
+                group.create_task(_prune(engine, self.settings), name="prune"),
+            ]
+            await stop.wait()
+            for chore in chores:
+                chore.cancel()
+
+
+def build(
+    settings: BridgeSettings, engine: SqliteEngine, access: Access, liveness: Liveness, hub: Hub
+) -> web.Application:
+    """The web application with every route."""
+    app = web.Application(middlewares=[measure, problems], client_max_size=MAX_BATCH_BYTES)
+    api = Api(engine, access, liveness, hub)
+    Ingest(engine, access, liveness).add_routes(app)
+    api.add_routes(app)
+    Login(access, is_https=settings.http.url(0).startswith("https:")).add_routes(app)
+    HealthChecks(engine, access).add_routes(app)
+    document = msgspec.json.encode(openapi.document(api.routes()))
+
+    async def openapi_json(_: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/json")
+
+    app.router.add_get("/openapi.json", openapi_json)
+    add_pages(app)
+    return app
+
+
+def _tls(settings: BridgeSettings) -> ssl.SSLContext | None:
+    http = settings.http
+    if http.cert_file is None or http.key_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(http.cert_file, http.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"http.cert_file or key_file cannot be used: {error}", hint="give a PEM certificate and its key"
+        ) from error
+    return context
+
+
+async def _save_heard(engine: SqliteEngine, liveness: Liveness) -> None:
+    while True:
+        await asyncio.sleep(_SAVE_HEARD_S)
+        with contextlib.suppress(Unavailable):  # the next round saves newer values
+            await liveness.save(engine)
+
+
+async def _prune(engine: SqliteEngine, settings: BridgeSettings) -> None:
+    keep = settings.retention
+    while True:
+        now = utc_now()
+        try:
+            while await engine.prune(
+                events_before=rfc3339(now - timedelta(days=keep.events_days)),
+                items_before=rfc3339(now - timedelta(days=keep.items_days)),
+                buckets_before_ms=round((now - timedelta(days=keep.footfall_days)).timestamp() * 1000),
+            ):
+                log.debug("old rows deleted")
+        except Unavailable as error:
+            log.warning("old rows could not be deleted, trying again in an hour: %s", error.message)
+        await asyncio.sleep(_PRUNE_S)
+
+
+def database_of(settings: BridgeSettings) -> Path:
+    """The database file of these settings."""
+    return settings.data_dir / FILE_NAME

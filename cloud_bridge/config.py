@@ -1,0 +1,97 @@
+"""HQ's settings (`bridge.yaml`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from edge_agent.service.settings import FilePath, is_loopback, load
+
+ENV_PREFIX = "CLOUD_BRIDGE"
+
+
+class Settings(BaseModel):
+    """Base of every settings model: unknown keys are errors, defaults are resolved like given values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Http(Settings):
+    """Where the API and the pages are served. With both TLS files, over https."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8780
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+    public_url: str | None = None
+    allow_insecure: bool = False
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_address(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError(f"public_url {url!r} must be like https://hq.example")
+        return url.rstrip("/") if url else url
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together; give both or neither")
+        if not is_loopback(self.host) and self.cert_file is None and not self.allow_insecure:
+            raise ValueError(
+                f"host {self.host!r} is beyond loopback and needs TLS: give cert_file and key_file, "
+                "use 127.0.0.1 behind a TLS proxy, or set allow_insecure: true"
+            )
+        return self
+
+    def url(self, port: int) -> str:
+        """The address to open in a browser when the server listens on `port`."""
+        if self.public_url:
+            return self.public_url
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - shown, not bound
+        scheme = "https" if self.cert_file else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class Retention(Settings):
+    """For how many days HQ keeps its feed, departed items and footfall. The ledger is kept whole."""
+
+    events_days: Annotated[int, Field(ge=1)] = 30
+    items_days: Annotated[int, Field(ge=1)] = 30
+    footfall_days: Annotated[int, Field(ge=1)] = 800
+
+
+class BridgeSettings(Settings):
+    """The whole of `bridge.yaml`."""
+
+    http: Http = Http()
+    data_dir: FilePath = Path("./var/hq")
+    database: str = "sqlite"
+    safe: str = "applied"
+    retention: Retention = Retention()
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, database: str) -> str:
+        if database == "sqlite":
+            return database
+        if database.startswith("postgresql://"):
+            raise ValueError("postgresql is not available yet; use sqlite")
+        raise ValueError(f"found {database!r}, allowed: sqlite")
+
+    @field_validator("safe")
+    @classmethod
+    def _known_safe(cls, safe: str) -> str:
+        if safe == "applied":
+            return safe
+        if safe in ("backup", "replica"):
+            raise ValueError(f"{safe} is not available yet; use applied")
+        raise ValueError(f"found {safe!r}, allowed: applied")
+
+
+def read_settings(path: Path) -> BridgeSettings:
+    """`path` as settings; ConfigError with one problem a line."""
+    return load(path, BridgeSettings, env_prefix=ENV_PREFIX)

@@ -1,0 +1,78 @@
+"""What HQ refuses and why: one class for each thing that a caller or an operator can run into."""
+
+from __future__ import annotations
+
+from edge_agent.contract.errors import ShelfEdgeError
+from edge_agent.contract.messages import SyncConflict
+
+
+class Conflict(ShelfEdgeError):
+    """A sync call does not fit the history that HQ holds; the agent says hello again."""
+
+    code = "E-SYNC-CONFLICT"
+    retry = True
+
+    def __init__(self, reason: SyncConflict, message: str) -> None:
+        super().__init__(message, hint="say hello again")
+        self.reason: SyncConflict = reason
+
+
+class Unavailable(ShelfEdgeError):
+    """HQ could not do it now, or does not know whether it did (an error from COMMIT)."""
+
+    code = "E-HQ-BUSY"
+    retry = True
+
+
+class BadRequest(ShelfEdgeError):
+    """A request that can never succeed as it is."""
+
+    code = "E-BAD-REQUEST"
+
+
+class Unauthorized(ShelfEdgeError):
+    """No credential, or one that is not known or no longer valid."""
+
+    code = "E-UNAUTHORIZED"
+
+
+class Forbidden(ShelfEdgeError):
+    """A credential that is valid, for something else."""
+
+    code = "E-FORBIDDEN"
+
+
+class TooLarge(ShelfEdgeError):
+    """A body above the limit, compressed or not."""
+
+    code = "E-TOO-LARGE"
+
+
+class NotKnown(ShelfEdgeError):
+    """A store, facing or name that HQ does not have."""
+
+    code = "E-NOT-FOUND"
+
+
+class AlreadyThere(ShelfEdgeError):
+    """A name that is in use."""
+
+    code = "E-EXISTS"
+
+
+class DataDirUnusable(ShelfEdgeError):
+    """The data directory or the database in it cannot be opened."""
+
+    code = "E-DATA-DIR"
+
+
+class DataDirBusy(ShelfEdgeError):
+    """Another process owns the data directory."""
+
+    code = "E-DATA-DIR-BUSY"
+
+
+class AddressTaken(ShelfEdgeError):
+    """The configured address cannot be listened on."""
+
+    code = "E-ADDRESS"

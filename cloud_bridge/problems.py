@@ -1,0 +1,86 @@
+"""Every refusal as RFC 9457 `application/problem+json`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from cloud_bridge.errors import (
+    AlreadyThere,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotKnown,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+from edge_agent.contract.errors import ShelfEdgeError
+
+log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATUS: Final[dict[type[ShelfEdgeError], int]] = {
+    BadRequest: 400,
+    Unauthorized: 401,
+    Forbidden: 403,
+    NotKnown: 404,
+    Conflict: 409,
+    AlreadyThere: 409,
+    TooLarge: 413,
+    Unavailable: 503,
+}
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what a handler raises into a problem; what nobody foresaw is logged with its traceback."""
+    try:
+        return await handler(request)
+    except ShelfEdgeError as error:
+        return _of_error(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return problem(error.status, error.reason, code=f"E-HTTP-{error.status}", headers=allowed)
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return problem(500, "unexpected error, see the log of cloud-bridge", code="E-UNEXPECTED")
+
+
+def problem(
+    status: int, detail: str, *, code: str, hint: str = "", headers: dict[str, str] | None = None
+) -> web.Response:
+    """One problem document."""
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    } | ({"hint": hint} if hint else {})
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(document),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def _of_error(error: ShelfEdgeError) -> web.Response:
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    headers = {}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="shelf-edge"'
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = "1"
+    code = error.reason if isinstance(error, Conflict) else error.code
+    return problem(status, error.message, code=code, hint=error.hint, headers=headers)

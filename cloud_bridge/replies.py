@@ -1,0 +1,208 @@
+"""REST replies as JSON, or as CSV where a list is asked for that way."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from cloud_bridge.liveness import StoreStatus
+from cloud_bridge.store import DeviceRecord, EnvironmentRecord, FacingRecord
+
+EVENT_COLUMNS: Final = ("cursor", "store", "eid", "seq", "type", "occurred_at", "received_at", "data")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreItem:
+    """One store."""
+
+    store: str
+    name: str
+    gln: str | None
+    status: StoreStatus
+    last_seen_at: str | None
+    facings: int
+    out: int
+    low: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class StorePage:
+    """Stores by id."""
+
+    items: list[StoreItem]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OfOneStore:
+    next_cursor: str | None
+    as_of: str | None
+    catching_up: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacingPage(_OfOneStore):
+    """Facings of a store, by id."""
+
+    items: list[FacingRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePage(_OfOneStore):
+    """Devices of a store, by id."""
+
+    items: list[DeviceRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class FootfallItem:
+    """One line's total of a bucket."""
+
+    line: str
+    start: str
+    entered: int
+    exited: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FootfallPage(_OfOneStore):
+    """Footfall of a store, by start and line."""
+
+    items: list[FootfallItem]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentPage(_OfOneStore):
+    """Measured buckets of a store, by start, device and quantity."""
+
+    items: list[EnvironmentRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class StockItem:
+    """One store's share of a GTIN."""
+
+    store: str
+    on_hand: int
+    available: int
+    as_of: str | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class StockReply:
+    """Stock of one GTIN. The totals are over all stores, `items` is one page of them.
+
+    `available` counts what a store that is online or late holds; nothing of an offline store is promised.
+    """
+
+    gtin: str
+    on_hand: int
+    available: int
+    items: list[StockItem]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Planogram:
+    """The planogram that a store works with; `applied_revision` is null before its agent reported one."""
+
+    revision: int
+    applied_revision: int | None
+    products: list[dict[str, Any]]
+    facings: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of the feed; `seq` is null for a correction by HQ itself. `data` depends on `type`."""
+
+    cursor: str
+    store: str
+    eid: str
+    seq: int | None
+    type: str
+    occurred_at: str
+    received_at: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events in feed order. `next_cursor` is never null: keep it and ask again."""
+
+    items: list[Event]
+    next_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Who this token or login belongs to; `csrf` goes into X-CSRF-Token on writes with a cookie."""
+
+    name: str
+    role: Literal["viewer", "ops", "admin"]
+    csrf: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the service works; `detail` says what is wrong."""
+
+    status: Literal["ok", "unavailable"]
+    detail: str
+
+
+def reply(request: web.Request, answer: Any, *, item: type | None = None) -> web.Response:
+    """`answer` as the client accepts it; `item` is the type of its `items` when it is a list."""
+    if item is not None and wants_csv(request):
+        return csv_reply(
+            request,
+            [field.name for field in fields(item)],
+            [[getattr(row, field.name) for field in fields(item)] for row in answer.items],
+            answer.next_cursor,
+        )
+    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+
+def wants_csv(request: web.Request) -> bool:
+    """Whether text/csv is asked for before JSON."""
+    kinds = [part.split(";")[0].strip().lower() for part in request.headers.get("Accept", "").split(",")]
+    if "text/csv" not in kinds:
+        return False
+    return "application/json" not in kinds or kinds.index("text/csv") < kinds.index("application/json")
+
+
+def csv_reply(
+    request: web.Request, columns: Sequence[str], rows: Sequence[Sequence[Any]], next_cursor: str | None
+) -> web.Response:
+    """A header row and cells that no spreadsheet takes for a formula; the next page is a Link header."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([[cell(value) for value in row] for row in rows])
+    headers = {}
+    if next_cursor is not None:
+        key = "after" if request.path == "/v1/events" else "cursor"
+        headers["Link"] = f'<{request.rel_url.update_query({key: next_cursor})}>; rel="next"'
+    return web.Response(text=text.getvalue(), content_type="text/csv", charset="utf-8", headers=headers)
+
+
+def cell(value: Any) -> Any:
+    """One CSV cell. Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    if isinstance(value, dict) or is_dataclass(value):
+        value = msgspec.json.encode(value).decode()
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value

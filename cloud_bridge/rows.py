@@ -1,0 +1,186 @@
+"""Outbox rows made ready for the ledger: bodies decoded, chain folded, odd ones set aside.
+
+All of it depends on the batch alone, so it runs before the transaction and outside its lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+from pydantic import ValidationError
+
+from cloud_bridge.errors import BadRequest, Conflict
+from edge_agent.contract.gs1 import parse_gtin
+from edge_agent.contract.messages import (
+    BODIES,
+    SCHEMA_VERSION,
+    Batch,
+    EnvironmentMeasured,
+    FootfallCounted,
+    ItemMoved,
+    OutboxRow,
+    PlanogramApplied,
+    StockChanged,
+    chain_next,
+)
+from edge_agent.contract.planogram import Facing, Planogram, Product
+
+MAX_COUNT: Final = 2**31 - 1
+_MAX_INT64: Final = 2**63 - 1
+_DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in BODIES.items()}
+
+Fate = Literal["parked", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPlanogram:
+    """`planogram.applied`, checked: every facing has a product and a valid GTIN-14."""
+
+    revision: int
+    planogram: Planogram
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Why a row is kept in the ledger only: a kind that is not known yet, or a body that does not fit."""
+
+    fate: Fate
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyRow:
+    """One row with its chain and its decoded body, or the reason why it has none."""
+
+    seq: int
+    chain: bytes
+    eid: bytes
+    kind: str
+    version: int
+    occurred_at: str
+    boot_id: str
+    mono_ms: int
+    text: str
+    body: msgspec.Struct | AppliedPlanogram | SetAside
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyBatch:
+    """A batch whose rows are contiguous and whose chain was recomputed."""
+
+    session: str
+    branch: str
+    first: int
+    prev_chain: bytes
+    last_seq: int
+    rows: list[ReadyRow]
+
+    def chain_at(self, seq: int) -> bytes:
+        """The sender's chain at `seq`, from `first - 1` to the last row."""
+        return self.prev_chain if seq == self.first - 1 else self.rows[seq - self.first].chain
+
+
+def make_ready(batch: Batch) -> ReadyBatch:
+    """Check and decode a batch. Conflict `gap`: rows are not contiguous; BadRequest: wrong chain."""
+    prev_chain = bytes.fromhex(batch.prev_chain)
+    if max(batch.first, batch.last_seq) > _MAX_INT64:
+        raise BadRequest("seq does not fit into 64 bits")
+    chain, rows = prev_chain, []
+    for expected, row in enumerate(batch.rows, batch.first):
+        if row.seq != expected:
+            raise Conflict("gap", f"row {row.seq} stands where {expected} was expected")
+        eid = bytes.fromhex(row.eid)
+        try:
+            chain = chain_next(chain, eid, row.kind, row.version, row.body)
+        except UnicodeEncodeError as error:
+            raise BadRequest(f"row {row.seq} is not valid Unicode") from error
+        rows.append(_ready(row, chain, eid))
+    if chain.hex() != batch.last_chain:
+        raise BadRequest("last_chain does not follow from prev_chain and the rows")
+    return ReadyBatch(batch.session, batch.branch, batch.first, prev_chain, batch.last_seq, rows)
+
+
+def decode_body(kind: str, version: int, text: str) -> msgspec.Struct | AppliedPlanogram | SetAside:
+    """The body of one row as its struct, or why it is set aside."""
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        return SetAside("parked", f"kind {kind!r} is not known to this version")
+    if version > SCHEMA_VERSION:
+        return SetAside("parked", f"{kind} version {version} is newer than {SCHEMA_VERSION}")
+    try:
+        return _checked(decoder.decode(text))
+    except (msgspec.MsgspecError, ValidationError, ValueError, RecursionError) as error:
+        return SetAside("quarantined", f"{kind}: {_first_line(error)}")
+
+
+def _ready(row: OutboxRow, chain: bytes, eid: bytes) -> ReadyRow:
+    if abs(row.mono_ms) > _MAX_INT64 or row.version > _MAX_INT64:
+        raise BadRequest(f"row {row.seq}: mono_ms or version does not fit into 64 bits")
+    body = decode_body(row.kind, row.version, row.body)
+    if not _is_time(row.occurred_at):
+        body = SetAside("quarantined", f"occurred_at {row.occurred_at} is not a time")
+    return ReadyRow(
+        row.seq, chain, eid, row.kind, row.version, row.occurred_at, row.boot_id, row.mono_ms, row.body, body
+    )
+
+
+def _checked(body: Any) -> msgspec.Struct | AppliedPlanogram:
+    """What the structs cannot say: check digits, calendar, sizes. ValueError says what is wrong."""
+    match body:
+        case StockChanged():
+            _require_gtin(body.gtin)
+            _require_count(on_hand=body.on_hand or 0, change=abs(body.change))
+        case FootfallCounted():
+            _require_time(body.start)
+            _require_count(seconds=body.seconds, entered=body.entered, exited=body.exited)
+        case EnvironmentMeasured():
+            _require_time(body.start)
+            _require_count(seconds=body.seconds)
+        case ItemMoved():
+            if body.gtin is not None:
+                _require_gtin(body.gtin)
+        case PlanogramApplied():
+            _require_count(revision=body.revision)
+            return AppliedPlanogram(body.revision, _planogram(body))
+    return body  # type: ignore[no-any-return]  # the decoder made one of BODIES
+
+
+def _planogram(body: PlanogramApplied) -> Planogram:
+    """Keys that a newer agent added are left out; they stay in the ledger."""
+    products = [{k: v for k, v in p.items() if k in Product.model_fields} for p in body.products]
+    facings = [{k: v for k, v in f.items() if k in Facing.model_fields} for f in body.facings]
+    return Planogram.model_validate({"products": products, "facings": facings})
+
+
+def _require_gtin(gtin: str) -> None:
+    if parse_gtin(gtin) != gtin:
+        raise ValueError(f"GTIN {gtin!r} must be written with 14 digits")
+
+
+def _require_count(**counts: int) -> None:
+    for name, count in counts.items():
+        if count > MAX_COUNT:
+            raise ValueError(f"{name} {count} is above {MAX_COUNT}")
+
+
+def _require_time(text: str) -> None:
+    if not _is_time(text):
+        raise ValueError(f"{text} is not a time")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        item = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, item['loc']))}: {item['msg']}"[:300]
+    return str(error).splitlines()[0][:300]

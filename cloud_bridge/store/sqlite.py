@@ -1,0 +1,253 @@
+"""HQ in one SQLite file: one writer thread, a few readers that cannot write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from cloud_bridge.errors import Unavailable
+from cloud_bridge.rows import ReadyBatch
+from cloud_bridge.store import (
+    Applied,
+    Credential,
+    DeviceRecord,
+    EnvironmentRecord,
+    FacingRecord,
+    FeedPage,
+    FootfallRecord,
+    Heard,
+    LoginSession,
+    OnPublished,
+    Person,
+    PlanogramRecord,
+    StockRecord,
+    StoreRecord,
+    Want,
+    Welcome,
+)
+from cloud_bridge.store import sqlite_access as access
+from cloud_bridge.store import sqlite_feed as feed
+from cloud_bridge.store import sqlite_reads as reads
+from cloud_bridge.store import sqlite_upkeep as upkeep
+from cloud_bridge.store.sqlite_batch import apply_batch, apply_state
+from cloud_bridge.store.sqlite_hello import NeedsRefold, Refolded, greet
+from cloud_bridge.store.sqlite_history import refold
+from cloud_bridge.store.sqlite_schema import feed_epoch, open_reader
+from cloud_bridge.store.sqlite_writer import Writer
+from edge_agent.contract.messages import Hello, State
+
+T = TypeVar("T")
+READERS: Final = 4
+
+
+class SqliteEngine:
+    """See `cloud_bridge.store.Engine`. Made inside a running loop; `close` commits what waits."""
+
+    def __init__(self, path: Path, on_published: OnPublished = lambda _: None) -> None:
+        self._path = path
+        self.writer = Writer(path, on_published)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        with_epoch = open_reader(path)
+        self._epoch = feed_epoch(with_epoch)
+        with_epoch.close()
+
+    async def close(self) -> None:
+        """Commit what waits and close every connection, the writer last: it checkpoints."""
+        await asyncio.to_thread(self._readers.shutdown)
+        for connection in self._opened:
+            connection.close()
+        await self.writer.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait."""
+        return self.writer.depth
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether commits can still happen."""
+        return self.writer.is_alive
+
+    # --- sync ---
+
+    async def hello(self, store: str, hello: Hello, *, received_at: str) -> Want | Welcome:
+        """A few tries: a refold is made outside the transaction, and the head may move meanwhile."""
+        refolded: Refolded | None = None
+        for _ in range(5):
+            answer = await self.writer.submit(
+                partial(greet, store=store, hello=hello, refolded=refolded, received_at=received_at)
+            )
+            if not isinstance(answer, NeedsRefold):
+                return answer
+            picture = await self._read(partial(refold, store=store, segments=answer.segments, at=received_at))
+            refolded = Refolded(answer.merge, picture)
+        raise Unavailable("the store's history keeps moving", hint="say hello again")
+
+    async def state(self, store: str, state: State, *, received_at: str) -> None:
+        """Show a store's present."""
+        await self.writer.submit(partial(apply_state, store=store, state=state, received_at=received_at))
+
+    async def batch(self, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
+        """Take rows into the ledger."""
+        work = partial(apply_batch, store=store, batch=batch, received_at=received_at)
+        return await self.writer.submit(work, rows=len(batch.rows))
+
+    async def save_heard(self, heard: dict[str, Heard]) -> None:
+        """Keep soft state over a restart."""
+        await self.writer.submit(partial(upkeep.save_heard, heard=heard))
+
+    async def prune(self, *, events_before: str, items_before: str, buckets_before_ms: int) -> int:
+        """One step of what is too old; 0 when nothing is left."""
+        return await self.writer.submit(
+            partial(
+                upkeep.prune,
+                events_before=events_before,
+                items_before=items_before,
+                buckets_before_ms=buckets_before_ms,
+            )
+        )
+
+    # --- what REST asks ---
+
+    async def store_page(self, after: str, limit: int) -> list[StoreRecord]:
+        """Stores by id."""
+        return await self._read(partial(reads.store_page, after=after, limit=limit))
+
+    async def stores(self, names: list[str]) -> dict[str, StoreRecord]:
+        """The named stores."""
+        return await self._read(partial(reads.stores, names=names))
+
+    async def store(self, store: str) -> StoreRecord:
+        """One store."""
+        return await self._read(partial(reads.store, name=store))
+
+    async def facing_page(
+        self, store: str, *, status: str | None, after: str, limit: int
+    ) -> list[FacingRecord]:
+        """Facings by id."""
+        return await self._read(
+            partial(reads.facing_page, store=store, status=status, after=after, limit=limit)
+        )
+
+    async def facing(self, store: str, facing: str) -> FacingRecord:
+        """One facing."""
+        return await self._read(partial(reads.facing, store=store, name=facing))
+
+    async def stock(self, gtin: str) -> list[StockRecord]:
+        """On hand of a GTIN, by store."""
+        return await self._read(partial(reads.stock, gtin=gtin))
+
+    async def devices(self, store: str, *, after: str, limit: int) -> list[DeviceRecord]:
+        """Devices by id."""
+        return await self._read(partial(reads.devices, store=store, after=after, limit=limit))
+
+    async def footfall(self, store: str, *, from_ms: int, to_ms: int, step_s: int) -> list[FootfallRecord]:
+        """Totals a line and step."""
+        return await self._read(
+            partial(reads.footfall, store=store, from_ms=from_ms, to_ms=to_ms, step_s=step_s)
+        )
+
+    async def environment(
+        self, store: str, *, from_ms: int, to_ms: int, after: tuple[int, str, str], limit: int
+    ) -> list[tuple[int, EnvironmentRecord]]:
+        """Measured buckets by start."""
+        return await self._read(
+            partial(reads.environment, store=store, from_ms=from_ms, to_ms=to_ms, after=after, limit=limit)
+        )
+
+    async def planogram(self, store: str) -> PlanogramRecord | None:
+        """The store's planogram."""
+        return await self._read(partial(reads.planogram, store=store))
+
+    # --- the feed ---
+
+    async def events(self, after: int, *, store: str | None, type_: str | None, limit: int) -> FeedPage:
+        """Events behind a place."""
+        return await self._read(
+            partial(feed.events, epoch=self._epoch, after=after, store=store, type_=type_, limit=limit)
+        )
+
+    async def feed_head(self) -> int:
+        """The place of the newest event."""
+        return await self._read(feed.head)
+
+    def cursor(self, n: int) -> str:
+        """The public name of a place."""
+        return f"{self._epoch}.{n}"
+
+    def place(self, cursor: str) -> int:
+        """The place behind a public name; BadRequest when it is foreign."""
+        return feed.place(cursor, self._epoch)
+
+    # --- who may ask ---
+
+    async def credentials(self) -> list[Credential]:
+        """All tokens."""
+        return await self._read(access.credentials)
+
+    async def people(self) -> list[Person]:
+        """All people."""
+        return await self._read(access.people)
+
+    async def add_credential(self, credential: Credential) -> None:
+        """Keep a token."""
+        await self.writer.submit(partial(access.add_credential, credential=credential))
+
+    async def revoke_credential(self, kind: str, name: str, at: str) -> None:
+        """End a token."""
+        await self.writer.submit(partial(access.revoke_credential, kind=kind, name=name, at=at))
+
+    async def add_person(self, person: Person) -> None:
+        """Let someone log in."""
+        await self.writer.submit(partial(access.add_person, person=person))
+
+    async def remove_person(self, name: str) -> None:
+        """Forget someone."""
+        await self.writer.submit(partial(access.remove_person, name=name))
+
+    async def add_login_link(self, digest: bytes, person: str, expires_at: str) -> None:
+        """Keep a one-time link."""
+        await self.writer.submit(
+            partial(access.add_login_link, hash_=digest, person=person, expires_at=expires_at)
+        )
+
+    async def redeem_login_link(self, digest: bytes, session: LoginSession, at: str) -> LoginSession:
+        """Use a link up."""
+        return await self.writer.submit(
+            partial(access.redeem_login_link, hash_=digest, session=session, at=at)
+        )
+
+    async def login_sessions(self, at: str) -> list[LoginSession]:
+        """Logged-in browsers."""
+        return await self._read(partial(access.login_sessions, at=at))
+
+    async def end_login_session(self, digest: bytes) -> None:
+        """Log a browser out."""
+        await self.writer.submit(partial(access.end_login_session, hash_=digest))
+
+    # --- reading ---
+
+    async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._answer, question)
+
+    def _answer(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = open_reader(self._path)
+            self._opened.append(connection)
+        try:
+            connection.execute("begin")
+            try:
+                return question(connection)
+            finally:
+                connection.execute("rollback")
+        except sqlite3.Error as error:
+            raise Unavailable(f"the database cannot be read: {error}") from error

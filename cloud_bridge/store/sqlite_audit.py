@@ -1,0 +1,164 @@
+"""Is what HQ shows what its ledger says? All is recomputed from the rows and compared; nothing is written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from cloud_bridge.errors import DataDirUnusable, NotKnown
+from cloud_bridge.picture import Picture
+from cloud_bridge.store import StoreAudit
+from cloud_bridge.store.sqlite_history import ancestry, chain_at, refold
+from cloud_bridge.store.sqlite_picture import load_accounts, load_whole
+from cloud_bridge.store.sqlite_schema import open_reader
+from edge_agent.contract.messages import chain_next
+
+_LISTED = 20
+
+
+def audit(path: Path, only: str | None = None) -> list[StoreAudit]:
+    """One result a store, from one snapshot of the database; NotKnown when `only` names no store."""
+    if not path.exists():
+        raise DataDirUnusable(
+            f"{path} does not exist", hint="start cloud-bridge once, or give its bridge.yaml"
+        )
+    connection = open_reader(path)
+    try:
+        connection.execute("begin")
+        rows = connection.execute(
+            "select store from store where ? is null or store = ? order by store", (only, only)
+        )
+        stores = [store for (store,) in rows]
+        if only is not None and not stores:
+            raise NotKnown(f"there is no store {only!r}")
+        return [_audit(connection, store) for store in stores]
+    except sqlite3.DatabaseError as error:
+        raise DataDirUnusable(f"{path}: {error}", hint="the file is damaged; restore a backup") from error
+    finally:
+        connection.close()
+
+
+def _audit(connection: sqlite3.Connection, store: str) -> StoreAudit:
+    result = StoreAudit(store)
+    result.problems += _ledger_problems(connection, store, result)
+    result.problems += _eid_problems(connection, store)
+    _list_set_aside(connection, store, result)
+    branch, as_of_seq = connection.execute(
+        "select branch, as_of_seq from store where store = ?", (store,)
+    ).fetchone()
+    if branch is not None:
+        (head,) = connection.execute(
+            "select head_seq from branch where store = ? and branch = ?", (store, branch)
+        ).fetchone()
+        truth = refold(connection, store, ancestry(connection, store, branch, head), at="")
+        if head >= as_of_seq:
+            result.problems += _shown_problems(connection, store, truth)
+        result.problems += _account_problems(connection, store, truth)
+        result.problems += _feed_problems(connection, store, truth)
+    return result
+
+
+def _ledger_problems(connection: sqlite3.Connection, store: str, result: StoreAudit) -> Iterator[str]:
+    """Each branch: starts where its parent was, is contiguous, and its chain folds to its head."""
+    (result.rows,) = connection.execute("select count(*) from ledger where store = ?", (store,)).fetchone()
+    branches = connection.execute(
+        "select branch, name, parent, start_seq, start_chain, head_seq, head_chain from branch"
+        " where store = ?",
+        (store,),
+    ).fetchall()
+    result.branches = len(branches)
+    accounted = 0
+    for branch, name, parent, start_seq, start_chain, head_seq, head_chain in branches:
+        accounted += head_seq - start_seq
+        if parent is not None and chain_at(connection, store, parent, start_seq) != start_chain:
+            yield f"branch {name}: does not start where its parent was at {start_seq}"
+        seq, chain = start_seq, start_chain
+        rows = connection.execute(
+            "select seq, chain, eid, kind, version, body from ledger"
+            " where store = ? and branch = ? order by seq",
+            (store, branch),
+        )
+        for seq_, chain_, eid, kind, version, body in rows:
+            seq, chain = seq + 1, chain_next(chain, eid, kind, version, body)
+            if seq_ != seq:
+                yield f"branch {name}: row {seq} is missing, {seq_} follows"
+                break
+            if chain_ != chain:
+                yield f"branch {name}: row {seq} is not what was received, its chain differs"
+                break
+        else:
+            if (seq, chain) != (head_seq, head_chain):
+                yield f"branch {name}: ends at {seq}, its head says {head_seq}"
+    if accounted != result.rows:
+        yield f"ledger has {result.rows} rows, its branches account for {accounted}"
+
+
+def _eid_problems(connection: sqlite3.Connection, store: str) -> Iterator[str]:
+    for table in ("ledger", "feed"):
+        twice = connection.execute(
+            f"select eid, count(*) from {table} where store = ? group by eid having count(*) > 1 limit ?",  # noqa: S608 - names from this file
+            (store, _LISTED),
+        )
+        yield from (f"{table}: event {eid.hex()} is there {count} times" for eid, count in twice)
+
+
+def _list_set_aside(connection: sqlite3.Connection, store: str, result: StoreAudit) -> None:
+    counts = dict(
+        connection.execute(
+            "select fate, count(*) from set_aside where store = ? group by fate", (store,)
+        ).fetchall()
+    )
+    result.parked, result.quarantined = counts.get("parked", 0), counts.get("quarantined", 0)
+    newest = connection.execute(
+        "select a.seq, b.name, a.fate, a.reason from set_aside a"
+        " join branch b on b.store = a.store and b.branch = a.branch"
+        " where a.store = ? order by a.branch desc, a.seq desc limit ?",
+        (store, _LISTED),
+    )
+    result.set_aside = [
+        {"seq": seq, "branch": branch, "fate": fate, "reason": reason} for seq, branch, fate, reason in newest
+    ]
+
+
+def _shown_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:
+    """A facing that the ledger never mentions may be shown, as long as nothing is claimed about it."""
+    shown = load_whole(connection, store, as_of_seq=0).facings
+    for facing in sorted(shown.keys() | truth.facings.keys()):
+        is_, ought = shown.get(facing), truth.facings.get(facing)
+        if is_ is None:
+            yield f"facing {facing}: not shown, the ledger has it"
+        elif ought is None:
+            if is_.on_hand is not None:
+                yield f"facing {facing}: shown with {is_.on_hand}, the ledger does not have it"
+        elif (is_.gtin, is_.on_hand, is_.status) != (ought.gtin, ought.on_hand, ought.status):
+            yield (
+                f"facing {facing}: shows {is_.gtin} {is_.on_hand} {is_.status},"
+                f" the ledger says {ought.gtin} {ought.on_hand} {ought.status}"
+            )
+
+
+def _account_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:
+    published = load_accounts(connection, store, None)
+    for facing in sorted(published.keys() | truth.accounts.keys()):
+        is_, ought = published.get(facing), truth.accounts.get(facing)
+        if is_ != ought:
+            yield f"facing {facing}: published {is_}, the ledger says {ought}"
+
+
+def _feed_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:
+    """The changes that were ever published of a facing and item add up to its account, or to nothing."""
+    sums = connection.execute(
+        "select facing, gtin, sum(change) from ("
+        " select json_extract(payload, '$.facing') as facing, json_extract(payload, '$.gtin') as gtin,"
+        " json_extract(payload, '$.change') as change from feed where store = ? and type = 'stock.changed'"
+        " union all select facing, gtin, change from feed_pruned where store = ?"
+        ") group by facing, gtin",
+        (store, store),
+    )
+    found = {(facing, gtin): total for facing, gtin, total in sums if total}
+    ought = {(facing, a.gtin): a.on_hand for facing, a in truth.accounts.items() if a.on_hand}
+    for facing, gtin in sorted(found.keys() | ought.keys()):
+        is_, should = found.get((facing, gtin), 0), ought.get((facing, gtin), 0)
+        if is_ != should:
+            yield f"facing {facing}: the feed's changes of {gtin} add up to {is_}, the ledger says {should}"

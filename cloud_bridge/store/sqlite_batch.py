@@ -1,0 +1,87 @@
+"""Rows and state from a store's agent into its ledger, picture and feed: the body of one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from cloud_bridge.errors import Conflict
+from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
+from cloud_bridge.store import Applied
+from cloud_bridge.store.sqlite_history import Head, chain_at, current_head
+from cloud_bridge.store.sqlite_picture import load_for, load_whole, save
+from cloud_bridge.store.sqlite_writer import Transaction
+from edge_agent.contract.messages import Position, State
+
+
+def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
+    """Put what is new behind the head. Conflict `gap`, `fork` or `stale_session`: nothing happened."""
+    head = current_head(tx.connection, store, batch.session)
+    fresh = _fresh_rows(tx.connection, store, head, batch)
+    seq, chain = (fresh[-1].seq, fresh[-1].chain) if fresh else (head.seq, head.chain)
+    if fresh:
+        _insert(tx.connection, store, head.branch, fresh, received_at)
+        picture = load_for(tx.connection, store, fresh, as_of_seq=head.as_of_seq)
+        picture.apply(fresh, received_at=received_at)
+        save(tx.connection, store, picture)
+        tx.publish(store, picture.feed)
+        tx.connection.execute(
+            "update branch set head_seq = ?, head_chain = ?, head_occurred_at = ?"
+            " where store = ? and branch = ?",
+            (seq, chain, fresh[-1].occurred_at, store, head.branch),
+        )
+    tx.connection.execute(
+        "update store set last_seen_at = ?, last_seq = ? where store = ?",
+        (received_at, batch.last_seq, store),
+    )
+    fates = [row.body.fate for row in fresh if isinstance(row.body, SetAside)]
+    return Applied(
+        head.name, Position(seq, chain.hex()), len(fresh), fates.count("parked"), fates.count("quarantined")
+    )
+
+
+def apply_state(tx: Transaction, store: str, state: State, *, received_at: str) -> None:
+    """Show the agent's present before its past arrives. Older than the head: it says nothing new."""
+    head = current_head(tx.connection, store, state.session)
+    if state.as_of_seq < head.seq:
+        return
+    picture = load_whole(tx.connection, store, as_of_seq=head.as_of_seq)
+    picture.show_state(
+        state.facings, state.devices, state.gaps, as_of_seq=state.as_of_seq, received_at=received_at
+    )
+    save(tx.connection, store, picture)
+    tx.connection.execute(
+        "update store set as_of_seq = ?, catch_up_to = max(catch_up_to, ?), state_at = ?, last_seen_at = ?"
+        " where store = ?",
+        (state.as_of_seq, state.as_of_seq, received_at, received_at, store),
+    )
+
+
+def _fresh_rows(connection: sqlite3.Connection, store: str, head: Head, batch: ReadyBatch) -> list[ReadyRow]:
+    """The rows above the head. Equal chain at the newest common position proves everything before it."""
+    if batch.branch != head.name:
+        raise Conflict("fork", f"branch {batch.branch!r} is not the store's current one")
+    if batch.first > head.seq + 1:
+        raise Conflict("gap", f"rows start at {batch.first}, HQ has {head.seq}")
+    common = min(head.seq, batch.first - 1 + len(batch.rows))
+    ours = head.chain if common == head.seq else chain_at(connection, store, head.branch, common)
+    if ours != batch.chain_at(common):
+        raise Conflict("fork", f"the histories differ at or before {common}")
+    return batch.rows[common - batch.first + 1 :]
+
+
+def _insert(
+    connection: sqlite3.Connection, store: str, branch: int, rows: list[ReadyRow], received_at: str
+) -> None:
+    connection.executemany(
+        "insert into ledger (store, seq, branch, chain, eid, kind, version, occurred_at, received_at,"
+        " boot_id, mono_ms, body) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (store, r.seq, branch, r.chain, r.eid, r.kind, r.version, r.occurred_at, received_at, r.boot_id,
+             r.mono_ms, r.text)
+            for r in rows
+        ],
+    )  # fmt: skip
+    connection.executemany(
+        "insert into set_aside (store, seq, branch, fate, reason) values (?, ?, ?, ?, ?)",
+        [(store, r.seq, branch, r.body.fate, r.body.reason) for r in rows if isinstance(r.body, SetAside)],
+    )

@@ -1,0 +1,159 @@
+"""Where a store's agent goes on: the merge base of two histories, and a new branch when they differ."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from cloud_bridge.picture import Picture, corrections
+from cloud_bridge.store import Want, Welcome
+from cloud_bridge.store.sqlite_history import Segment, ancestry, branch_holding, is_known, require_store
+from cloud_bridge.store.sqlite_picture import load_accounts, replace
+from cloud_bridge.store.sqlite_writer import Transaction
+from edge_agent.contract.messages import CHAIN_START, Hello, Position
+
+Place = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Refolded:
+    """The picture at a merge base, made outside the transaction: history up to there never changes."""
+
+    merge: Place
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsRefold:
+    """The store moves to another line of history; come back with the picture at `merge`."""
+
+    merge: Place
+    segments: list[Segment]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """The branch to continue (None: open one), its head or start, and why."""
+
+    branch: int | None
+    parent: int | None
+    merge: Place
+    reason: Literal["continue", "first", "fork", "switch", "unknown_base"]
+
+
+def greet(
+    tx: Transaction, store: str, hello: Hello, refolded: Refolded | None, *, received_at: str
+) -> Want | Welcome | NeedsRefold:
+    """Decide where `hello` goes on, open its session, and publish what another line of history changes."""
+    require_store(tx.connection, store)
+    found = merge_base(tx.connection, store, hello)
+    if isinstance(found, Want):
+        return found
+    decision = _decide(tx.connection, store, hello, found)
+    moves = decision.reason in ("fork", "switch", "unknown_base")
+    if moves and (refolded is None or refolded.merge != decision.merge):
+        line = decision.branch or decision.parent
+        return NeedsRefold(decision.merge, ancestry(tx.connection, store, line, decision.merge[0]))
+    branch, name = _take_branch(tx.connection, store, decision, received_at)
+    published = _move(tx, store, refolded.picture, received_at) if moves and refolded is not None else 0
+    session = secrets.token_hex(16)
+    _save_session(tx.connection, store, hello, session, branch, received_at)
+    seq, chain = decision.merge
+    return Welcome(session, name, Position(seq, chain.hex()), decision.reason, published)
+
+
+def merge_base(connection: sqlite3.Connection, store: str, hello: Hello) -> Place | Want | None:
+    """The newest position both sides hold, Want when the locator is too sparse, None when there is none.
+
+    Known positions are closed towards the past, but for roots that began above an unknown base: those
+    are asked for before a base counts as unknown.
+    """
+    base = (hello.base_seq, bytes.fromhex(hello.base_chain))
+    places = sorted({base, *((p.seq, bytes.fromhex(p.chain)) for p in hello.locator)}, reverse=True)
+    newer = hello.last_seq + 1
+    for seq, chain in places:
+        if is_known(connection, store, seq, chain):
+            return (seq, chain) if newer - seq <= 1 else Want(seq, min(newer, hello.last_seq) + 1)
+        newer = seq
+    asked = {seq for seq, _ in places}
+    roots = connection.execute(
+        "select start_seq from branch where store = ? and parent is null and start_seq between ? and ?"
+        " order by start_seq desc",
+        (store, hello.base_seq + 1, hello.last_seq),
+    )
+    return next((Want(seq, seq + 1) for (seq,) in roots if seq not in asked), None)
+
+
+def _decide(connection: sqlite3.Connection, store: str, hello: Hello, merge: Place | None) -> _Decision:
+    (current,) = connection.execute("select branch from store where store = ?", (store,)).fetchone()
+    if merge is None:
+        return _Decision(None, None, (hello.base_seq, bytes.fromhex(hello.base_chain)), "unknown_base")
+    seq, chain = merge
+    heads = connection.execute(
+        "select branch from branch where store = ? and head_seq = ? and head_chain = ?"
+        " order by branch = ? desc, branch desc",
+        (store, seq, chain, current),
+    ).fetchone()
+    if heads is not None:
+        return _Decision(heads[0], None, merge, "continue" if heads[0] == current else "switch")
+    parent = branch_holding(connection, store, seq, chain)
+    is_first = current is None and (seq, chain) == (0, CHAIN_START)
+    return _Decision(None, parent, merge, "first" if is_first else "fork")
+
+
+def _take_branch(
+    connection: sqlite3.Connection, store: str, decision: _Decision, received_at: str
+) -> tuple[int, str]:
+    if decision.branch is not None:
+        row = connection.execute(
+            "select branch, name from branch where store = ? and branch = ?", (store, decision.branch)
+        ).fetchone()
+        return int(row[0]), str(row[1])
+    (last,) = connection.execute(
+        "select coalesce(max(branch), 0) from branch where store = ?", (store,)
+    ).fetchone()
+    branch, name = last + 1, f"b{last + 1}-{secrets.token_hex(4)}"
+    connection.execute(
+        "insert into branch (store, branch, name, parent, start_seq, start_chain, head_seq, head_chain,"
+        " opened_at, reason) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            store,
+            branch,
+            name,
+            decision.parent,
+            *decision.merge,
+            *decision.merge,
+            received_at,
+            decision.reason,
+        ),
+    )
+    return branch, name
+
+
+def _move(tx: Transaction, store: str, picture: Picture, received_at: str) -> int:
+    published = load_accounts(tx.connection, store, None)
+    entries = corrections(published, picture, at=received_at, new_eid=lambda: secrets.token_bytes(16))
+    replace(tx.connection, store, picture)
+    tx.connection.execute("update store set as_of_seq = 0, state_at = null where store = ?", (store,))
+    tx.publish(store, entries)
+    return len(entries)
+
+
+def _save_session(
+    connection: sqlite3.Connection, store: str, hello: Hello, session: str, branch: int, received_at: str
+) -> None:
+    profile = hello.profile
+    connection.execute(
+        "update store set session = ?, branch = ?, name = ?, gln = ?, timezone = ?, latitude = ?,"
+        " longitude = ?, agent_id = ?, versions = ?, last_seen_at = ?, last_seq = ?,"
+        " catch_up_to = max(?, as_of_seq) where store = ?",
+        (
+            session, branch, profile.name, profile.gln, profile.timezone, profile.latitude, profile.longitude,
+            hello.agent_id, msgspec.json.encode(hello.versions).decode(), received_at, hello.last_seq,
+            hello.last_seq, store,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""A store's history in SQLite: positions, branches, and walking a line of history to its root."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cloud_bridge.errors import Conflict, NotKnown
+from cloud_bridge.picture import FOLDED_KINDS, Picture
+from cloud_bridge.rows import ReadyRow, decode_body
+from edge_agent.contract.messages import CHAIN_START
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a store's current branch ends."""
+
+    branch: int
+    name: str
+    seq: int
+    chain: bytes
+    session: str | None
+    as_of_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows `first <= seq <= last` of one branch."""
+
+    branch: int
+    first: int
+    last: int
+
+
+def current_head(connection: sqlite3.Connection, store: str, session: str) -> Head:
+    """The head that `session` may write behind; Conflict when it is not the store's newest session."""
+    row = connection.execute(
+        "select b.branch, b.name, b.head_seq, b.head_chain, s.session, s.as_of_seq"
+        " from store s join branch b on b.store = s.store and b.branch = s.branch where s.store = ?",
+        (store,),
+    ).fetchone()
+    if row is None or row[4] != session:
+        raise Conflict("stale_session", "this session is not the store's newest")
+    return Head(*row)
+
+
+def require_store(connection: sqlite3.Connection, store: str) -> None:
+    """NotKnown when there is no such store."""
+    if connection.execute("select 1 from store where store = ?", (store,)).fetchone() is None:
+        raise NotKnown(f"there is no store {store!r}")
+
+
+def chain_at(connection: sqlite3.Connection, store: str, branch: int, seq: int) -> bytes | None:
+    """The chain at `seq` of the line of history that ends in `branch`; None below its root."""
+    segments = ancestry(connection, store, branch, seq)
+    holder = next((segment for segment in segments if segment.first <= seq), None)
+    if holder is None:
+        sql = "select start_chain from branch where store = ? and start_seq = ? and branch = ?"
+        row = connection.execute(sql, (store, seq, segments[-1].branch)).fetchone()
+    else:
+        sql = "select chain from ledger where store = ? and seq = ? and branch = ?"
+        row = connection.execute(sql, (store, seq, holder.branch)).fetchone()
+    return bytes(row[0]) if row is not None else None
+
+
+def branch_holding(connection: sqlite3.Connection, store: str, seq: int, chain: bytes) -> int | None:
+    """The branch whose own row `seq` has this chain."""
+    row = connection.execute(
+        "select branch from ledger where store = ? and seq = ? and chain = ?", (store, seq, chain)
+    ).fetchone()
+    return int(row[0]) if row is not None else None
+
+
+def is_known(connection: sqlite3.Connection, store: str, seq: int, chain: bytes) -> bool:
+    """Whether HQ holds this position: the start of all, a row, or the start of a branch."""
+    if (seq, chain) == (0, CHAIN_START) or branch_holding(connection, store, seq, chain) is not None:
+        return True
+    start = connection.execute(
+        "select 1 from branch where store = ? and start_seq = ? and start_chain = ?", (store, seq, chain)
+    ).fetchone()
+    return start is not None
+
+
+def ancestry(connection: sqlite3.Connection, store: str, branch: int | None, last: int) -> list[Segment]:
+    """The rows up to `last` of the line that ends in `branch`, newest segment first."""
+    segments: list[Segment] = []
+    while branch is not None:
+        parent, start = connection.execute(
+            "select parent, start_seq from branch where store = ? and branch = ?", (store, branch)
+        ).fetchone()
+        segments.append(Segment(branch, start + 1, last))
+        branch, last = parent, min(start, last)
+    return segments
+
+
+def rows_of(connection: sqlite3.Connection, store: str, segments: list[Segment]) -> Iterator[ReadyRow]:
+    """The folded kinds of a line of history, oldest first; rows set aside are left out."""
+    kinds = ", ".join(f"'{kind}'" for kind in FOLDED_KINDS)
+    for segment in reversed(segments):
+        yield from _ready(
+            connection.execute(
+                "select l.seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, body from ledger l"  # noqa: S608
+                " left join set_aside a on a.store = l.store and a.seq = l.seq and a.branch = l.branch"
+                f" where l.store = ? and l.branch = ? and l.seq between ? and ? and kind in ({kinds})"
+                " and a.fate is null order by l.seq",
+                (store, segment.branch, segment.first, segment.last),
+            )
+        )
+
+
+def refold(connection: sqlite3.Connection, store: str, segments: list[Segment], *, at: str) -> Picture:
+    """The picture that a line of history leads to, from nothing; its feed is not kept."""
+    picture = Picture()
+    for row in rows_of(connection, store, segments):
+        picture.apply([row], received_at=at)
+        picture.feed.clear()
+    return picture
+
+
+def _ready(cursor: sqlite3.Cursor) -> Iterator[ReadyRow]:
+    for seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, text in cursor:
+        body = decode_body(kind, version, text)
+        yield ReadyRow(seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, text, body)

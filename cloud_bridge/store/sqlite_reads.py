@@ -1,0 +1,174 @@
+"""What REST asks SQLite: one function a question, each on a read-only connection inside one snapshot."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from cloud_bridge.errors import NotKnown
+from cloud_bridge.store import (
+    DeviceRecord,
+    EnvironmentRecord,
+    FacingRecord,
+    FootfallRecord,
+    PlanogramRecord,
+    StockRecord,
+    StoreRecord,
+)
+from edge_agent.contract.times import rfc3339
+
+_FACING: Final = (
+    "store, facing, gtin, name, on_hand, capacity, reorder_point, status, confidence, sources,"
+    " changed_at, observed_at, received_at, version"
+)
+_STORE: Final = (
+    "select s.store, s.name, s.gln, s.timezone, s.last_seen_at, coalesce(b.head_seq, 0), b.head_occurred_at,"
+    " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at,"
+    " (select count(*) from facing f where f.store = s.store),"
+    " (select count(*) from facing f where f.store = s.store and f.status = 'out'),"
+    " (select count(*) from facing f where f.store = s.store and f.status = 'low')"
+    " from store s left join branch b on b.store = s.store and b.branch = s.branch"
+)
+
+
+def store_page(connection: sqlite3.Connection, after: str, limit: int) -> list[StoreRecord]:
+    """Stores by id, those behind `after`."""
+    rows = connection.execute(f"{_STORE} where s.store > ? order by s.store limit ?", (after, limit))
+    return [_store(row) for row in rows]
+
+
+def stores(connection: sqlite3.Connection, names: list[str]) -> dict[str, StoreRecord]:
+    """The named stores that exist."""
+    rows = connection.execute(
+        f"{_STORE} where s.store in (select value from json_each(?))",  # noqa: S608 - constant columns
+        (json.dumps(names),),
+    )
+    return {row[0]: _store(row) for row in rows}
+
+
+def store(connection: sqlite3.Connection, name: str) -> StoreRecord:
+    """One store; NotKnown when there is none."""
+    row = connection.execute(f"{_STORE} where s.store = ?", (name,)).fetchone()
+    if row is None:
+        raise NotKnown(f"there is no store {name!r}")
+    return _store(row)
+
+
+def facing_page(
+    connection: sqlite3.Connection, store: str, status: str | None, after: str, limit: int
+) -> list[FacingRecord]:
+    """A store's facings by id, those behind `after`."""
+    rows = connection.execute(
+        f"select {_FACING} from facing where store = ? and facing > ? and (? is null or status = ?)"  # noqa: S608
+        " order by facing limit ?",
+        (store, after, status, status, limit),
+    )
+    return [_facing(row) for row in rows]
+
+
+def facing(connection: sqlite3.Connection, store: str, name: str) -> FacingRecord:
+    """One facing; NotKnown when the store or the facing does not exist."""
+    row = connection.execute(
+        f"select {_FACING} from facing where store = ? and facing = ?",  # noqa: S608 - constant columns
+        (store, name),
+    ).fetchone()
+    if row is None:
+        raise NotKnown(f"there is no facing {name!r} in store {store!r}")
+    return _facing(row)
+
+
+def stock(connection: sqlite3.Connection, gtin: str) -> list[StockRecord]:
+    """On hand of one GTIN in each store that has evidence of it."""
+    rows = connection.execute(
+        "select store, sum(on_hand), min(confidence) from facing"
+        " where gtin = ? and on_hand is not null group by store order by store",
+        (gtin,),
+    )
+    return [StockRecord(*row) for row in rows]
+
+
+def devices(connection: sqlite3.Connection, store: str, after: str, limit: int) -> list[DeviceRecord]:
+    """A store's devices by id, those behind `after`."""
+    rows = connection.execute(
+        "select device, driver, status, reason, since, last_seen_at from device"
+        " where store = ? and device > ? order by device limit ?",
+        (store, after, limit),
+    )
+    return [
+        DeviceRecord(device=d, driver=driver, status=status, reason=reason, since=since, last_seen_at=seen)
+        for d, driver, status, reason, since, seen in rows
+    ]
+
+
+def footfall(
+    connection: sqlite3.Connection, store: str, from_ms: int, to_ms: int, step_s: int
+) -> list[FootfallRecord]:
+    """Totals a line and a step of `step_s` seconds of UTC, for buckets that start in [from, to)."""
+    step = step_s * 1000
+    rows = connection.execute(
+        "select start_ms / ? * ? as step, line, sum(entered), sum(exited) from footfall"
+        " where store = ? and start_ms >= ? and start_ms < ? group by step, line order by step, line",
+        (step, step, store, from_ms, to_ms),
+    )
+    return [FootfallRecord(*row) for row in rows]
+
+
+def environment(
+    connection: sqlite3.Connection,
+    store: str,
+    from_ms: int,
+    to_ms: int,
+    after: tuple[int, str, str],
+    limit: int,
+) -> list[tuple[int, EnvironmentRecord]]:
+    """Measured buckets that start in [from, to), with their start in Unix milliseconds."""
+    rows = connection.execute(
+        "select start_ms, device, quantity, unit, seconds, min, max, mean from environment"
+        " where store = ? and start_ms >= ? and start_ms < ? and (start_ms, device, quantity) > (?, ?, ?)"
+        " order by start_ms, device, quantity limit ?",
+        (store, from_ms, to_ms, *after, limit),
+    )
+    return [
+        (
+            start,
+            EnvironmentRecord(
+                device=device,
+                quantity=quantity,
+                unit=unit,
+                start=rfc3339(datetime.fromtimestamp(start / 1000, UTC)),
+                seconds=seconds,
+                min=low,
+                max=high,
+                mean=mean,
+            ),
+        )
+        for start, device, quantity, unit, seconds, low, high, mean in rows
+    ]
+
+
+def planogram(connection: sqlite3.Connection, store: str) -> PlanogramRecord | None:
+    """The planogram that a store's agent last reported, None before the first."""
+    row = connection.execute("select revision, body from planogram where store = ?", (store,)).fetchone()
+    if row is None:
+        return None
+    body = json.loads(row[1])
+    return PlanogramRecord(row[0], body["products"], body["facings"])
+
+
+def _store(row: Sequence[object]) -> StoreRecord:
+    names = (
+        "store", "name", "gln", "timezone", "last_seen_at", "head_seq", "head_occurred_at", "last_seq",
+        "as_of_seq", "catch_up_to", "state_at", "facings", "out", "low",
+    )  # fmt: skip
+    return StoreRecord(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]  # columns of _STORE
+
+
+def _facing(row: Sequence[object]) -> FacingRecord:
+    fields = dict(zip(_FACING.split(", "), row, strict=True))
+    fields["sources"] = msgspec.json.decode(str(fields["sources"]))
+    return FacingRecord(**fields)  # type: ignore[arg-type]  # columns of _FACING

@@ -1,0 +1,70 @@
+"""What SQLite is told from time to time: who was heard of, and what is old enough to go."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from cloud_bridge.store import Heard
+from cloud_bridge.store.sqlite_writer import Transaction
+
+PRUNE_STEP = 5_000
+
+
+def save_heard(tx: Transaction, heard: dict[str, Heard]) -> None:
+    """Keep the soft state of stores, so that a restart does not forget when they were last heard of."""
+    for store, state in heard.items():
+        tx.connection.execute(
+            "update store set last_seen_at = max(coalesce(last_seen_at, ''), ?), last_seq = ?"
+            " where store = ?",
+            (state.at, state.last_seq, store),
+        )
+        tx.connection.executemany(
+            "update device set last_seen_at = max(coalesce(last_seen_at, ''), ?)"
+            " where store = ? and device = ?",
+            [(at, store, device) for device, at in state.devices.items()],
+        )
+        tx.connection.executemany(
+            "update facing set observed_at = max(coalesce(observed_at, ''), ?)"
+            " where store = ? and facing = ?",
+            [(at, store, facing) for facing, at in state.facings.items()],
+        )
+
+
+def prune(tx: Transaction, *, events_before: str, items_before: str, buckets_before_ms: int) -> int:
+    """Delete one step of what is too old and return how many rows went. The newest event always stays."""
+    limit = PRUNE_STEP
+    gone = _prune_feed(tx.connection, events_before)
+    gone += tx.connection.execute(
+        "delete from item where (store, epc) in"
+        " (select store, epc from item where is_present = 0 and moved_at < ? limit ?)",
+        (items_before, limit),
+    ).rowcount
+    for table, key in (
+        ("footfall", "store, start_ms, line, device"),
+        ("environment", "store, start_ms, device, quantity"),
+    ):
+        gone += tx.connection.execute(
+            f"delete from {table} where ({key}) in (select {key} from {table} where start_ms < ? limit ?)",  # noqa: S608 - names from this file
+            (buckets_before_ms, limit),
+        ).rowcount
+    return gone
+
+
+def _prune_feed(connection: sqlite3.Connection, before: str) -> int:
+    """Sums of what goes are kept, so that an audit can still add the feed up."""
+    last = connection.execute(
+        "select max(n) from (select n from feed where received_at < ? and n < (select max(n) from feed)"
+        " order by n limit ?)",
+        (before, PRUNE_STEP),
+    ).fetchone()[0]
+    if last is None:
+        return 0
+    connection.execute(
+        "insert into feed_pruned (store, facing, gtin, change)"
+        " select store, json_extract(payload, '$.facing'), json_extract(payload, '$.gtin'),"
+        " sum(json_extract(payload, '$.change')) from feed"
+        " where n <= ? and type = 'stock.changed' group by 1, 2, 3"
+        " on conflict do update set change = change + excluded.change",
+        (last,),
+    )
+    return connection.execute("delete from feed where n <= ?", (last,)).rowcount
