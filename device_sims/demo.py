@@ -113,7 +113,7 @@ class _Stage:
         await asyncio.to_thread(_write_secret, self._folder / "store.token", store["token"])
         process = await stack.enter_async_context(self._start("cloud_bridge", config))
         await self._answers(f"{self._hq_url}/readyz", process)
-        return str(viewer["token"]), str(person["link"])
+        return str(viewer["token"]), str(person["url"])
 
     async def _bridge(self, *words: str) -> dict[str, Any]:
         command = [
