@@ -140,6 +140,7 @@ class Scenario(Part):
     facings: Annotated[list[StockedFacing], Field(min_length=1)]
     scales: Scales | None = Scales()
     reader: RfidReader | None = RfidReader()
+    broker: Literal["mosquitto", "iotcore", "amqtt"] | None = None
     camera: DoorCameraPlace | None = DoorCameraPlace()
     noise: Noise = Noise()
     people: People = People()

@@ -97,7 +97,9 @@ class SimulatedStore:
         async with AsyncExitStack() as stack:
             places = Places(scales=await self._power_scales(stack))
             if self._scenario.reader is not None:
-                broker = await stack.enter_async_context(running_broker(self._folder / "broker"))
+                broker = await stack.enter_async_context(
+                    running_broker(self._folder / "broker", name=self._scenario.broker)
+                )
                 reader = self._scenario.reader
                 self._publisher = await stack.enter_async_context(
                     connected(broker, reader.topic, client_id=reader.id)
@@ -189,7 +191,7 @@ class SimulatedStore:
     async def _live(self, opened_s: float, opened_at: datetime) -> None:
         while (now_s := time.monotonic()) < opened_s + self._scenario.seconds:
             for moved in self._world.advance(now_s):
-                self._tell(_moved(moved, opened_s, opened_at))
+                self._tell(truth_of(moved, opened_s, opened_at))
             await asyncio.sleep(_STEP_S)
 
     async def _read_tags(self) -> None:
@@ -234,7 +236,9 @@ class SimulatedStore:
         self._tell(CableChanged(occurred_at=datetime.now(UTC), device=fault.device, state="plugged"))
 
 
-def _moved(moved: Moved, opened_s: float, opened_at: datetime) -> ItemsMoved:
+def truth_of(moved: Moved, opened_s: float, opened_at: datetime) -> ItemsMoved:
+    """A move of the world as a line of the truth file: its clock was `opened_s` at `opened_at`."""
+
     def wall(at_s: float) -> datetime:
         return opened_at + timedelta(seconds=at_s - opened_s)
 

@@ -1,0 +1,68 @@
+"""Scenario files: the built-in ones load, wrong ones say where and what."""
+
+from pathlib import Path
+
+import pytest
+
+from device_sims.scenario import load_scenario
+from edge_agent.contract.errors import AssetsMissing, ConfigError
+
+SMALL = """\
+store: {id: s1}
+products:
+  - {gtin: "06901234100013", name: cola, unit_weight_g: 352}
+facings:
+  - {id: A1-01, gtin: "06901234100013", capacity: 8, on_hand: 5}
+"""
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_scenario(path)
+    return [problem.removeprefix(f"{path}:") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("name", ["demo", "opening"])
+def test_built_in_scenarios_have_twelve_facings_mostly_tagged(name: str) -> None:
+    scenario = load_scenario(name)
+    assert len(scenario.facings) == 12
+    assert all(8 <= facing.capacity <= 24 for facing in scenario.facings)
+    assert all(scenario.product(facing.gtin).tagged == 0.95 for facing in scenario.facings)
+
+
+def test_the_run_can_be_made_shorter(tmp_path: Path) -> None:
+    assert load_scenario("demo", seconds=45).seconds == 45
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(AssetsMissing) as caught:
+        load_scenario("nowhere")
+    assert "demo, opening" in caught.value.hint
+
+
+def test_a_file_that_does_not_exist_is_a_clear_error() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_scenario("nowhere.yaml")
+
+
+def test_each_problem_is_reported_at_its_line(tmp_path: Path) -> None:
+    assert problems(tmp_path, SMALL.replace("on_hand: 5", "on_hand: 9")) == [
+        "5:5 facings.0: on_hand 9 is above capacity 8"
+    ]
+    assert problems(tmp_path, SMALL.replace(", unit_weight_g: 352", "")) == [
+        "5:23 facings.0.gtin: product 06901234100013 has no unit_weight_g; a simulated item must weigh something"
+    ]
+    acts = SMALL + "timeline:\n  - {at_s: 1, facing: A1-02, act: pick}\n"
+    assert problems(tmp_path, acts) == ["7:23 timeline.0.facing: facing 'A1-02' is not in facings"]
+    faults = SMALL + "faults:\n  - {fault: unplug, device: scale-z, at_share: 0.5}\n"
+    assert problems(tmp_path, faults) == [
+        "7:29 faults.0.device: 'scale-z' is no scale of this store; known: scale-a1-01"
+    ]
+
+
+def test_an_unknown_fault_lists_the_known_ones(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, SMALL + "faults:\n  - {fault: flood, at_share: 0.5}\n")
+    assert "'flood'" in problem
+    assert "uplink-cut, unplug" in problem
