@@ -125,7 +125,7 @@ def rows_at_hq(hq: object) -> int:
     path = Path(hq.config).parent / "hq"  # type: ignore[attr-defined]
     if store["pending"]:
         return 0
-    [database] = path.glob("*.db")
+    database = path / "bridge.sqlite3"
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
         return int(db.execute("select count(*) from ledger where kind = 'item.arrived'").fetchone()[0])
 

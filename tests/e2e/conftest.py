@@ -147,19 +147,19 @@ class World:
     def journaled(self, kind: str = "") -> int:
         """The newest durable row of the agent; with `kind`, how many rows of that kind it holds."""
         if kind:
-            return self._journal(f"select count(*) from outbox where kind = '{kind}'")
+            return self._journal("select count(*) from outbox where kind = ?", kind)
         return self._journal("select coalesce(max(seq), (select base_seq from sync)) from outbox")
 
     def applied(self) -> int:
         return self._journal("select applied from sync")
 
-    def _journal(self, statement: str) -> int:
+    def _journal(self, statement: str, *values: str) -> int:
         path = self.folder / "edge/journal.db"
         if not path.exists():
             return 0
         db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            return int(db.execute(statement).fetchone()[0])
+            return int(db.execute(statement, values).fetchone()[0])
         except sqlite3.OperationalError:  # the schema is not there yet
             return 0
         finally:
