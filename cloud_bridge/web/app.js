@@ -8,6 +8,7 @@ import { StorePage } from './pages/store.js';
 import { Foot, TopBar } from './pages/topbar.js';
 
 const STORES_POLL_MS = 5_000;
+const CONNECTING = { link: 'connecting' };
 
 /** `#/stores` is the list; `#/stores/ID?show=low&view=table` is one store. */
 function readRoute() {
@@ -61,7 +62,7 @@ function App() {
   if (problem?.code === 'login') return html`<${TopBar} /><${Login} />`;
   const onLogin = () => setProblem({ code: 'login' });
   return html`
-    <${TopBar} me=${me} stores=${stores ?? []} shown=${shown} link=${shown ? link : null} problem=${problem} />
+    <${TopBar} me=${me} stores=${stores ?? []} shown=${shown} link=${shown ? (link ?? CONNECTING) : null} problem=${problem} />
     <main id="main">${
       stores === null
         ? (problem ? html`<${Trouble} problem=${problem} onRetry=${load} />` : html`<${Loading} />`)

@@ -112,6 +112,7 @@ def test_without_hq_the_page_says_so_and_recovers_by_itself(
     page: Page, bridge: Bridge, line: StoreLine
 ) -> None:
     page.goto(bridge.url)
+    expect(page.locator(".facing")).to_have_count(3)
     expect(page.locator(".link")).to_have_text("Live")
     bridge.stop()
     expect(page.locator(".link")).to_have_text("Reconnecting")

@@ -3,6 +3,7 @@
 export const LANGUAGES = { en: 'English', 'zh-CN': '中文' };
 
 const listeners = new Set();
+const formats = new Map();
 let words = {};
 let language = 'en';
 let timeZone; // undefined: the browser's own
@@ -43,7 +44,7 @@ export function onLanguage(listener) {
 export function t(key, values = {}) {
   let text = words[key];
   if (text === undefined && 'n' in values) {
-    text = words[`${key}.${new Intl.PluralRules(language).select(values.n) === 'one' ? 'one' : 'other'}`];
+    text = words[`${key}.${made(Intl.PluralRules).select(values.n) === 'one' ? 'one' : 'other'}`];
   }
   if (text === undefined) return key;
   return text.replace(/\{(\w+)\}/g, (_, name) => {
@@ -55,22 +56,28 @@ export function t(key, values = {}) {
 /** As `t`, or null when the catalogue does not know the key: for codes from outside. */
 export const known = (key) => words[key] ?? null;
 
-export const number = (value) => new Intl.NumberFormat(language).format(value);
-export const signed = (value) => new Intl.NumberFormat(language, { signDisplay: 'exceptZero' }).format(value);
-export const percent = (share) => new Intl.NumberFormat(language, { style: 'percent' }).format(share);
+/** An Intl formatter of the current language; making one costs more than using it a hundred times. */
+function made(Kind, options = {}, tag = language) {
+  const key = `${Kind.name} ${tag} ${JSON.stringify(options)}`;
+  return formats.get(key) ?? formats.set(key, new Kind(tag, options)).get(key);
+}
+
+export const number = (value) => made(Intl.NumberFormat).format(value);
+export const signed = (value) => made(Intl.NumberFormat, { signDisplay: 'exceptZero' }).format(value);
+export const percent = (share) => made(Intl.NumberFormat, { style: 'percent' }).format(share);
 
 /** From now on times are shown as on the clocks of that store; undefined: as on the reader's. */
 export const setTimeZone = (zone) => { timeZone = zone; };
 
 /** The calendar day of a time, to compare with another. */
-export const day = (time) => new Intl.DateTimeFormat('en-CA', { timeZone }).format(new Date(time));
+export const day = (time) => made(Intl.DateTimeFormat, { timeZone }, 'en-CA').format(new Date(time));
 
 /** Clock time; with the date when it is not today. */
 export function clock(time, { seconds = true } = {}) {
   const parts = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone };
   if (seconds) parts.second = '2-digit';
   if (day(time) !== day(Date.now())) Object.assign(parts, { month: 'short', day: 'numeric' });
-  return new Intl.DateTimeFormat(language, parts).format(new Date(time));
+  return made(Intl.DateTimeFormat, parts).format(new Date(time));
 }
 
 const STEPS = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
@@ -78,8 +85,7 @@ const STEPS = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
 /** "3 minutes ago"; "just now" below five seconds. */
 export function ago(time, now = Date.now()) {
   const past = Math.max(0, Math.round((now - new Date(time).getTime()) / 1000));
-  const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
   if (past < 5) return t('time.now');
   const [unit, size] = STEPS.find(([, seconds]) => past >= seconds);
-  return relative.format(-Math.floor(past / size), unit);
+  return made(Intl.RelativeTimeFormat, { numeric: 'auto' }).format(-Math.floor(past / size), unit);
 }

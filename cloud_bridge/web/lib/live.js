@@ -111,15 +111,19 @@ export class LiveStore {
   }
 
   show(facings, rest = {}) {
-    const before = new Map(this.state.facings.map((facing) => [facing.facing, facing.on_hand]));
+    const before = new Map(this.state.facings.map((facing) => [facing.facing, facing]));
     const moves = new Map(this.state.moves);
-    for (const { facing, on_hand } of facings) {
-      const old = before.get(facing);
-      if (old != null && on_hand != null && old !== on_hand) moves.set(facing, { by: on_hand - old, at: Date.now() });
-    }
+    // What did not move stays the same object, so that nothing is drawn again for it.
+    const shown = facings.map((facing) => {
+      const old = before.get(facing.facing);
+      if (old?.version === facing.version && old.observed_at === facing.observed_at) return old;
+      const by = (facing.on_hand ?? NaN) - (old?.on_hand ?? NaN);
+      if (by) moves.set(facing.facing, { by, at: Date.now() });
+      return facing;
+    });
     const planned = new Set(this.state.planned.map(({ id }) => id));
     if (facings.some(({ facing }) => !planned.has(facing)) && before.size) this.bells.planogram.ring();
-    this.set({ phase: 'ready', facings, moves, ...rest });
+    this.set({ phase: 'ready', facings: shown, moves, ...rest });
   }
 
   async loadPlanogram() {
@@ -154,6 +158,9 @@ export class LiveStore {
 
   set(changes) {
     this.state = { ...this.state, ...changes };
-    this.listeners.forEach((listener) => listener(this.state));
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.listeners.forEach((listener) => listener(this.state));
+    });
   }
 }

@@ -1,7 +1,7 @@
 /** The shelves as they stand: bays side by side, facings in their places, the stock in each. */
-import { html, useRef, useState } from '../lib/html.js';
+import { html, useMemo, useRef, useState } from '../lib/html.js';
 import { neighbour } from '../lib/arrows.js';
-import { number, percent, signed, t } from '../lib/i18n.js';
+import { currentLanguage, number, percent, signed, t } from '../lib/i18n.js';
 import { Status } from '../lib/parts.js';
 
 export function ShelfMap({ bays, facings, moves, show, open, onOpen }) {
@@ -32,7 +32,13 @@ export function ShelfMap({ bays, facings, moves, show, open, onOpen }) {
   </div>`;
 }
 
+/** Drawn again only when something on it moved: a store has hundreds. */
 function Facing({ facing, width, move, isOpen, isStop, isDim, onFocus, onOpen }) {
+  const tile = () => Tile({ facing, width, move, isOpen, isStop, isDim, onFocus, onOpen });
+  return useMemo(tile, [facing, width, move, isOpen, isStop, isDim, currentLanguage()]);
+}
+
+function Tile({ facing, width, move, isOpen, isStop, isDim, onFocus, onOpen }) {
   const { facing: id, name, gtin, on_hand, capacity, status, confidence } = facing;
   const stock = on_hand === null ? '–' : number(on_hand);
   const spoken = t('map.facing', {
