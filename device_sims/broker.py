@@ -163,10 +163,12 @@ def _iotcore_files(folder: Path, users: Sequence[User], ports: tuple[int, int]) 
 
 
 def _amqtt_files(folder: Path, users: Sequence[User], ports: tuple[int, int]) -> list[str]:
-    # passlib comes with amqtt, which reads these hashes; it has no types.
-    from passlib.hash import sha512_crypt  # type: ignore[import-untyped,unused-ignore]
+    # pwdlib comes with amqtt, which reads these hashes; neither is installed where iotcore has a wheel.
+    from pwdlib.hashers.argon2 import (  # type: ignore[import-not-found,unused-ignore]
+        Argon2Hasher,
+    )
 
-    hashes = "".join(f"{user.name}:{sha512_crypt.hash(user.password)}\n" for user in users)
+    hashes = "".join(f"{user.name}:{Argon2Hasher().hash(user.password)}\n" for user in users)
     _write_secret(folder / "users", hashes)
     config = folder / "amqtt.yaml"
     file_login = "amqtt.plugins.authentication.FileAuthPlugin"
