@@ -25,9 +25,10 @@ def count_video(
     model: VisionModel | None = None,
     detections_per_s: float = 5.0,
     masks: Sequence[Polygon] = (),
+    until_s: float | None = None,
     on_frame: OnFrame | None = None,
 ) -> list[Crossing]:
-    """All crossings of `lines` in the video at `path`; `at_s` counts from the clip's first frame.
+    """All crossings of `lines` in the video at `path`, up to `until_s`; times count from its first frame.
 
     Raises LinkLost when the file cannot be read, ModelError or AssetsMissing for the model.
     """
@@ -38,9 +39,11 @@ def count_video(
     with closing(Video(str(path))) as video:
         for clock_s, picture in frames(video, per_s=detections_per_s, masks=masks):
             first_s = clock_s if first_s is None else first_s
+            at_s = clock_s - first_s
+            if until_s is not None and at_s > until_s:
+                break
             if picture is None:
                 continue
-            at_s = clock_s - first_s
             tracks = tracker.update(detector.people(picture), at_s)
             crossed = counter.update(tracks, at_s)
             crossings += crossed

@@ -27,12 +27,13 @@ class Detector:
 
 def merge_overlapping(boxes: Boxes, iou: float = _SAME_PERSON_IOU) -> Boxes:
     """Keep the best of each group of boxes that overlap by more than `iou` (greedy NMS); best first."""
-    rest = boxes[np.argsort(-boxes[:, 4], kind="stable")]
-    kept = []
-    while len(rest):
-        kept.append(rest[0])
-        rest = rest[1:][overlaps(rest[:1], rest[1:])[0] <= iou]
-    return np.stack(kept) if kept else boxes[:0]
+    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
+    same = overlaps(boxes, boxes) > iou
+    alive = np.ones(len(boxes), bool)
+    for best in range(len(boxes)):
+        if alive[best]:
+            alive[best + 1 :] &= ~same[best, best + 1 :]
+    return boxes[alive]
 
 
 def overlaps(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:

@@ -19,6 +19,7 @@ Boxes = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float32]
 
 _STRIDES = (8, 16, 32)
+_NAME_IT = "name the family that the model was exported from: ssd, nanodet or yolox"
 
 
 class Decoder(Protocol):
@@ -170,7 +171,7 @@ def _try(session: Session, shape: tuple[int, ...], family: Family) -> list[Float
     except unusable() as error:
         raise ModelError(
             f"this is not a model of family {family}: it does not take float32 {list(shape)}",
-            hint="name the family that the model was exported from: ssd, nanodet or yolox",
+            hint=_NAME_IT,
         ) from error
 
 
@@ -207,7 +208,10 @@ def _boxes(left: Any, top: Any, right: Any, bottom: Any, score: Any) -> Boxes:
 def _square_side(session: Session, family: Family) -> int:
     height, width, free_size = _side_limits(session, family)
     if height != width or free_size:
-        raise ModelError(f"family {family} needs an input [1, 3, side, side], not {_input(session)}")
+        raise ModelError(
+            f"family {family} needs an input [1, 3, side, side]; this model has {_input(session)}",
+            hint=_NAME_IT,
+        )
     return height
 
 
@@ -217,7 +221,7 @@ def _side_limits(session: Session, family: Family) -> tuple[int, int, bool]:
     if len(session.get_inputs()) != 1 or len(shape) != 4 or shape[1] != 3:
         raise ModelError(
             f"family {family} needs one input [1, 3, height, width]; this model has {shape}",
-            hint="name the right family: ssd, nanodet or yolox",
+            hint=_NAME_IT,
         )
     height, width = shape[2:]
     if isinstance(height, int) and isinstance(width, int):
@@ -234,5 +238,5 @@ def _wrong(family: Family, outputs: list[Floats], wanted: str) -> ModelError:
     found = ", ".join(str(list(output.shape)) for output in outputs)
     return ModelError(
         f"this is not a model of family {family}: it gives {found}, wanted {wanted}",
-        hint="name the family that the model was exported from: ssd, nanodet or yolox",
+        hint=_NAME_IT,
     )

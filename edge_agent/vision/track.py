@@ -34,16 +34,16 @@ class TrackRules:
     confirmed_after_sights: int = 3
     lost_after_s: float = 1.5
     widened_share: float = 0.3
-    least_similarity: float = 0.1
-    least_doubtful_similarity: float = 0.3
+    least_similarity: float = 0.15
+    least_doubtful_iou: float = 0.5
     reborn_within_s: float = 0.5
     reborn_iou: float = 0.5
 
 
 RULES: dict[Family, TrackRules] = {
     "nanodet": TrackRules(),
-    "ssd": TrackRules(doubtful_score=0.2, sure_score=0.4, new_score=0.4),
-    "yolox": TrackRules(sure_score=0.4),
+    "ssd": TrackRules(doubtful_score=0.15, sure_score=0.35, new_score=0.4),
+    "yolox": TrackRules(sure_score=0.4, least_doubtful_iou=0.3),
 }
 
 
@@ -97,10 +97,11 @@ class Tracker:
         similarity = overlaps(_widened(expected, rules.widened_share), _widened(boxes, rules.widened_share))
         sure = boxes[:, 4] >= rules.sure_score
         matches = _pair(np.where(sure, similarity, 0), rules.least_similarity)
-        doubtful = np.where(sure, 0, similarity)
+        # What is doubtful must lie where it is expected; else the neighbours' shadows win.
+        doubtful = np.where(sure, 0, overlaps(expected, boxes))
         doubtful[[row for row, _ in matches]] = 0
         doubtful[[row for row, track in enumerate(self._tracks) if not track.confirmed]] = 0
-        return matches + _pair(doubtful, rules.least_doubtful_similarity)
+        return matches + _pair(doubtful, rules.least_doubtful_iou)
 
     def _reborn(self, boxes: Boxes, matches: _Pairs, at_s: float) -> _Pairs:
         """Somebody who stopped or turned is where the track ended, not where it was expected."""

@@ -72,10 +72,10 @@ def test_doubtful_boxes_keep_a_confirmed_person_alive_and_start_nobody() -> None
 def test_somebody_who_stops_short_is_continued_where_the_track_died() -> None:
     tracker = Tracker()
     for n in range(6):
-        walking = tracker.update(boxes(person(100 + 50 * n)), n / 5)
+        walking = tracker.update(boxes(person(100 + 40 * n)), n / 5)
     last, unseen_until_s = walking[0].box, 5 / 5 + 0.4
     assert walking[0].expected(unseen_until_s)[0] > last[2] + 24
-    stopped = tracker.update(boxes(person(100 + 50 * 5)), unseen_until_s)
+    stopped = tracker.update(boxes(person(100 + 40 * 5)), unseen_until_s)
     assert stopped[0].id == walking[0].id
 
 
