@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, get_args
 
 from cloud_bridge.auth import Access
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.liveness import Liveness
-from cloud_bridge.store import Engine, Role
+from cloud_bridge.store import Engine
+from cloud_bridge.store.records import Role, is_name
 from edge_agent.contract.times import utc_now
 
-_NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 _STORE_PAGE: Final = 1000
 
 Answer = dict[str, Any]
@@ -43,7 +42,7 @@ class Admin:
         work = self._commands.get(command)
         if work is None:
             raise BadRequest(f"there is no command {command!r}", hint="use the same version of cloud-bridge")
-        if not _NAME.match(arguments.get("name", "x")):
+        if not is_name(arguments.get("name", "x")):
             hint = "up to 64 letters, digits, dots, underscores and hyphens, the first a letter or digit"
             raise BadRequest(f"{arguments['name']!r} cannot be a name", hint=hint)
         if arguments.get("role", "viewer") not in get_args(Role):

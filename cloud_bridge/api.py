@@ -16,7 +16,8 @@ from cloud_bridge.errors import BadRequest
 from cloud_bridge.liveness import Liveness
 from cloud_bridge.queries import from_cursor, parse, to_cursor
 from cloud_bridge.replies import reply
-from cloud_bridge.store import DeviceRecord, Engine, EnvironmentRecord, FacingRecord, Role, StoreRecord
+from cloud_bridge.store import Engine
+from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord, Role, StoreRecord
 from cloud_bridge.stream import Hub, stream
 from edge_agent.contract.times import utc_now
 
@@ -58,7 +59,7 @@ class Api:
             Route("GET", f"{one}/facings/{{facing}}", self.facing, "One facing", q.Nothing, facing),
             Route("GET", f"{one}/devices", self.devices, "Devices", q.Page, r.DevicePage, device),
             Route("GET", f"{one}/footfall", self.footfall, "Footfall", q.Footfall, r.FootfallPage, line),
-            Route("GET", f"{one}/environment", self.environment, "Climate", q.Span, r.EnvironmentPage, climate),
+            Route("GET", f"{one}/environment", self.environment, "Climate", q.Span, r.ClimatePage, climate),
             Route("GET", f"{one}/planogram", self.planogram, "The applied planogram", q.Nothing, r.Planogram),
             Route("GET", "/v1/stock", self.stock, "Stock of one GTIN", q.Stock, r.StockReply, r.StockItem),
             Route("GET", "/v1/events", self.events, "The feed, page by page", q.Events, r.EventPage, r.Event),
@@ -146,7 +147,7 @@ class Api:
             record.store, from_ms=from_ms, to_ms=to_ms, after=_bucket_key(query.cursor), limit=query.limit + 1
         )
         page, cursor = _page(records, query.limit, lambda r: f"{r[0]} {r[1].device} {r[1].quantity}")
-        answer = replies.EnvironmentPage(items=[bucket for _, bucket in page], **self._of(record, cursor))
+        answer = replies.ClimatePage(items=[bucket for _, bucket in page], **self._of(record, cursor))
         return reply(request, answer, item=EnvironmentRecord)
 
     async def planogram(self, request: web.Request, _: queries.Nothing, __: Caller) -> web.Response:

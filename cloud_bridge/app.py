@@ -8,14 +8,13 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from cloud_bridge import control, openapi
-from cloud_bridge.admin import Admin
+from cloud_bridge.admin import Admin, Answer
 from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
 from cloud_bridge.config import BridgeSettings
@@ -26,12 +25,15 @@ from cloud_bridge.liveness import Liveness
 from cloud_bridge.login import Login
 from cloud_bridge.pages import add_pages
 from cloud_bridge.problems import problems
+from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite import SqliteEngine
+from cloud_bridge.store.sqlite_audit import audit as audit_database
 from cloud_bridge.store.sqlite_schema import FILE_NAME
 from cloud_bridge.stream import Hub
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import MAX_BATCH_BYTES
 from edge_agent.contract.times import rfc3339, utc_now
+from edge_agent.service.stop import stop_event
 
 log = logging.getLogger(__name__)
 
@@ -176,6 +178,25 @@ async def _prune(engine: SqliteEngine, settings: BridgeSettings) -> None:
         await asyncio.sleep(_PRUNE_S)
 
 
-def database_of(settings: BridgeSettings) -> Path:
-    """The database file of these settings."""
-    return settings.data_dir / FILE_NAME
+async def serve(settings: BridgeSettings) -> None:
+    """Serve until SIGTERM or SIGINT, as the only process on the data directory."""
+    stop = stop_event()
+    control.prepare(settings.data_dir)
+    with control.exclusive(settings.data_dir):
+        await Bridge(settings).serve(stop)
+
+
+async def command(settings: BridgeSettings, name: str, arguments: dict[str, str]) -> Answer:
+    """An operator's command: through the running bridge, else on the data itself under its lock."""
+    answer = await control.ask(settings.data_dir, name, arguments)
+    if answer is not None:
+        return answer
+    control.prepare(settings.data_dir)
+    with control.exclusive(settings.data_dir):
+        async with Bridge(settings).opened() as admin:
+            return await admin.run(name, arguments)
+
+
+def audit(settings: BridgeSettings, store: str | None) -> list[StoreAudit]:
+    """Whether state and feed are what the ledger says; only reads, also beside a running bridge."""
+    return audit_database(settings.data_dir / FILE_NAME, store)

@@ -13,7 +13,8 @@ from typing import Final, Literal
 from aiohttp import web
 
 from cloud_bridge.errors import Forbidden, Unauthorized
-from cloud_bridge.store import Credential, Engine, LoginSession, Person, Role
+from cloud_bridge.store import Engine
+from cloud_bridge.store.records import Credential, LoginSession, Person, Role
 from edge_agent.contract.times import rfc3339, utc_now
 
 COOKIE: Final = "bridge_session"
@@ -115,7 +116,7 @@ class Access:
 
     async def add_token(self, kind: Literal["store", "api"], name: str, role: Role | None) -> str:
         """A new token, shown this once; only its hash is kept."""
-        token = secrets.token_urlsafe(32)
+        token = f"{kind}_{secrets.token_urlsafe(32)}"
         await self._engine.add_credential(
             Credential(hash_secret(token), kind, name, role, rfc3339(utc_now()), None)
         )

@@ -1,268 +1,201 @@
-"""`cloud-bridge`: the HQ service and the commands of its operator."""
+"""The command `cloud-bridge`; no logic lives here."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from cloud_bridge.config import BridgeSettings, read_settings
-from cloud_bridge.errors import AlreadyThere, DataDirBusy, NotKnown
-from edge_agent.contract.errors import ConfigError, ShelfEdgeError
+from cloud_bridge.store.records import Role, StoreAudit, is_name
+from edge_agent.service import log, terminal
 
-T = TypeVar("T")
 
-FINE, PROBLEM, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise typer.BadParameter(
+            f"{text!r} is not a name: up to 64 letters, digits, dots, underscores, hyphens"
+        )
+    return text
+
+
+def _group(name: str, help_text: str) -> typer.Typer:
+    group = typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None)
+    app.add_typer(group, name=name)
+    return group
+
 
 app = typer.Typer(
-    name="cloud-bridge",
-    help="HQ: every shelf of every store, now.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-stores = typer.Typer(help="Stores and their tokens.", no_args_is_help=True)
-tokens = typer.Typer(help="API tokens of systems.", no_args_is_help=True)
-users = typer.Typer(help="People who may log in to the pages.", no_args_is_help=True)
-app.add_typer(stores, name="store")
-app.add_typer(tokens, name="token")
-app.add_typer(users, name="user")
+    name="cloud-bridge", no_args_is_help=True, add_completion=True, rich_markup_mode=None,
+    help="HQ: takes in what stores tell, shows every shelf, serves the API and the pages.",
+)  # fmt: skip
+stores = _group("store", "Stores and their tokens.")
+tokens = _group("token", "API tokens of systems.")
+users = _group("user", "People who may log in to the pages.")
 
-ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="HQ's configuration.", metavar="FILE")]
-AsJson = Annotated[bool, typer.Option("--json", help="Facts as JSON.")]
-Name = Annotated[str, typer.Argument(help="Up to 64 letters, digits, dots, underscores, hyphens.")]
-RoleOption = Annotated[str, typer.Option("--role", help="viewer, ops or admin.")]
-_DEFAULT = Path("bridge.yaml")
-
-
-def main() -> None:
-    """Entry point of `cloud-bridge`."""
-    app()
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="HQ's configuration.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout.")]
+NameArgument = Annotated[str, typer.Argument(callback=_name)]
+RoleOption = Annotated[Role, typer.Option("--role", help="What it may do.")]
+BRIDGE_YAML = Path("bridge.yaml")
 
 
 @app.command(epilog="Example: cloud-bridge run -c bridge.yaml")
-def run(
-    config: ConfigFile = _DEFAULT,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
-) -> None:
-    """Serve the API and the pages, in the foreground; SIGTERM or Ctrl-C stops within 10 s."""
-    from cloud_bridge.app import Bridge
-    from cloud_bridge.control import exclusive, prepare
-    from edge_agent.service import log
-    from edge_agent.service.stop import stop_event
+def run(config: ConfigOption = BRIDGE_YAML, verbose: bool = typer.Option(False, "--verbose", "-v")) -> None:
+    """Run HQ in the foreground; SIGTERM or Ctrl-C stops it within 10 s."""
+    from cloud_bridge.app import serve
 
-    if log_level not in ("debug", "info", "warning", "error"):
-        _fail(ConfigError(f"--log-level {log_level!r} is not known", hint="debug, info, warning or error"))
-    settings = _settings(config)
-    log.setup(level=log_level.upper())
-
-    async def serve() -> None:
-        await Bridge(settings).serve(stop_event())
-
-    def work() -> None:
-        prepare(settings.data_dir)
-        with exclusive(settings.data_dir):
-            asyncio.run(serve())
-
-    _guarded(work)
+    log.setup(level="DEBUG" if verbose else "INFO")
+    asyncio.run(serve(read_settings(config)))
 
 
 @app.command(epilog="Example: cloud-bridge check -c bridge.yaml")
-def check(config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
-    """Check the configuration; touches nothing else."""
-    settings = _settings(config)
+def check(config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
+    """Check the configuration only; touches nothing else."""
+    settings = read_settings(config)
+    facts = {
+        "config": str(config),
+        "url": settings.http.url(settings.http.port),
+        "data_dir": str(settings.data_dir),
+        "database": settings.database,
+        "safe": settings.safe,
+    }
     if as_json:
-        _print_json({"config": str(config), "ok": True, "settings": settings.model_dump(mode="json")})
+        _print_json(facts)
     else:
-        address = settings.http.url(settings.http.port)
-        _say(f"{config}: ok, HQ would listen on {address}, data in {settings.data_dir}")
+        typer.echo(f"{config}: ok, {facts['url']}, data in {facts['data_dir']}")
 
 
 @app.command(epilog="Example: cloud-bridge audit store-0042 -c bridge.yaml")
 def audit(
     store: Annotated[str | None, typer.Argument(help="One store; all without it.")] = None,
-    config: ConfigFile = _DEFAULT,
-    as_json: AsJson = False,
+    config: ConfigOption = BRIDGE_YAML,
+    as_json: JsonOption = False,
 ) -> None:
     """Recompute state and feed from the ledger and compare; 1 when a store fails. Only reads."""
-    from cloud_bridge.app import database_of
-    from cloud_bridge.store.sqlite_audit import audit as audit_database
+    from cloud_bridge.app import audit as audit_data
 
-    settings = _settings(config)
-    results = _guarded(lambda: audit_database(database_of(settings), store))
+    results = audit_data(read_settings(config), store)
     if as_json:
         _print_json({"items": [asdict(result) | {"ok": result.is_sound} for result in results]})
     else:
         for result in results:
-            word = "ok  " if result.is_sound else "FAIL"
-            aside = f", {result.parked} parked, {result.quarantined} quarantined"
-            _say(f"{word} {result.store}: {result.rows} rows, {result.branches} branches{aside}")
-            for line in result.problems:
-                _say(f"     {line}")
-            for row in result.set_aside:
-                _say(f"     {row['fate']}: branch {row['branch']} row {row['seq']}: {row['reason']}")
-        if not results:
-            _say("no stores yet")
-    raise typer.Exit(FINE if all(result.is_sound for result in results) else PROBLEM)
+            _show_audit(result)
+    raise typer.Exit(terminal.FINE if all(result.is_sound for result in results) else terminal.PROBLEM)
 
 
-@stores.command("add", epilog="Example: cloud-bridge store add store-0042")
-def store_add(name: Name, config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
-    """Add a store; prints its token, this once."""
-    _secret(_ask(config, "store add", name=name), "token", as_json=as_json)
+@app.command(epilog="Example: cloud-bridge schema > bridge.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for completion in an editor."""
+    _print_json(BridgeSettings.model_json_schema(by_alias=True))
+
+
+@stores.command("add", epilog="Example: cloud-bridge store add store-0042 -c bridge.yaml")
+def store_add(name: NameArgument, config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
+    """Add a store and print its token, this once."""
+    _tell(_ask(config, "store add", name=name), "token", as_json=as_json)
 
 
 @stores.command("list", epilog="Example: cloud-bridge store list --json")
-def store_list(config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
+def store_list(config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
     """List stores and how they are."""
     _table(_ask(config, "store list"), as_json=as_json)
 
 
 @stores.command("revoke", epilog="Example: cloud-bridge store revoke store-0042")
-def store_revoke(name: Name, config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
-    """End a store's token at once; what it told stays."""
-    _done(_ask(config, "store revoke", name=name), f"store {name}: token revoked", as_json=as_json)
+def store_revoke(name: NameArgument, config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
+    """End a store's token at once; what the store told stays."""
+    _tell(_ask(config, "store revoke", name=name), "store", as_json=as_json, word="revoked")
 
 
-@tokens.command("add", epilog="Example: cloud-bridge token add erp --role viewer")
-def token_add(name: Name, role: RoleOption, config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
-    """Add an API token; prints it, this once."""
-    _secret(_ask(config, "token add", name=name, role=role), "token", as_json=as_json)
+@tokens.command("add", epilog="Example: cloud-bridge token add erp --role viewer -c bridge.yaml")
+def token_add(
+    name: NameArgument, role: RoleOption, config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False
+) -> None:
+    """Add an API token and print it, this once."""
+    _tell(_ask(config, "token add", name=name, role=role), "token", as_json=as_json)
 
 
 @tokens.command("list", epilog="Example: cloud-bridge token list --json")
-def token_list(config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
-    """List API tokens; never the tokens themselves."""
+def token_list(config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
+    """List API tokens by name; never the tokens themselves."""
     _table(_ask(config, "token list"), as_json=as_json)
 
 
 @tokens.command("revoke", epilog="Example: cloud-bridge token revoke erp")
-def token_revoke(name: Name, config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
+def token_revoke(name: NameArgument, config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
     """End an API token at once, open streams too."""
-    _done(_ask(config, "token revoke", name=name), f"token {name}: revoked", as_json=as_json)
+    _tell(_ask(config, "token revoke", name=name), "name", as_json=as_json, word="revoked")
 
 
-@users.command("add", epilog="Example: cloud-bridge user add lin --role ops")
-def user_add(name: Name, role: RoleOption, config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
-    """Let a person log in; prints a link that works once, for 15 minutes. Again for a new link."""
-    _secret(_ask(config, "user add", name=name, role=role), "url", as_json=as_json)
+@users.command("add", epilog="Example: cloud-bridge user add lin --role ops -c bridge.yaml")
+def user_add(
+    name: NameArgument, role: RoleOption, config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False
+) -> None:
+    """Let a person log in: prints a link that works once, for 15 minutes. Again for a new link."""
+    _tell(_ask(config, "user add", name=name, role=role), "url", as_json=as_json)
 
 
 @users.command("list", epilog="Example: cloud-bridge user list --json")
-def user_list(config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
+def user_list(config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
     """List people who may log in."""
     _table(_ask(config, "user list"), as_json=as_json)
 
 
 @users.command("revoke", epilog="Example: cloud-bridge user revoke lin")
-def user_revoke(name: Name, config: ConfigFile = _DEFAULT, as_json: AsJson = False) -> None:
+def user_revoke(name: NameArgument, config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
     """Log a person out everywhere and forget them."""
-    _done(_ask(config, "user revoke", name=name), f"user {name}: revoked", as_json=as_json)
+    _tell(_ask(config, "user revoke", name=name), "name", as_json=as_json, word="revoked")
 
 
-# --- asking --------------------------------------------------------------------------------------
-
-
-def _settings(config: Path) -> BridgeSettings:
-    return _guarded(lambda: read_settings(config))
+def main() -> None:
+    """Entry point."""
+    with terminal.clear_errors():
+        app()
 
 
 def _ask(config: Path, command: str, **arguments: str) -> dict[str, Any]:
-    """Through the running bridge, or on the data directory itself under its lock."""
-    from cloud_bridge import control
-    from cloud_bridge.app import Bridge
+    from cloud_bridge.app import command as run_command
 
-    settings = _settings(config)
-
-    async def alone() -> dict[str, Any]:
-        async with Bridge(settings).opened() as admin:
-            return await admin.run(command, arguments)
-
-    def work() -> dict[str, Any]:
-        answer = asyncio.run(control.ask(settings.data_dir, command, arguments))
-        if answer is not None:
-            return answer
-        control.prepare(settings.data_dir)
-        with control.exclusive(settings.data_dir):
-            return asyncio.run(alone())
-
-    return _guarded(work)
-
-
-def _guarded(work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except ShelfEdgeError as error:
-        _fail(error)
-    except ExceptionGroup as group:
-        known, unknown = group.split(ShelfEdgeError)
-        if known is None or unknown is not None:
-            raise
-        first = known.exceptions[0]
-        assert isinstance(first, ShelfEdgeError)  # noqa: S101 - `split` kept only these
-        _fail(first)
-
-
-def _fail(error: ShelfEdgeError) -> NoReturn:
-    lines = error.problems if isinstance(error, ConfigError) else (str(error),)
-    for line in lines:
-        print(f"Error: {line}", file=sys.stderr)  # noqa: T201 - the command's own voice
-    if error.hint:
-        print(f"Try: {error.hint}", file=sys.stderr)  # noqa: T201 - the command's own voice
-    code = getattr(error, "remote_code", error.code)
-    if isinstance(error, DataDirBusy):
-        raise typer.Exit(UNREACHABLE)
-    raise typer.Exit(PROBLEM if code in (NotKnown.code, AlreadyThere.code) else WRONG_USE)
-
-
-# --- printing ------------------------------------------------------------------------------------
-
-
-def _console() -> Console:
-    return Console(no_color="NO_COLOR" in os.environ, highlight=False, soft_wrap=True)
-
-
-def _say(line: str) -> None:
-    _console().print(line, markup=False)
+    return asyncio.run(run_command(read_settings(config), command, arguments))
 
 
 def _print_json(facts: Any) -> None:
-    print(json.dumps(facts, ensure_ascii=False, indent=2))  # noqa: T201 - results go to stdout
+    typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
 
 
-def _secret(answer: dict[str, Any], key: str, *, as_json: bool) -> None:
-    """The secret alone on stdout, so that it can be piped into a file."""
+def _tell(answer: dict[str, Any], key: str, *, as_json: bool, word: str = "") -> None:
+    """One fact, alone on its line: a token can be piped into its file."""
     if as_json:
         _print_json(answer)
     else:
-        print(answer[key])  # noqa: T201 - results go to stdout
-
-
-def _done(answer: dict[str, Any], sentence: str, *, as_json: bool) -> None:
-    if as_json:
-        _print_json(answer)
-    else:
-        _say(sentence)
+        typer.echo(f"{answer[key]} {word}".rstrip())
 
 
 def _table(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        _print_json(answer)
-        return
     items = answer["items"]
-    if not items:
-        _say("none yet")
+    if as_json or not items:
+        _print_json(answer) if as_json else typer.echo("none yet")
         return
-    table = Table(*items[0].keys(), box=None, pad_edge=False, header_style="bold")
+    table = Table(*items[0], box=None, pad_edge=False)
     for item in items:
         table.add_row(*("-" if value is None else str(value) for value in item.values()))
-    _console().print(table)
+    Console(highlight=False, soft_wrap=True, markup=False).print(table)
+
+
+def _show_audit(result: StoreAudit) -> None:
+    word = "ok  " if result.is_sound else "FAIL"
+    typer.echo(
+        f"{word} {result.store}: {result.rows} rows, {result.branches} branches,"
+        f" {result.parked} parked, {result.quarantined} quarantined"
+    )
+    for line in result.problems:
+        typer.echo(f"     {line}")
+    for row in result.set_aside:
+        typer.echo(f"     {row['fate']}: branch {row['branch']} row {row['seq']}: {row['reason']}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_agent.contract.errors import ShelfEdgeError
+from edge_agent.contract.errors import ConfigError, JournalLocked, ShelfEdgeError
 from edge_agent.contract.messages import SyncConflict
 
 
@@ -60,19 +60,19 @@ class AlreadyThere(ShelfEdgeError):
     code = "E-EXISTS"
 
 
-class DataDirUnusable(ShelfEdgeError):
+class DataDirUnusable(ConfigError):
     """The data directory or the database in it cannot be opened."""
 
     code = "E-DATA-DIR"
 
 
-class DataDirBusy(ShelfEdgeError):
+class DataDirBusy(JournalLocked):
     """Another process owns the data directory."""
 
     code = "E-DATA-DIR-BUSY"
 
 
-class AddressTaken(ShelfEdgeError):
+class AddressTaken(ConfigError):
     """The configured address cannot be listened on."""
 
     code = "E-ADDRESS"

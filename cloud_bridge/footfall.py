@@ -8,7 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cloud_bridge.replies import FootfallItem
-from cloud_bridge.store import FootfallRecord
+from cloud_bridge.store.records import FootfallRecord
 from edge_agent.contract.times import rfc3339
 
 STEP_S: Final = {"1m": 60, "1h": 3600, "1d": 900}

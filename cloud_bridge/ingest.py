@@ -16,7 +16,8 @@ from cloud_bridge.auth import Access
 from cloud_bridge.errors import BadRequest, Conflict, Forbidden, TooLarge
 from cloud_bridge.liveness import Liveness
 from cloud_bridge.rows import ReadyBatch, make_ready
-from cloud_bridge.store import Applied, Engine, Want, Welcome
+from cloud_bridge.store import Engine
+from cloud_bridge.store.records import Applied, Want, Welcome
 from edge_agent.contract.messages import (
     MAX_BATCH_BYTES,
     Batch,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from cloud_bridge.store import DeviceRecord, Engine, FacingRecord, Heard, StoreRecord
+from cloud_bridge.store import Engine
+from cloud_bridge.store.records import DeviceRecord, FacingRecord, Heard, StoreRecord
 from edge_agent.contract.messages import Presence
 from edge_agent.contract.times import parse_rfc3339
 

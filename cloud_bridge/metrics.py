@@ -6,27 +6,25 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 
-sync_batches = Counter("sync_batches", "Sync calls, by result", ["call", "result"], registry=REGISTRY)
-sync_rows = Counter("sync_rows", "Rows taken into the ledger", registry=REGISTRY)
-sync_parked = Counter("sync_parked", "Rows of an unknown kind or a newer version", registry=REGISTRY)
-sync_quarantined = Counter("sync_quarantined", "Rows whose body does not fit", registry=REGISTRY)
+sync_batches = Counter("hq_sync_batches", "Sync calls, by result", ["call", "result"], registry=REGISTRY)
+sync_rows = Counter("hq_sync_rows", "Rows taken into the ledger", registry=REGISTRY)
+sync_parked = Counter("hq_sync_parked", "Rows of an unknown kind or a newer version", registry=REGISTRY)
+sync_quarantined = Counter("hq_sync_quarantined", "Rows whose body does not fit", registry=REGISTRY)
 sync_forks = Counter(
-    "sync_forks", "Times a store moved to another line of history", ["reason"], registry=REGISTRY
+    "hq_sync_forks", "Times a store moved to another line of history", ["reason"], registry=REGISTRY
 )
-feed_corrections = Counter("feed_corrections", "Corrections published after a fork", registry=REGISTRY)
+feed_corrections = Counter("hq_feed_corrections", "Corrections published after a fork", registry=REGISTRY)
 apply_seconds = Histogram(
-    "bridge_apply_seconds",
+    "hq_apply_seconds",
     "Time from a batch's arrival to its commit",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
     registry=REGISTRY,
 )
-writes_waiting = Gauge("bridge_writes_waiting", "Writes waiting for the writer thread", registry=REGISTRY)
-stream_readers = Gauge("bridge_stream_readers", "Open event streams", registry=REGISTRY)
-stream_dropped = Counter(
-    "bridge_stream_dropped", "Streams closed on a reader that stalled", registry=REGISTRY
-)
+writes_waiting = Gauge("hq_writes_waiting", "Writes waiting for the writer thread", registry=REGISTRY)
+stream_readers = Gauge("hq_stream_readers", "Open event streams", registry=REGISTRY)
+stream_dropped = Counter("hq_stream_dropped", "Streams closed on a reader that stalled", registry=REGISTRY)
 http_seconds = Histogram(
-    "http_server_request_duration_seconds",
+    "hq_http_request_seconds",
     "Time to answer, by route",
     ["method", "route", "status"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5),

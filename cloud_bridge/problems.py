@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -51,9 +52,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem(error.status, error.reason, code=f"E-HTTP-{error.status}", headers=allowed)
     except ConnectionError:
         raise
-    except Exception:
+    except Exception as error:
         log.exception("%s %s failed", request.method, request.path)
-        return problem(500, "unexpected error, see the log of cloud-bridge", code="E-UNEXPECTED")
+        raise _unexpected() from error
 
 
 def problem(
@@ -73,6 +74,17 @@ def problem(
         content_type="application/problem+json",
         headers=headers,
     )
+
+
+def _unexpected() -> web.HTTPInternalServerError:
+    document = {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "code": "E-UNEXPECTED",
+    }
+    text = json.dumps(document | {"detail": "unexpected error, see the log of cloud-bridge"})
+    return web.HTTPInternalServerError(text=text, content_type="application/problem+json")
 
 
 def _of_error(error: ShelfEdgeError) -> web.Response:

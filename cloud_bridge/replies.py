@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from cloud_bridge.liveness import StoreStatus
-from cloud_bridge.store import DeviceRecord, EnvironmentRecord, FacingRecord
+from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord
 
 EVENT_COLUMNS: Final = ("cursor", "store", "eid", "seq", "type", "occurred_at", "received_at", "data")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -80,7 +80,7 @@ class FootfallPage(_OfOneStore):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentPage(_OfOneStore):
+class ClimatePage(_OfOneStore):
     """Measured buckets of a store, by start, device and quantity."""
 
     items: list[EnvironmentRecord]

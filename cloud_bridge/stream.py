@@ -12,7 +12,8 @@ from aiohttp import web
 
 from cloud_bridge import metrics
 from cloud_bridge.auth import Caller
-from cloud_bridge.store import Engine, FeedEvent
+from cloud_bridge.store import Engine
+from cloud_bridge.store.records import FeedEvent
 
 log = logging.getLogger(__name__)
 

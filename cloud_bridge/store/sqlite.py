@@ -13,7 +13,12 @@ from typing import Final, TypeVar
 
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.rows import ReadyBatch
-from cloud_bridge.store import (
+from cloud_bridge.store import OnPublished
+from cloud_bridge.store import sqlite_access as access
+from cloud_bridge.store import sqlite_feed as feed
+from cloud_bridge.store import sqlite_reads as reads
+from cloud_bridge.store import sqlite_upkeep as upkeep
+from cloud_bridge.store.records import (
     Applied,
     Credential,
     DeviceRecord,
@@ -23,7 +28,6 @@ from cloud_bridge.store import (
     FootfallRecord,
     Heard,
     LoginSession,
-    OnPublished,
     Person,
     PlanogramRecord,
     StockRecord,
@@ -31,10 +35,6 @@ from cloud_bridge.store import (
     Want,
     Welcome,
 )
-from cloud_bridge.store import sqlite_access as access
-from cloud_bridge.store import sqlite_feed as feed
-from cloud_bridge.store import sqlite_reads as reads
-from cloud_bridge.store import sqlite_upkeep as upkeep
 from cloud_bridge.store.sqlite_batch import apply_batch, apply_state
 from cloud_bridge.store.sqlite_hello import NeedsRefold, Refolded, greet
 from cloud_bridge.store.sqlite_history import refold

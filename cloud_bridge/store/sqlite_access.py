@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from cloud_bridge.errors import AlreadyThere, NotKnown
-from cloud_bridge.store import Credential, LoginSession, Person
+from cloud_bridge.store.records import Credential, LoginSession, Person
 from cloud_bridge.store.sqlite_writer import Transaction
 
 

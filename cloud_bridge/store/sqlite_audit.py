@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloud_bridge.errors import DataDirUnusable, NotKnown
 from cloud_bridge.picture import Picture
-from cloud_bridge.store import StoreAudit
+from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite_history import ancestry, chain_at, refold
 from cloud_bridge.store.sqlite_picture import load_accounts, load_whole
 from cloud_bridge.store.sqlite_schema import open_reader

@@ -6,7 +6,7 @@ import sqlite3
 
 from cloud_bridge.errors import Conflict
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
-from cloud_bridge.store import Applied
+from cloud_bridge.store.records import Applied
 from cloud_bridge.store.sqlite_history import Head, chain_at, current_head
 from cloud_bridge.store.sqlite_picture import load_for, load_whole, save
 from cloud_bridge.store.sqlite_writer import Transaction

@@ -6,7 +6,7 @@ import sqlite3
 
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.picture import FeedEntry
-from cloud_bridge.store import FeedEvent, FeedPage, feed_event
+from cloud_bridge.store.records import FeedEvent, FeedPage, feed_event
 
 
 class CursorExpired(BadRequest):

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from cloud_bridge.picture import Picture, corrections
-from cloud_bridge.store import Want, Welcome
+from cloud_bridge.store.records import Want, Welcome
 from cloud_bridge.store.sqlite_history import Segment, ancestry, branch_holding, is_known, require_store
 from cloud_bridge.store.sqlite_picture import load_accounts, replace
 from cloud_bridge.store.sqlite_writer import Transaction

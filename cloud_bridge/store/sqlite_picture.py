@@ -114,6 +114,7 @@ def replace(connection: sqlite3.Connection, store: str, picture: Picture) -> Non
         shown.version = before.version + 1 if before is not None else shown.version
     for table in ("facing", "account", "device", "open_gap", "item"):
         connection.execute(f"delete from {table} where store = ?", (store,))  # noqa: S608 - names from this file
+    picture.changed.facings |= picture.facings.keys()
     picture.footfall.clear()
     picture.environment.clear()
     save(connection, store, picture)

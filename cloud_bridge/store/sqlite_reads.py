@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from cloud_bridge.errors import NotKnown
-from cloud_bridge.store import (
+from cloud_bridge.store.records import (
     DeviceRecord,
     EnvironmentRecord,
     FacingRecord,

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.picture import FeedEntry
-from cloud_bridge.store import FeedEvent, feed_event
+from cloud_bridge.store.records import FeedEvent, feed_event
 from cloud_bridge.store.sqlite_schema import feed_epoch, open_writer
 
 log = logging.getLogger(__name__)

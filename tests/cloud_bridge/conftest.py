@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -17,8 +18,9 @@ import pytest
 import zstandard
 
 from cloud_bridge import control
-from cloud_bridge.app import Bridge
+from cloud_bridge.app import Bridge, audit
 from cloud_bridge.config import BridgeSettings, Http
+from cloud_bridge.store.records import StoreAudit
 from edge_agent.contract.messages import (
     CHAIN_START,
     Batch,
@@ -138,7 +140,7 @@ class StoreWire:
         headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
         if zstd:
             body, headers["Content-Encoding"] = zstandard.compress(body), "zstd"
-        async with self.http.post(f"{self.url}/v1/sync/{call}", data=body, headers=headers) as reply:
+        async with self.http.post(f"{self.url}/v1/sync/{call}", data=io.BytesIO(body), headers=headers) as reply:
             answer = await reply.json(content_type=None)
             if reply.status != 200:
                 raise Refused(reply.status, answer, reply.headers)
@@ -234,6 +236,16 @@ class Hq:
     async def new_store(self, name: str = "s1", outbox: Outbox | None = None) -> StoreWire:
         token = (await self.command("store add", name=name))["token"]
         return StoreWire(self.http, self.url, name, token, outbox or Outbox())
+
+    async def same_store(self, store: StoreWire, outbox: Outbox) -> StoreWire:
+        """Another gateway with the same token: a clone."""
+        return StoreWire(self.http, self.url, store.store, store.token, outbox)
+
+    async def audit(self) -> list[StoreAudit]:
+        return await asyncio.to_thread(audit, self.bridge.settings, None)
+
+    async def audit_problems(self) -> list[str]:
+        return [problem for result in await self.audit() for problem in result.problems]
 
     async def sums(self, store: str = "s1") -> dict[str, int]:
         """What the feed's changes of each facing add up to."""

@@ -1,0 +1,261 @@
+"""What an engine takes and gives: plain records, the same for every database."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import msgspec
+
+from cloud_bridge.picture import FeedEntry
+from edge_agent.contract.messages import Position, Presence
+
+Role = Literal["viewer", "ops", "admin"]
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can name a store, a token or a person."""
+    return _NAME.fullmatch(text) is not None
+
+
+# --- sync --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """The locator was too sparse to decide: ask for `first <= seq < end`."""
+
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """A hello was decided. `reason` says how: continue, first, fork, switch or unknown_base."""
+
+    session: str
+    branch: str
+    merge: Position
+    reason: Literal["continue", "first", "fork", "switch", "unknown_base"]
+    corrections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The head of a branch after a batch, and what was odd in it."""
+
+    branch: str
+    head: Position
+    fresh: int
+    parked: int
+    quarantined: int
+
+
+# --- what is read ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRecord:
+    """One store as the database knows it; liveness is added by whoever shows it."""
+
+    store: str
+    name: str
+    gln: str | None
+    timezone: str
+    last_seen_at: str | None
+    head_seq: int
+    head_occurred_at: str | None
+    last_seq: int
+    as_of_seq: int
+    catch_up_to: int
+    state_at: str | None
+    facings: int
+    out: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacingRecord:
+    """One facing as `GET …/facings` shows it."""
+
+    store: str
+    facing: str
+    gtin: str
+    name: str
+    on_hand: int | None
+    capacity: int
+    reorder_point: int
+    status: Literal["ok", "low", "out", "unknown"]
+    confidence: float
+    sources: list[Literal["weight", "rfid", "camera"]]
+    changed_at: str | None
+    observed_at: str | None
+    received_at: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockRecord:
+    """One store's share of a GTIN; `confidence` is that of its least certain facing."""
+
+    store: str
+    on_hand: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRecord:
+    """One device as `GET …/devices` shows it."""
+
+    device: str
+    driver: str
+    status: Literal["online", "degraded", "offline"]
+    reason: str | None
+    since: str
+    last_seen_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FootfallRecord:
+    """One line's total of a bucket that starts at `start_ms` (Unix time)."""
+
+    start_ms: int
+    line: str
+    entered: int
+    exited: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentRecord:
+    """One measured bucket as `GET …/environment` shows it."""
+
+    device: str
+    quantity: str
+    unit: str
+    start: str
+    seconds: int
+    min: float
+    max: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanogramRecord:
+    """The planogram a store works with, as its agent reported it."""
+
+    revision: int
+    products: list[dict[str, Any]]
+    facings: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """One public event at its place `n`; `json` is what REST and the stream send."""
+
+    n: int
+    cursor: str
+    store: str
+    type: str
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Events after a cursor, and where the reader stands now, also when nothing matched."""
+
+    events: list[FeedEvent]
+    next_n: int
+    next_cursor: str
+
+
+# --- who may ask -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A store's or an API client's token, known by its SHA-256."""
+
+    hash: bytes
+    kind: Literal["store", "api"]
+    name: str
+    role: Role | None
+    added_at: str
+    revoked_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone who may log in to the pages."""
+
+    name: str
+    role: Role
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSession:
+    """A logged-in person's browser, known by the SHA-256 of its cookie."""
+
+    hash: bytes
+    person: str
+    role: Role
+    csrf: str
+    expires_at: str
+
+
+# --- audit -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class StoreAudit:
+    """What recomputing one store from its ledger found."""
+
+    store: str
+    rows: int = 0
+    branches: int = 0
+    parked: int = 0
+    quarantined: int = 0
+    set_aside: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether state, feed and ledger agree."""
+        return not self.problems
+
+
+# --- soft state ---------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Heard:
+    """When a store and what is in it were last heard of: soft, never history."""
+
+    at: str
+    last_seq: int
+    devices: dict[str, str] = field(default_factory=dict)
+    facings: dict[str, str] = field(default_factory=dict)
+
+    def add(self, presence: Presence | None) -> None:
+        """Take in what came beside a batch."""
+        if presence is not None:
+            self.devices.update(presence.devices)
+            self.facings.update(presence.facings)
+
+
+def feed_event(epoch: str, n: int, store: str, entry: FeedEntry) -> FeedEvent:
+    """The public form of one feed entry."""
+    cursor = f"{epoch}.{n}"
+    event = {
+        "cursor": cursor,
+        "store": store,
+        "eid": entry.eid.hex(),
+        "seq": entry.seq,
+        "type": entry.type,
+        "occurred_at": entry.occurred_at,
+        "received_at": entry.received_at,
+        "data": msgspec.Raw(entry.payload),
+    }
+    return FeedEvent(n, cursor, store, entry.type, msgspec.json.encode(event))
