@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -59,7 +60,7 @@ class Inbox:
         self._taken: list[Message] = []
         self._news = asyncio.Event()
         self._told_outage = 0
-        self._left_at_s: float | None = None
+        self._left_at_s: float | None = time.monotonic()
 
     async def get_batch(self, limit: int = BATCH) -> list[Message]:
         """The oldest messages that wait, at least one; LinkLost when none waits and the broker is gone."""
@@ -100,16 +101,16 @@ class Inbox:
         """A driver takes over."""
         self._left_at_s = None
 
-    def leave(self, now_s: float) -> None:
+    def leave(self) -> None:
         """The driver ended: what it took and did not finish waits for the next one, in its old place."""
         self._queue.extendleft(reversed(self._taken))
         self._session.count(len(self._taken))
         self._taken = []
-        self._left_at_s = now_s
+        self._left_at_s = time.monotonic()
 
-    def abandon(self, now_s: float) -> int:
+    def abandon(self) -> int:
         """Give up what waits for a driver that does not come back; returns how many messages that were."""
-        if self._left_at_s is None or now_s - self._left_at_s < UNATTENDED_S:
+        if self._left_at_s is None or time.monotonic() - self._left_at_s < UNATTENDED_S:
             return 0
         waiting = list(self._queue)
         self._queue.clear()
@@ -167,7 +168,7 @@ class MqttSession:
             await self._ready(inbox)
             yield inbox
         finally:
-            inbox.leave(_now_s())
+            inbox.leave()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Send now with QoS 1; False without a connection. What is retained follows on reconnect."""
@@ -212,12 +213,12 @@ class MqttSession:
     async def _keep_connected(self) -> None:
         attempt = 0
         while True:
-            began_s = _now_s()
+            began_s = time.monotonic()
             try:
                 await self._one_connection()
             except DeviceError as error:
                 self._went_down(error)
-            attempt = 0 if _now_s() - began_s > STEADY_S else attempt + 1
+            attempt = 0 if time.monotonic() - began_s > STEADY_S else attempt + 1
             await asyncio.sleep(
                 random.uniform(0, min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(attempt, 10)))
             )
@@ -313,10 +314,6 @@ class MqttSession:
         while True:
             await asyncio.sleep(_SWEEP_S)
             for inbox in self._inboxes.values():
-                dropped = inbox.abandon(_now_s())
+                dropped = inbox.abandon()
                 if dropped:
                     _log.warning("%s is not running: %d messages let go", inbox.device, dropped)
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -117,9 +118,7 @@ class Connection:
         if settings.username is not None:
             self._client.username_pw_set(settings.username, read_secret(settings.password_file))
         if secure:
-            files = (settings.ca_file, settings.client_cert_file, settings.client_key_file)
-            ca, certificate, key = (str(file) if file else None for file in files)
-            self._client.tls_set(ca, certificate, key)
+            self._client.tls_set_context(_tls(settings))
         port = parts.port or (8883 if secure else 1883)
         self._client.connect(
             parts.hostname or "", port, KEEPALIVE_S, clean_start=False, properties=properties
@@ -284,6 +283,25 @@ def _pending(opened: Any) -> bool:
     """Whether a TLS socket holds bytes that the operating system no longer shows."""
     pending = getattr(opened, "pending", None)
     return pending is not None and pending() > 0
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """A TLS socket that does not stay open behind a failed handshake, as paho would leave it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
+def _tls(settings: Mqtt) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.sslsocket_class = _TlsSocket
+    if settings.client_cert_file is not None:
+        context.load_cert_chain(settings.client_cert_file, settings.client_key_file)
+    return context
 
 
 def _cork(opened: Any, held: int) -> None:

@@ -1,0 +1,481 @@
+"""The shared MQTT session against a real broker: acknowledged after the commit, whatever dies when."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+
+from edge_agent.config import ImpinjR700, Mqtt
+from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
+from edge_agent.drivers import mqtt as mqtt_module
+from edge_agent.drivers import mqtt_connection
+from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
+from edge_agent.drivers.mqtt import MqttSession
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, TagRead
+
+Running = Callable[[object], AbstractAsyncContextManager[asyncio.Task[None]]]
+CLIENT = "shelf-edge-test"
+TOPICS = {"r1": "rfid/one", "r2": "rfid/two"}
+
+
+def tag(number: int) -> str:
+    event = {"epcHex": f"{number:024x}", "antennaPort": 1, "peakRssiCdbm": -5000}
+    return json.dumps({"eventType": "tagInventory", "tagInventoryEvent": event})
+
+
+def numbers(readings: Iterable[Reading]) -> list[int]:
+    return [int(reading.epc, 16) for reading in readings if isinstance(reading, TagRead)]
+
+
+def session_to(broker: Any, topics: dict[str, str] = TOPICS, **settings: Any) -> MqttSession:
+    return MqttSession(Mqtt(url=broker.url, **settings), store="s1", topics=topics, client_id=CLIENT)
+
+
+def reader(session: MqttSession, device: str = "r1", topic: str | None = None) -> ImpinjR700Driver:
+    settings = ImpinjR700(id=device, driver="impinj-r700", topic=topic or TOPICS[device])
+    return ImpinjR700Driver(settings, session)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what tells nobody about itself."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # there is no event to wait for
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def connected(session: MqttSession, running: Running) -> AsyncIterator[None]:
+    """A session that runs and a broker that has granted its subscriptions."""
+    async with running(session.run()), asyncio.timeout(20):
+        async with session.subscribe("probe", "probe"):
+            pass
+        yield
+
+
+async def retained(broker: Any, topic: str, wanted: Callable[[Any], object]) -> Any:
+    """Wait until the retained message of a topic is as wanted."""
+    loop, arrived = asyncio.get_running_loop(), asyncio.Queue[Any]()
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _c, _u, m: loop.call_soon_threadsafe(arrived.put_nowait, json.loads(m.payload))
+    client.connect("127.0.0.1", broker.port)
+    client.subscribe(topic, 1)
+    client.loop_start()
+    try:
+        async with asyncio.timeout(10):
+            while not wanted(found := await arrived.get()):
+                pass
+            return found
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+async def test_messages_become_committed_readings(broker: Any, emitted: Any, running: Running) -> None:
+    session = session_to(broker)
+    async with connected(session, running), running(reader(session).run(emitted)):
+        await emitted.until(lambda rs: rs)
+        assert emitted.readings == [DeviceAnswered("r1")]
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(n) for n in range(2000)])
+        await emitted.until(lambda rs: len(numbers(rs)) >= 2000)
+    assert numbers(emitted.readings) == list(range(2000))
+
+
+async def test_what_was_not_committed_comes_again_and_what_was_does_not(
+    broker: Any, emitted: Any, running: Running
+) -> None:
+    stuck = asyncio.Event()
+
+    async def never_commits(readings: Sequence[Reading]) -> None:
+        if numbers(readings):
+            stuck.set()
+            await asyncio.Event().wait()
+
+    first = session_to(broker)
+    async with connected(first, running):
+        async with running(reader(first).run(emitted)):
+            await emitted.until(lambda rs: rs)
+            await asyncio.to_thread(broker.publish, "rfid/one", [tag(1)])
+            await emitted.until(lambda rs: 1 in numbers(rs))
+            await asyncio.to_thread(broker.publish, "rfid/one", [])
+        async with running(reader(first).run(never_commits)):
+            await asyncio.to_thread(broker.publish, "rfid/one", [tag(2), tag(3)])
+            await stuck.wait()
+    emitted.readings.clear()
+    second = session_to(broker)
+    async with connected(second, running), running(reader(second).run(emitted)):
+        await emitted.until(lambda rs: 3 in numbers(rs))
+    assert numbers(emitted.readings) == [2, 3]
+
+
+KILLED_AGENT = """
+    import asyncio, sys
+    from edge_agent.config import ImpinjR700, Mqtt
+    from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
+    from edge_agent.drivers.mqtt import MqttSession
+
+    async def emit(readings):
+        print(*(getattr(r, "epc", "-")[-4:] for r in readings), flush=True)
+        if any(getattr(r, "epc", "").endswith("0005") for r in readings):
+            await asyncio.Event().wait()  # killed here: emitted, not committed
+
+    async def main():
+        session = MqttSession(Mqtt(url=sys.argv[1]), store="s1", topics={"r1": "rfid/one"}, client_id=sys.argv[2])
+        settings = ImpinjR700(id="r1", driver="impinj-r700", topic="rfid/one")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(session.run())
+            group.create_task(ImpinjR700Driver(settings, session).run(emit))
+
+    asyncio.run(main())
+"""
+
+
+async def test_sigkill_between_emit_and_commit_loses_nothing_and_repeats_nothing_committed(
+    broker: Any, emitted: Any, running: Running
+) -> None:
+    program = [sys.executable, "-c", textwrap.dedent(KILLED_AGENT), broker.url, CLIENT]
+    agent = await asyncio.create_subprocess_exec(*program, stdout=subprocess.PIPE)
+    assert agent.stdout is not None
+    read = agent.stdout.readline
+    try:
+        assert await read() == b"-\n"
+        for number in range(1, 5):
+            await asyncio.to_thread(broker.publish, "rfid/one", [tag(number)])
+            assert await read() == f"{number:04}\n".encode()
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(5)])
+        assert await read() == b"0005\n"
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(6)])
+    finally:
+        agent.kill()
+        await agent.wait()
+    await retained(broker, "store/s1/edge/state", lambda state: state["status"] == "offline")
+    session = session_to(broker)
+    async with connected(session, running), running(reader(session).run(emitted)):
+        await emitted.until(lambda rs: 6 in numbers(rs))
+    assert numbers(emitted.readings) == [5, 6]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_killed_broker_takes_nothing_that_we_hold_and_is_one_loss_for_each_device(
+    broker: Any, emitted: Any, running: Running, how: signal.Signals
+) -> None:
+    session, losses, may_commit = session_to(broker), list[DeviceError](), asyncio.Event()
+
+    async def commit(readings: Sequence[Reading]) -> None:
+        if numbers(readings):
+            await may_commit.wait()
+        await emitted(readings)
+
+    async def kept() -> None:
+        while True:
+            try:
+                await reader(session).run(commit)
+            except DeviceError as error:
+                losses.append(error)
+
+    async with running(session.run()), running(kept()):
+        for life in range(3):
+            await emitted.until(lambda rs, lives=life: rs.count(DeviceAnswered("r1")) > lives, 40)
+            may_commit.clear()
+            mine = range(life * 100, life * 100 + 100)
+            await asyncio.to_thread(broker.publish, "rfid/one", [tag(n) for n in mine])
+            await until(lambda: len(session._unacked) == 100)
+            await asyncio.to_thread(broker.stop, how)
+            may_commit.set()
+            await emitted.until(lambda rs, mine=mine: set(mine) <= set(numbers(rs)))
+            await until(lambda lives=life: len(losses) > lives)
+            await asyncio.to_thread(broker.start)
+        await emitted.until(lambda rs: rs.count(DeviceAnswered("r1")) == 4, 40)
+    assert [type(loss) for loss in losses] == [LinkLost] * 3, "each outage is told once"
+
+
+async def test_a_broker_that_is_absent_at_start_is_told_once_and_waited_for(
+    broker: Any, emitted: Any, running: Running
+) -> None:
+    broker.stop()
+    session = session_to(broker)
+    async with running(session.run()):
+        with pytest.raises(LinkLost, match="cannot be reached") as raised:
+            await reader(session).run(emitted)
+        assert "mqtt.url" in raised.value.hint
+        async with running(reader(session).run(emitted)):
+            await asyncio.to_thread(broker.start)
+            await emitted.until(lambda rs: rs == [DeviceAnswered("r1")], 30)
+
+
+async def test_what_a_failed_driver_left_goes_to_the_next_one_in_order(
+    broker: Any, emitted: Any, running: Running
+) -> None:
+    async def breaks(readings: Sequence[Reading]) -> None:
+        if numbers(readings):
+            raise RuntimeError("the disk is full")
+
+    session = session_to(broker)
+    async with connected(session, running):
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(n) for n in range(50)])
+        with pytest.raises(RuntimeError):
+            await reader(session).run(breaks)
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(n) for n in range(50, 60)])
+        async with running(reader(session).run(emitted)):
+            await emitted.until(lambda rs: 59 in numbers(rs))
+    assert numbers(emitted.readings) == list(range(60))
+
+
+async def test_what_came_while_the_agent_was_away_is_delivered(
+    broker: Any, emitted: Any, running: Running
+) -> None:
+    async with connected(session_to(broker), running):
+        pass
+    await asyncio.to_thread(broker.publish, "rfid/one", [tag(n) for n in range(1, 4)])
+    session = session_to(broker)
+    async with running(session.run()), running(reader(session).run(emitted)):
+        await emitted.until(lambda rs: 3 in numbers(rs))
+    assert numbers(emitted.readings) == [1, 2, 3]
+
+
+async def test_a_device_that_is_gone_for_good_does_not_stop_the_others(
+    broker: Any, emitted: Any, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_module, "UNATTENDED_S", 0.2)
+    monkeypatch.setattr(mqtt_module, "_SWEEP_S", 0.05)
+    monkeypatch.setattr(mqtt_connection, "RECEIVE_MAXIMUM", 20)
+    session = session_to(broker)
+    async with connected(session, running), running(reader(session, "r2").run(emitted)):
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(n) for n in range(30)])
+        await asyncio.to_thread(broker.publish, "rfid/two", [tag(n) for n in range(100, 130)])
+        await emitted.until(lambda rs: 129 in numbers(rs))
+    assert numbers(emitted.readings) == list(range(100, 130))
+
+
+async def test_two_devices_on_one_topic_both_hear_it(broker: Any, running: Running, emitted: Any) -> None:
+    session = session_to(broker, {"r1": "rfid/#", "r2": "rfid/one"})
+    async with (
+        connected(session, running),
+        running(reader(session, "r1", "rfid/#").run(emitted)),
+        running(reader(session, "r2", "rfid/one").run(emitted)),
+    ):
+        await emitted.until(lambda rs: len(rs) == 2)
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(7)])
+        await emitted.until(lambda rs: {r.device for r in rs if isinstance(r, TagRead)} == {"r1", "r2"})
+
+
+async def test_a_retained_message_is_no_fresh_reading(broker: Any, emitted: Any, running: Running) -> None:
+    await asyncio.to_thread(broker.publish, "rfid/one", [tag(666)], retain=True)
+    session = session_to(broker)
+    async with connected(session, running), running(reader(session).run(emitted)):
+        await emitted.until(lambda rs: rs)
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(1)])
+        await emitted.until(lambda rs: 1 in numbers(rs))
+    assert numbers(emitted.readings) == [1]
+
+
+async def test_unreadable_payloads_degrade_the_device_and_hold_nothing_up(
+    broker: Any, emitted: Any, running: Running
+) -> None:
+    session = session_to(broker)
+    async with connected(session, running), running(reader(session).run(emitted)):
+        await emitted.until(lambda rs: rs)
+        await asyncio.to_thread(broker.publish, "rfid/one", ["not json"] * 3000)
+        await emitted.until(lambda rs: isinstance(rs[-1], DeviceDegraded))
+        await asyncio.to_thread(broker.publish, "rfid/one", ['{"eventType": "heartbeat"}', tag(9)])
+        await emitted.until(lambda rs: 9 in numbers(rs))
+
+
+async def test_the_state_is_retained_online_while_running_and_offline_after(
+    broker: Any, running: Running
+) -> None:
+    session = session_to(broker)
+    async with connected(session, running):
+        state = await retained(broker, "store/s1/edge/state", lambda found: found["status"] == "online")
+        assert set(state) == {"status", "since"}
+    assert await retained(broker, "store/s1/edge/state", lambda _: True) == {"status": "offline"}
+
+
+async def test_retained_publications_are_made_up_for_after_an_outage(broker: Any, running: Running) -> None:
+    broker.stop()
+    session = session_to(broker)
+    assert not session.publish("store/s1/edge/devices", b'{"r1": "offline"}', retain=True)
+    await asyncio.to_thread(broker.start)
+    async with connected(session, running):
+        await retained(broker, "store/s1/edge/devices", lambda found: found == {"r1": "offline"})
+        assert session.publish("store/s1/edge/devices", b'{"r1": "online"}', retain=True)
+        await retained(broker, "store/s1/edge/devices", lambda found: found == {"r1": "online"})
+
+
+async def test_a_subscription_of_an_earlier_configuration_is_ended(
+    broker: Any, emitted: Any, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(session_to(broker, {"old": "rfid/old"}), running):
+        pass
+    session = session_to(broker)
+    async with connected(session, running), running(reader(session).run(emitted)):
+        await asyncio.to_thread(broker.publish, "rfid/old", [tag(n) for n in range(5000)])
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(1)])
+        await emitted.until(lambda rs: 1 in numbers(rs))
+    assert [r.getMessage() for r in caplog.records if "rfid/old" in r.getMessage()] == [
+        "nobody reads rfid/old any more: subscription ended"
+    ]
+
+
+async def test_a_stuck_commit_bounds_what_is_held(broker: Any, emitted: Any, running: Running) -> None:
+    release, held = asyncio.Event(), list[int]()
+
+    async def slow(readings: Sequence[Reading]) -> None:
+        if numbers(readings):
+            await release.wait()
+            held.append(session._queued + len(readings))
+        await emitted(readings)
+
+    session = session_to(broker)
+    async with connected(session, running), running(reader(session).run(slow)):
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(n) for n in range(6000)])
+        assert not numbers(emitted.readings)
+        release.set()
+        await emitted.until(lambda rs: len(numbers(rs)) >= 6000, 20)
+    assert numbers(emitted.readings) == list(range(6000))
+    assert max(held) <= mqtt_connection.RECEIVE_MAXIMUM
+
+
+async def test_a_wrong_password_is_denied_with_a_hint(broker: Any, tmp_path: Path, running: Running) -> None:
+    broker.stop()
+    users = tmp_path / "users"
+    users.touch(0o600)
+    broker.extra = f"allow_anonymous false\npassword_file {users}"
+    broker.start()
+    session = session_to(broker)
+    async with running(session.run()):
+        with pytest.raises(LinkDenied, match="refuses us") as raised:
+            async with session.subscribe("r1", "rfid/one"):
+                pass
+    assert "mqtt.password_file" in raised.value.hint
+
+
+async def test_a_missing_password_file_is_an_outage_not_a_crash(
+    broker: Any, tmp_path: Path, running: Running
+) -> None:
+    session = session_to(broker, username="agent", password_file=tmp_path / "absent")
+    async with running(session.run()):
+        with pytest.raises(LinkLost, match="secret cannot be read"):
+            async with session.subscribe("r1", "rfid/one"):
+                pass
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
+    subprocess.run([*made, *subject], check=True, capture_output=True)
+    return key, certificate
+
+
+async def test_tls_with_its_own_authority(
+    broker: Any, tmp_path: Path, emitted: Any, running: Running
+) -> None:
+    key, certificate = make_certificate(tmp_path)
+    broker.stop()
+    broker.extra = f"certfile {certificate}\nkeyfile {key}"
+    broker.start()
+    settings = Mqtt(url=f"mqtts://127.0.0.1:{broker.port}", ca_file=certificate, username="agent")
+    session = MqttSession(settings, store="s1", topics={"r1": "rfid/one"})
+    async with connected(session, running), running(reader(session).run(emitted)):
+        assert session.publish("rfid/one", tag(5).encode())
+        for number in range(3000):
+            session.publish("rfid/one", tag(number).encode())
+        await emitted.until(lambda rs: len(numbers(rs)) == 3001)
+    strangers = MqttSession(Mqtt(url=settings.url, username="agent"), store="s1", topics={})
+    async with running(strangers.run()):
+        with pytest.raises(LinkLost, match="certificate verify failed"):
+            async with strangers.subscribe("r1", "rfid/one"):
+                pass
+
+
+@asynccontextmanager
+async def scripted_broker(
+    packets: Sequence[bytes], acks: asyncio.Queue[int], *, then_silent: bool = False
+) -> AsyncIterator[Any]:
+    """Bytes of a broker as MQTT 5 describes them: CONNACK, SUBACK, then `packets`; keeps the order of PUBACKs."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        subscribed = False
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                kind, length = await reader.readexactly(2)
+                body = await reader.readexactly(
+                    length if length < 128 else (length & 127) + 128 * (await reader.readexactly(1))[0]
+                )
+                if kind == 0x10:
+                    writer.write(bytes.fromhex("2003000000"))
+                elif kind == 0x82:
+                    topics = body.count(b"rfid/") + body.count(b"probe")
+                    writer.write(bytes([0x90, 3 + topics]) + body[:2] + b"\0" + b"\1" * topics)
+                    if not subscribed:
+                        writer.writelines(packets)
+                    subscribed = True
+                elif kind == 0x40:
+                    acks.put_nowait(int.from_bytes(body[:2], "big"))
+                elif kind == 0xC0 and not then_silent:
+                    writer.write(b"\xd0\0")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield SimpleNamespace(url=f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+
+def publish_packet(topic: str, message_id: int, payload: str) -> bytes:
+    body = (
+        len(topic).to_bytes(2, "big")
+        + topic.encode()
+        + message_id.to_bytes(2, "big")
+        + b"\0"
+        + payload.encode()
+    )
+    return bytes([0x32, (len(body) & 127) | 128, len(body) >> 7]) + body
+
+
+async def test_acknowledgements_keep_the_order_of_arrival_over_all_devices(
+    emitted: Any, running: Running
+) -> None:
+    first_may_commit, acks = asyncio.Event(), asyncio.Queue[int]()
+
+    async def slow(readings: Sequence[Reading]) -> None:
+        if numbers(readings):
+            await first_may_commit.wait()
+
+    packets = [publish_packet("rfid/one", 11, tag(1)), publish_packet("rfid/two", 12, tag(2))]
+    async with scripted_broker(packets, acks) as broker:
+        session = session_to(broker)
+        async with (
+            running(session.run()),
+            running(reader(session, "r1").run(slow)),
+            running(reader(session, "r2").run(emitted)),
+        ):
+            await emitted.until(lambda rs: 2 in numbers(rs))
+            assert acks.empty()
+            first_may_commit.set()
+            async with asyncio.timeout(5):
+                assert [await acks.get(), await acks.get()] == [11, 12]
+
+
+async def test_a_broker_that_vanishes_without_a_word_is_noticed(
+    emitted: Any, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_connection, "KEEPALIVE_S", 1)
+    async with scripted_broker([], asyncio.Queue(), then_silent=True) as broker:
+        session = session_to(broker)
+        async with running(session.run()):
+            with pytest.raises(LinkLost, match="is gone"):
+                async with asyncio.timeout(10):
+                    await reader(session).run(emitted)
