@@ -48,7 +48,7 @@ class Joint(IntEnum):
 
 def stride_length(speed_mps: float, height_m: float) -> float:
     """Metres covered by one full cycle (two steps) at a walking speed."""
-    return 0.80 * height_m * math.sqrt(max(speed_mps, 0.2) / 1.3)
+    return 0.74 * height_m * math.sqrt(max(speed_mps, 0.2) / 1.3)
 
 
 def joints(phase: float, stride: float) -> Floats:
@@ -56,7 +56,7 @@ def joints(phase: float, stride: float) -> Floats:
 
     `phase` in radians, 0 at the right heel strike; `stride` is the cycle's length over the body height.
     """
-    swing = math.asin(min(stride / 4 / (THIGH + SHIN), 0.7))
+    swing = 1.2 * math.asin(min(stride / 4 / (THIGH + SHIN), 0.6))  # feet that stand must not slide
     places = np.zeros((len(Joint), 3))
     twist = 0.10 * math.cos(phase) * swing / 0.4
     sway = 0.012 * math.sin(phase)
