@@ -26,7 +26,7 @@ export function ShelfMap({ bays, facings, moves, show, open, onOpen }) {
       ${shelves.map(({ shelf, facings: row }) => html`
         <div class="shelf" key=${shelf} role="group" aria-label=${t('map.shelf', { shelf: shelf || t('map.unplaced') })}>
           ${shelves.length > 1 && html`<h3>${shelf}</h3>`}
-          <div class="board">${row.map(tile)}</div>
+          <div class="board" style=${{ '--count': row.length }}>${row.map(tile)}</div>
         </div>`)}
     </section>`)}
   </div>`;
