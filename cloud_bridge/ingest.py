@@ -26,6 +26,7 @@ from edge_agent.contract.messages import (
     HelloReply,
     Position,
     State,
+    Whoami,
 )
 from edge_agent.contract.times import rfc3339, utc_now
 
@@ -55,10 +56,15 @@ class Ingest:
         self._heads: dict[str, tuple[str, Applied]] = {}
 
     def add_routes(self, app: web.Application) -> None:
-        """The three calls of `/v1/sync`."""
+        """The calls of `/v1/sync`."""
+        app.router.add_get("/v1/sync/whoami", self.whoami)
         app.router.add_post("/v1/sync/hello", self.hello)
         app.router.add_post("/v1/sync/state", self.state)
         app.router.add_post("/v1/sync/batch", self.batch)
+
+    async def whoami(self, request: web.Request) -> web.Response:
+        """Whose token this is; for a gateway's self-test."""
+        return _json(Whoami(store=self._access.store(request), server_time=rfc3339(utc_now())))
 
     async def hello(self, request: web.Request) -> web.Response:
         """Find where this agent goes on and open its session."""

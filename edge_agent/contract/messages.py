@@ -293,6 +293,13 @@ class BatchReply(Struct, frozen=True, kw_only=True):
     commands_after: Count = 0
 
 
+class Whoami(Struct, frozen=True, kw_only=True):
+    """`GET /v1/sync/whoami`: whose token this is, and HQ's clock. It changes nothing (`doctor` asks)."""
+
+    store: Identifier
+    server_time: Time
+
+
 SyncConflict = Literal["gap", "fork", "stale_session"]
 """`code` of a 409 problem from HQ; each leads to a new hello."""
 

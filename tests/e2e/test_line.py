@@ -149,7 +149,9 @@ def test_a_kicked_cable_heals_and_its_change_is_one_correction(
     scales.counts[1] = 4
     gone_since = datetime.fromisoformat(world.status()["devices"][1]["since"])
     # Longer than the blind time, after which nobody saw who took the items.
-    wait_for(lambda: datetime.now(UTC) - gone_since > timedelta(seconds=6), what="six seconds without the scale")
+    wait_for(
+        lambda: datetime.now(UTC) - gone_since > timedelta(seconds=6), what="six seconds without the scale"
+    )
     scales.plug(1)
     wait_for(lambda: world.on_hand("A1-01") == 4, seconds=40, what="the count after the outage")
     last = [e["data"] for e in world.events("stock.changed") if e["data"]["facing"] == "A1-01"]

@@ -1,0 +1,127 @@
+"""The agent's commands as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ENVIRONMENT = {**os.environ, "NO_COLOR": "1"}
+
+
+def agent(*words: str, stdin: bytes = b"", status: int = 0) -> tuple[str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_agent", *words],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        env=ENVIRONMENT,
+    )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == status, (done.returncode, out, err)
+    assert "Traceback" not in err
+    return out, err
+
+
+def test_check_of_the_commented_example_passes() -> None:
+    example = Path(__file__).parents[2] / "configs/store.example.yaml"
+    assert "ok, 3 devices, 2 facings" in agent("check", "-c", str(example))[0]
+
+
+def test_check_names_file_line_and_column_and_exits_2(tmp_path: Path) -> None:
+    file = tmp_path / "store.yaml"
+    file.write_text("store: {id: s1}\ndevices:\n  - {id: a, driver: mt-sics, prot: /dev/x}\n")
+    _, err = agent("check", "-c", str(file), status=2)
+    assert f"{file}:3:30 devices.0.prot: is not a setting here; did you mean 'port'?" in err
+    assert f"{file}:3:5 devices.0.port: is required and missing" in err
+
+
+def test_a_missing_file_is_a_line_with_a_hint() -> None:
+    _, err = agent("check", "-c", "nowhere.yaml", status=2)
+    assert "nowhere.yaml: cannot be read" in err
+    assert "Try:" in err
+
+
+def test_status_without_an_agent_exits_3(tmp_path: Path) -> None:
+    file = tmp_path / "store.yaml"
+    file.write_text("store: {id: s1}\nagent: {http: {port: 1}}\n")
+    assert "Try:" in agent("status", "-c", str(file), status=3)[1]
+
+
+def test_decode_prints_readings_and_complains_on_stderr_about_the_rest() -> None:
+    out, err = agent("decode", "mt-sics", stdin=b"S S     100.00 g\r\ngarbage\r\nS D     0.4 kg\r\n")
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert (first["kind"], first["weight_g"], first["stable"], first["device"]) == (
+        "weight",
+        100.0,
+        True,
+        None,
+    )
+    assert (second["weight_g"], second["stable"]) == (400.0, False)
+    assert len(err.splitlines()) == 1
+
+
+def test_decode_reads_mqtt_payloads_a_line_each() -> None:
+    event = {
+        "eventType": "tagInventory",
+        "tagInventoryEvent": {"epc": "ikUCJA==", "antennaPort": 3, "peakRssiCdbm": -7400},
+    }
+    out, err = agent("decode", "impinj-r700", stdin=json.dumps(event).encode() + b"\nnot json\n")
+    tag = json.loads(out)
+    assert (tag["epc"], tag["antenna"], tag["rssi_dbm"], tag["gtin"]) == ("8a450224", 3, -74.0, None)
+    assert err
+
+
+def test_an_unknown_driver_exits_2() -> None:
+    assert "mt-sics" in agent("decode", "mt-sick", status=2)[1]
+
+
+def test_a_taken_port_and_a_second_agent_are_clear_lines(world: Any, scales: Any, wait_for: Any) -> None:
+    world.write_store(scales.devices())
+    world.start_agent()
+    _, err = agent("run", "-c", str(world.store_yaml), status=2)
+    assert "in use by another process" in err
+    other = world.folder / "other.yaml"
+    other.write_text(world.store_yaml.read_text().replace("./edge", "./edge2"))
+    _, err = agent("run", "-c", str(other), status=2)
+    assert "cannot listen on" in err
+
+
+def test_status_shows_the_store(world: Any, scales: Any, wait_for: Any) -> None:
+    world.write_store(scales.devices())
+    world.start_hq()
+    world.start_agent()
+    wait_for(lambda: world.on_hand("A1-00") == 10, what="first count")
+    answer = json.loads(agent("status", "-c", str(world.store_yaml), "--json")[0])
+    assert answer["sync"]["online"] is True
+    assert {d["status"] for d in answer["devices"]} == {"online"}
+    text = agent("status", "-c", str(world.store_yaml))[0]
+    assert "SYNCED" in text
+    assert "A1-00" in text
+
+
+def test_doctor_finds_what_is_sound_and_what_is_not(world: Any, scales: Any) -> None:
+    world.write_store(scales.devices() + "  - {id: ghost, driver: mt-sics, port: /dev/no-such-scale}\n")
+    world.start_hq()
+    found = json.loads(agent("doctor", "-c", str(world.store_yaml), "--json", status=1)[0])
+    levels = {f["what"]: f["level"] for f in found}
+    assert levels["scale-00"] == levels["HQ"] == levels["clock"] == levels["disk"] == "ok"
+    assert levels["ghost"] == "FAIL"
+    assert next(f["hint"] for f in found if f["what"] == "ghost")
+    (world.folder / "store.token").write_text("wrong")
+    found = json.loads(agent("doctor", "-c", str(world.store_yaml), "--json", status=1)[0])
+    [hq] = [f for f in found if f["what"] == "HQ"]
+    assert hq["level"] == "FAIL"
+    assert "cloud-bridge store add" in hq["hint"]
+
+
+@pytest.mark.parametrize("command", ["run", "check", "doctor", "status", "decode", "schema"])
+def test_every_command_helps_with_an_example(command: str) -> None:
+    text = agent(command, "--help")[0]
+    assert "Example:" in text
+    assert "edge-agent" in text
