@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from edge_agent.config import Mqtt
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.contract.messages import encode
 from edge_agent.contract.times import rfc3339, utc_now
-from edge_agent.drivers.mqtt_connection import RECEIVE_MAXIMUM, Connection, open_connection
+from edge_agent.drivers.mqtt_connection import Connection, open_connection
 
 BATCH = 500
 """The most messages that one get_batch returns."""
@@ -31,6 +31,10 @@ STEADY_S = 30.0
 UNATTENDED_S = 60.0
 """Messages wait this long for a driver that is being restarted; then they are let go, to free the others."""
 
+HELD_LIMIT = 16 * 2**20
+"""Bytes that may wait in all inboxes together before nothing more is read from the broker."""
+
+_OVERHEAD = 256
 _SWEEP_S = 5.0
 _ROUTES_KEPT = 4096
 _STRAYS_KEPT = 256
@@ -69,7 +73,7 @@ class Inbox:
             await self.news()
         batch = [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
         self._taken += batch
-        self._session.count(-len(batch))
+        self._session.hold(-_size(batch))
         return batch
 
     def ack(self) -> None:
@@ -89,7 +93,7 @@ class Inbox:
     def put(self, message: Message) -> None:
         """Add a message behind the others."""
         self._queue.append(message)
-        self._session.count(1)
+        self._session.hold(_size((message,)))
         self._news.set()
 
     def tell_outage(self, outage: int) -> bool:
@@ -104,7 +108,7 @@ class Inbox:
     def leave(self) -> None:
         """The driver ended: what it took and did not finish waits for the next one, in its old place."""
         self._queue.extendleft(reversed(self._taken))
-        self._session.count(len(self._taken))
+        self._session.hold(_size(self._taken))
         self._taken = []
         self._left_at_s = time.monotonic()
 
@@ -114,7 +118,7 @@ class Inbox:
             return 0
         waiting = list(self._queue)
         self._queue.clear()
-        self._session.count(-len(waiting))
+        self._session.hold(-_size(waiting))
         self._session.finish(waiting)
         return len(waiting)
 
@@ -136,7 +140,7 @@ class MqttSession:
         self._routes: dict[str, list[Inbox]] = {}
         self._strays: set[str] = set()
         self._unacked: deque[Message] = deque()
-        self._queued = 0
+        self._held = 0
         self._refused: dict[str, str] = {}
         self._retained: dict[str, bytes] = {}
         self._connection: Connection | None = None
@@ -186,14 +190,14 @@ class MqttSession:
         if self._problem is not None and inbox.tell_outage(self._outage):
             raise type(self._problem)(self._problem.message, hint=self._problem.hint)
 
-    def count(self, change: int) -> None:
-        """Messages came into or left the inboxes; too many make the broker wait."""
-        self._queued += change
+    def hold(self, change: int) -> None:
+        """Bytes came into or left the inboxes; too many make the broker wait (QoS 0 knows no other limit)."""
+        self._held += change
         if self._intake is None:
             return
-        if self._queued >= 2 * RECEIVE_MAXIMUM:
+        if self._held >= HELD_LIMIT:
             self._intake.pause()
-        elif self._queued < RECEIVE_MAXIMUM:
+        elif self._held < HELD_LIMIT // 2:
             self._intake.resume()
 
     def finish(self, messages: Sequence[Message]) -> None:
@@ -317,3 +321,7 @@ class MqttSession:
                 dropped = inbox.abandon()
                 if dropped:
                     _log.warning("%s is not running: %d messages let go", inbox.device, dropped)
+
+
+def _size(messages: Iterable[Message]) -> int:
+    return sum(len(message.payload) + _OVERHEAD for message in messages)

@@ -126,12 +126,14 @@ class Mosquitto:
             self._process.wait(10)
             self._process = None
 
-    def publish(self, topic: str, payloads: Sequence[str | bytes], *, retain: bool = False) -> None:
-        """Publish with QoS 1 and wait until the broker has taken all of them."""
+    def publish(
+        self, topic: str, payloads: Sequence[str | bytes], *, retain: bool = False, qos: int = 1
+    ) -> None:
+        """Publish and wait until the broker has taken all of them."""
         client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
         client.connect("127.0.0.1", self.port)
         client.loop_start()
-        sent = [client.publish(topic, payload, qos=1, retain=retain) for payload in payloads]
+        sent = [client.publish(topic, payload, qos=qos, retain=retain) for payload in payloads]
         for one in sent:
             one.wait_for_publish(10)
         client.disconnect()

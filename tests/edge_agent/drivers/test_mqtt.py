@@ -335,7 +335,7 @@ async def test_a_stuck_commit_bounds_what_is_held(broker: Any, emitted: Any, run
     async def slow(readings: Sequence[Reading]) -> None:
         if numbers(readings):
             await release.wait()
-            held.append(session._queued + len(readings))
+            held.append(len(session._unacked))
         await emitted(readings)
 
     session = session_to(broker)
@@ -346,6 +346,29 @@ async def test_a_stuck_commit_bounds_what_is_held(broker: Any, emitted: Any, run
         await emitted.until(lambda rs: len(numbers(rs)) >= 6000, 20)
     assert numbers(emitted.readings) == list(range(6000))
     assert max(held) <= mqtt_connection.RECEIVE_MAXIMUM
+
+
+async def test_a_flood_without_acknowledgements_waits_in_the_broker(
+    broker: Any, emitted: Any, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_module, "HELD_LIMIT", 100_000)
+    may_commit, held = asyncio.Event(), list[int]()
+
+    async def commit(readings: Sequence[Reading]) -> None:
+        if numbers(readings):
+            await may_commit.wait()
+            held.append(session._held)
+        await emitted(readings)
+
+    session = session_to(broker)
+    async with connected(session, running), running(reader(session).run(commit)):
+        payload = tag(1) + " " * 10_000
+        await asyncio.to_thread(broker.publish, "rfid/one", [payload] * 1000, qos=0)
+        await until(lambda: session._held >= 100_000)
+        may_commit.set()
+        await asyncio.to_thread(broker.publish, "rfid/one", [tag(2)])
+        await emitted.until(lambda rs: 2 in numbers(rs), 20)
+    assert max(held) < 2 * 100_000
 
 
 async def test_a_wrong_password_is_denied_with_a_hint(broker: Any, tmp_path: Path, running: Running) -> None:
