@@ -6,13 +6,15 @@ reader waits, decodes only the frames that are asked for, and can be interrupted
 
 from __future__ import annotations
 
+import base64
 import http.client
 import os
 import socket
-import urllib.error
 import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import numpy as np
 
@@ -29,45 +31,90 @@ def connect(address: str) -> MjpegStream | None:
 
     LinkLost when there is no answer or a refusal.
     """
-    parts = urlsplit(address)
-    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    if parts.username is not None:
-        passwords.add_password(None, plain, unquote(parts.username), unquote(parts.password or ""))
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}),
-        urllib.request.HTTPBasicAuthHandler(passwords),
-        urllib.request.HTTPDigestAuthHandler(passwords),
-    )
     try:
-        response = opener.open(plain, timeout=OPEN_TIMEOUT_S)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise LinkLost(
-            f"{shown(address)} answers {error.code}", hint="check the camera's address, user and password"
-        ) from None
+        answer = _get(urlsplit(address))
     except _BROKEN:
         raise LinkLost(
             f"cannot open {shown(address)}", hint="check the address and that the camera is switched on"
         ) from None
-    if response.headers.get_content_type() != "multipart/x-mixed-replace":
-        response.close()
+    status, content = answer.response.status, answer.response.headers.get_content_type()
+    if status != http.HTTPStatus.OK:
+        answer.close()
+        raise LinkLost(
+            f"{shown(address)} answers {status}",
+            hint="check the camera's address, user and password",
+        )
+    if content != "multipart/x-mixed-replace":
+        answer.close()
         return None
-    return MjpegStream(response, shown(address))
+    return MjpegStream(answer, shown(address))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A response, and the connection, which may or may not have handed its socket over to it."""
+
+    connection: http.client.HTTPConnection
+    response: http.client.HTTPResponse
+
+    def close(self) -> None:
+        self.response.close()
+        self.connection.close()
+
+
+def _get(parts: SplitResult) -> _Answer:
+    """The answer to a GET; a camera that asks for digest instead of basic is asked a second time."""
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    basic = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    answer = _ask(parts, basic if user else None)
+    challenge = answer.response.headers.get("WWW-Authenticate", "")
+    if answer.response.status != http.HTTPStatus.UNAUTHORIZED or "digest " not in challenge.lower():
+        return answer
+    answer.close()
+    return _ask(parts, _digest(parts, user, password, challenge))
+
+
+def _ask(parts: SplitResult, authorization: str | None) -> _Answer:
+    secure = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=OPEN_TIMEOUT_S)
+    headers = {"Connection": "close"} | ({"Authorization": authorization} if authorization else {})
+    try:
+        connection.request("GET", _target(parts), headers=headers)
+        return _Answer(connection, connection.getresponse())
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _digest(parts: SplitResult, user: str, password: str, challenge: str) -> str:
+    plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{_target(parts)}"
+    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    passwords.add_password(None, plain, user, password)
+    asked = challenge[challenge.lower().index("digest ") + len("digest ") :]
+    fields = urllib.request.parse_keqv_list(urllib.request.parse_http_list(asked))
+    request = urllib.request.Request(plain)  # noqa: S310 - never opened; the scheme is http or https
+    answer = urllib.request.HTTPDigestAuthHandler(passwords).get_authorization(request, fields)
+    return f"Digest {answer}"
+
+
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 class MjpegStream:
     """A `Source` on one HTTP response. Frames have the time of their arrival on `monotonic`."""
 
-    def __init__(self, response: http.client.HTTPResponse, name: str) -> None:
-        self._response = response
+    def __init__(self, answer: _Answer, name: str) -> None:
+        self._answer = answer
+        self._response = response = answer.response
         self._name = name
         boundary = str(response.headers.get_param("boundary", ""))
         self._boundary = b"--" + boundary.removeprefix("--").encode()
         self._at_boundary = False
         self._jpeg = b""
         # A second handle on the connection: shutting it down wakes a read in another thread.
-        self._connection = socket.socket(fileno=os.dup(response.fileno()))
+        self._handle = socket.socket(fileno=os.dup(response.fileno()))
 
     def grab(self) -> float | None:
         """See `Source`. Silence for OPEN_TIMEOUT_S is CameraStalled."""
@@ -88,15 +135,13 @@ class MjpegStream:
 
     def interrupt(self) -> None:
         """See `Source`."""
-        try:
-            self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # the camera has already hung up
+        with suppress(OSError):  # the camera may have hung up already
+            self._handle.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """See `Source`."""
-        self._response.close()
-        self._connection.close()
+        self._answer.close()
+        self._handle.close()
 
     def _part(self) -> bytes:
         """The body of the next part; its length is stated, or it ends at the next boundary."""
