@@ -117,7 +117,7 @@ def _on_hand(truth: Truth, seen: Seen) -> Check:
     result = f"{share:.1%} exact" + (f": {'; '.join(wrong)}" if wrong else "")
     items = f"{sum(final.values())} on {len(final)}"
     return Check(
-        "on-hand, all facings",
+        "on-hand",
         items,
         str(sum(found.get(facing) or 0 for facing in final)),
         result,
@@ -169,9 +169,7 @@ def _emptied(truth: Truth, stock: Sequence[tuple[EventSeen, StockSeen]]) -> Chec
     if found.f1 is None:
         return Check("out of stock", "0", "0", "none happened")
     shares = ["-" if share is None else f"{share:.0%}" for share in (found.precision, found.recall)]
-    return Check(
-        "out of stock", str(len(happened)), str(len(seen)), f"precision {shares[0]}, recall {shares[1]}"
-    )
+    return Check("out of stock", str(len(happened)), str(len(seen)), f"{shares[0]} right, {shares[1]} found")
 
 
 def _latency_s(truth: Truth, matched: Sequence[Matched]) -> list[float]:
@@ -257,7 +255,7 @@ def _present_again(truth: Truth, stock: Sequence[tuple[EventSeen, StockSeen]]) -
     length = ", ".join(
         "not back" if back is None else f"{(back - cut).total_seconds():.0f} s" for cut, back in outages
     )
-    name = "present again after a cut"
+    name = "present after a cut"
     if waited_s is None:
         return Check(name, length, "-", "nothing moved while the line was cut", "not scored")
     if waited_s == "never":
