@@ -1,7 +1,7 @@
 /** HQ's feed as Server-Sent Events, kept open: resumes after the last cursor, backs off with jitter. */
 import { get, withQuery } from './api.js';
 
-const BACKOFF_MS = { first: 500, most: 15_000 };
+const BACKOFF_MS = { first: 500, most: 5_000 };
 
 export class FeedStream {
   /** `on.event(event)`, `on.open()` after every (re)connection, `on.lost()` after each failed try,

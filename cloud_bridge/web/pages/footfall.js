@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from '../lib/html.js';
 import { clock, currentLanguage, number, t } from '../lib/i18n.js';
 
 const MINUTE_S = 60;
-const SHORTEST_SPAN_S = 30 * MINUTE_S;
+const SHORTEST_SPAN_S = 10 * MINUTE_S;
 const HEIGHT_PX = 170;
 
 export function Footfall({ buckets }) {
