@@ -1,7 +1,7 @@
 """HQ's picture of one store, and what each row of history does to it: pure, for ingest, refold and audit.
 
-Two things are kept for a facing. What is *shown* is the newest belief, which provisional state may move
-ahead of the history. The *account* is what the feed has published: it follows the history row by row.
+Two things are kept for a facing: what its store believes, and its *account*, what the feed has published.
+They differ where no evidence is left: on hand is then unknown, and the account is zero.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import msgspec
 from cloud_bridge.rows import AppliedPlanogram, ReadyRow, SetAside
 from edge_agent.contract.messages import (
     DeviceChanged,
-    DeviceState,
     EnvironmentAlarm,
     EnvironmentMeasured,
-    FacingState,
     FootfallCounted,
     GapMoved,
     ItemMoved,
@@ -121,9 +119,7 @@ class FeedEntry:
 class Picture:
     """The state of one store as of some row. Load what the coming rows touch; `changed` says what to save."""
 
-    def __init__(self, *, as_of_seq: int = 0) -> None:
-        self.as_of_seq = as_of_seq
-        """Rows up to here no longer move what is shown: the agent sent newer state."""
+    def __init__(self) -> None:
         self.facings: dict[str, ShownFacing] = {}
         self.accounts: dict[str, Account] = {}
         self.devices: dict[str, ShownDevice] = {}
@@ -151,45 +147,10 @@ class Picture:
             if not isinstance(row.body, SetAside):
                 self._handlers[type(row.body)](row, row.body, received_at)
 
-    def show_state(
-        self,
-        facings: list[FacingState],
-        devices: list[DeviceState],
-        gaps: list[GapMoved],
-        *,
-        as_of_seq: int,
-        received_at: str,
-    ) -> None:
-        """Replace what is shown by the agent's present belief; accounts and feed stay as they are."""
-        self.as_of_seq = as_of_seq
-        for gone in self.facings.keys() - {state.facing for state in facings}:
-            self._hide(gone)
-        for state in facings:
-            shown = self._shown(state.facing, state.gtin)
-            shown.on_hand, shown.confidence, shown.status = state.on_hand, state.confidence, state.status
-            shown.sources = list(state.sources)
-            shown.changed_at, shown.observed_at = state.changed_at, state.observed_at
-            self._touch(shown, received_at)
-        self.changed.devices |= self.devices.keys() | {state.device for state in devices}
-        self.devices = {
-            s.device: ShownDevice(s.device, s.driver, s.status, s.reason, s.since, s.last_seen_at)
-            for s in devices
-        }
-        opened = {key: gap.opened_at for key, gap in self.gaps.items()}
-        self.changed.gaps |= self.gaps.keys() | {(gap.facing, gap.device) for gap in gaps}
-        self.gaps = {
-            (g.facing, g.device): OpenGap(
-                g.facing, g.device, g.fill, opened.get((g.facing, g.device), received_at)
-            )
-            for g in gaps
-        }
-
     # --- one method a body ---
 
     def _stock(self, row: ReadyRow, body: StockChanged, received_at: str) -> None:
         self._publish(row, body, received_at)
-        if row.seq <= self.as_of_seq:
-            return
         shown = self._shown(body.facing, body.gtin)
         if shown.on_hand != body.on_hand or shown.status != body.status:
             shown.changed_at = row.occurred_at
@@ -230,18 +191,13 @@ class Picture:
         for name, account in list(self.accounts.items()):
             if name not in wanted or wanted[name].gtin != account.gtin:
                 self._close_account(name, account, row, received_at)
-        is_past = row.seq <= self.as_of_seq
-        if not is_past:
-            for gone in self.facings.keys() - wanted.keys():
-                self._hide(gone)
+        for gone in self.facings.keys() - wanted.keys():
+            del self.facings[gone]
+            self.changed.facings.add(gone)
         for facing in wanted.values():
-            self._place(facing, names[facing.gtin], received_at, is_past=is_past)
+            self._place(facing, names[facing.gtin], received_at)
 
-    def _place(self, facing: Facing, name: str, received_at: str, *, is_past: bool) -> None:
-        """A past planogram may name what is shown, but neither adds, removes nor changes its item."""
-        known = self.facings.get(facing.id)
-        if is_past and (known is None or known.gtin != facing.gtin):
-            return
+    def _place(self, facing: Facing, name: str, received_at: str) -> None:
         shown = self._shown(facing.id, facing.gtin)
         shown.name, shown.capacity, shown.reorder_point = name, facing.capacity, facing.reorder_point
         shown.shelf, shown.x_mm, shown.width_mm = facing.shelf, facing.x_mm, facing.width_mm
@@ -249,8 +205,6 @@ class Picture:
 
     def _device(self, row: ReadyRow, body: DeviceChanged, received_at: str) -> None:
         self._publish_as_it_is(row, body, received_at)
-        if row.seq <= self.as_of_seq:
-            return
         known = self.devices.get(body.device)
         is_same = known is not None and known.status == body.status
         since = known.since if known is not None and is_same else row.occurred_at
@@ -262,8 +216,6 @@ class Picture:
 
     def _gap(self, row: ReadyRow, body: GapMoved, received_at: str) -> None:
         self._publish_as_it_is(row, body, received_at)
-        if row.seq <= self.as_of_seq:
-            return
         key = (body.facing, body.device)
         self.changed.gaps.add(key)
         if row.kind == "gap.opened":
@@ -315,10 +267,6 @@ class Picture:
         shown.received_at = received_at
         shown.version += 1
         self.changed.facings.add(shown.facing)
-
-    def _hide(self, facing: str) -> None:
-        del self.facings[facing]
-        self.changed.facings.add(facing)
 
 
 @dataclass(slots=True)

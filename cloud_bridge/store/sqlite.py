@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from cloud_bridge.errors import Unavailable
+from cloud_bridge.picture import Picture
 from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store import OnPublished
 from cloud_bridge.store import sqlite_access as access
@@ -35,15 +36,18 @@ from cloud_bridge.store.records import (
     Want,
     Welcome,
 )
-from cloud_bridge.store.sqlite_batch import apply_batch, apply_state
-from cloud_bridge.store.sqlite_hello import NeedsRefold, Refolded, greet
+from cloud_bridge.store.sqlite_batch import apply_batch
+from cloud_bridge.store.sqlite_hello import NeedsRefold, Place, Refolded, greet
 from cloud_bridge.store.sqlite_history import refold
 from cloud_bridge.store.sqlite_schema import feed_epoch, open_reader
+from cloud_bridge.store.sqlite_state import apply_state
 from cloud_bridge.store.sqlite_writer import Writer
 from edge_agent.contract.messages import Hello, State
 
 T = TypeVar("T")
 READERS: Final = 4
+REFOLD_WAIT_S: Final = 2.0
+"""Less than an agent waits for its hello."""
 
 
 class SqliteEngine:
@@ -55,12 +59,15 @@ class SqliteEngine:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._refolds: dict[str, tuple[Place, asyncio.Future[Picture]]] = {}
         with_epoch = open_reader(path)
         self._epoch = feed_epoch(with_epoch)
         with_epoch.close()
 
     async def close(self) -> None:
         """Commit what waits and close every connection, the writer last: it checkpoints."""
+        for connection in self._opened:
+            connection.interrupt()
         await asyncio.to_thread(self._readers.shutdown)
         for connection in self._opened:
             connection.close()
@@ -79,17 +86,31 @@ class SqliteEngine:
     # --- sync ---
 
     async def hello(self, store: str, hello: Hello, *, received_at: str) -> Want | Welcome:
-        """A few tries: a refold is made outside the transaction, and the head may move meanwhile."""
+        """Find where an agent goes on; a refold is made outside the transaction, so the head may move."""
         refolded: Refolded | None = None
         for _ in range(5):
             answer = await self.writer.submit(
                 partial(greet, store=store, hello=hello, refolded=refolded, received_at=received_at)
             )
             if not isinstance(answer, NeedsRefold):
+                self._refolds.pop(store, None)
                 return answer
-            picture = await self._read(partial(refold, store=store, segments=answer.segments, at=received_at))
-            refolded = Refolded(answer.merge, picture)
+            refolded = await self._refold(store, answer, received_at)
         raise Unavailable("the store's history keeps moving", hint="say hello again")
+
+    async def _refold(self, store: str, need: NeedsRefold, at: str) -> Refolded:
+        """Once for each merge base, however often an agent asks; a long one is answered at a later hello."""
+        merge, running = self._refolds.get(store, (None, None))
+        if running is None or merge != need.merge:
+            work = self._read(partial(refold, store=store, segments=need.segments, at=at))
+            running = asyncio.ensure_future(work)
+            self._refolds[store] = need.merge, running
+        done, _ = await asyncio.wait({running}, timeout=REFOLD_WAIT_S)
+        if not done:
+            raise Unavailable("this store's history is still being read", hint="say hello again")
+        if running.exception() is not None:
+            del self._refolds[store]
+        return Refolded(need.merge, running.result())
 
     async def state(self, store: str, state: State, *, received_at: str) -> None:
         """Show a store's present."""

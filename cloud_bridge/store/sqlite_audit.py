@@ -44,16 +44,13 @@ def _audit(connection: sqlite3.Connection, store: str) -> StoreAudit:
     result.problems += _ledger_problems(connection, store, result)
     result.problems += _eid_problems(connection, store)
     _list_set_aside(connection, store, result)
-    branch, as_of_seq = connection.execute(
-        "select branch, as_of_seq from store where store = ?", (store,)
-    ).fetchone()
+    (branch,) = connection.execute("select branch from store where store = ?", (store,)).fetchone()
     if branch is not None:
         (head,) = connection.execute(
             "select head_seq from branch where store = ? and branch = ?", (store, branch)
         ).fetchone()
         truth = refold(connection, store, ancestry(connection, store, branch, head), at="")
-        if head >= as_of_seq:
-            result.problems += _shown_problems(connection, store, truth)
+        result.problems += _facing_problems(connection, store, truth)
         result.problems += _account_problems(connection, store, truth)
         result.problems += _feed_problems(connection, store, truth)
     return result
@@ -121,9 +118,9 @@ def _list_set_aside(connection: sqlite3.Connection, store: str, result: StoreAud
     ]
 
 
-def _shown_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:
+def _facing_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:
     """A facing that the ledger never mentions may be shown, as long as nothing is claimed about it."""
-    shown = load_whole(connection, store, as_of_seq=0).facings
+    shown = load_whole(connection, store).facings
     for facing in sorted(shown.keys() | truth.facings.keys()):
         is_, ought = shown.get(facing), truth.facings.get(facing)
         if is_ is None:

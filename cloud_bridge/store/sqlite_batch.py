@@ -1,4 +1,4 @@
-"""Rows and state from a store's agent into its ledger, picture and feed: the body of one transaction."""
+"""Rows from a store's agent into its ledger, picture and feed: the body of one transaction."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from cloud_bridge.errors import Conflict
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
 from cloud_bridge.store.records import Applied
 from cloud_bridge.store.sqlite_history import Head, chain_at, current_head
-from cloud_bridge.store.sqlite_picture import load_for, load_whole, save
+from cloud_bridge.store.sqlite_picture import load_for, save
+from cloud_bridge.store.sqlite_state import drop_state
 from cloud_bridge.store.sqlite_writer import Transaction
-from edge_agent.contract.messages import Position, State
+from edge_agent.contract.messages import Position
 
 
 def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
@@ -20,7 +21,7 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
     seq, chain = (fresh[-1].seq, fresh[-1].chain) if fresh else (head.seq, head.chain)
     if fresh:
         _insert(tx.connection, store, head.branch, fresh, received_at)
-        picture = load_for(tx.connection, store, fresh, as_of_seq=head.as_of_seq)
+        picture = load_for(tx.connection, store, fresh)
         picture.apply(fresh, received_at=received_at)
         save(tx.connection, store, picture)
         tx.publish(store, picture.feed)
@@ -29,6 +30,8 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
             " where store = ? and branch = ?",
             (seq, chain, fresh[-1].occurred_at, store, head.branch),
         )
+        if head.as_of_seq and seq >= head.as_of_seq:
+            drop_state(tx.connection, store)
     tx.connection.execute(
         "update store set last_seen_at = ?, last_seq = ? where store = ?",
         (received_at, batch.last_seq, store),
@@ -36,23 +39,6 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
     fates = [row.body.fate for row in fresh if isinstance(row.body, SetAside)]
     return Applied(
         head.name, Position(seq, chain.hex()), len(fresh), fates.count("parked"), fates.count("quarantined")
-    )
-
-
-def apply_state(tx: Transaction, store: str, state: State, *, received_at: str) -> None:
-    """Show the agent's present before its past arrives. Older than the head: it says nothing new."""
-    head = current_head(tx.connection, store, state.session)
-    if state.as_of_seq < head.seq:
-        return
-    picture = load_whole(tx.connection, store, as_of_seq=head.as_of_seq)
-    picture.show_state(
-        state.facings, state.devices, state.gaps, as_of_seq=state.as_of_seq, received_at=received_at
-    )
-    save(tx.connection, store, picture)
-    tx.connection.execute(
-        "update store set as_of_seq = ?, catch_up_to = max(catch_up_to, ?), state_at = ?, last_seen_at = ?"
-        " where store = ?",
-        (state.as_of_seq, state.as_of_seq, received_at, received_at, store),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,10 +13,14 @@ from cloud_bridge.picture import Picture, corrections
 from cloud_bridge.store.records import Want, Welcome
 from cloud_bridge.store.sqlite_history import Segment, ancestry, branch_holding, is_known, require_store
 from cloud_bridge.store.sqlite_picture import load_accounts, replace
+from cloud_bridge.store.sqlite_state import drop_state
 from cloud_bridge.store.sqlite_writer import Transaction
 from edge_agent.contract.messages import CHAIN_START, Hello, Position
 
 Place = tuple[int, bytes]
+
+RESTATED_ABOVE_ROWS: Final = 500
+"""An agent with a larger backlog sends its state right after hello: until then the old one stays shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ def greet(
         return NeedsRefold(decision.merge, ancestry(tx.connection, store, line, decision.merge[0]))
     branch, name = _take_branch(tx.connection, store, decision, received_at)
     published = _move(tx, store, refolded.picture, received_at) if moves and refolded is not None else 0
+    if moves or hello.last_seq - decision.merge[0] <= RESTATED_ABOVE_ROWS:
+        drop_state(tx.connection, store)
     session = secrets.token_hex(16)
     _save_session(tx.connection, store, hello, session, branch, received_at)
     seq, chain = decision.merge
@@ -138,7 +144,6 @@ def _move(tx: Transaction, store: str, picture: Picture, received_at: str) -> in
     published = load_accounts(tx.connection, store, None)
     entries = corrections(published, picture, at=received_at, new_eid=lambda: secrets.token_bytes(16))
     replace(tx.connection, store, picture)
-    tx.connection.execute("update store set as_of_seq = 0, state_at = null where store = ?", (store,))
     tx.publish(store, entries)
     return len(entries)
 
@@ -150,7 +155,7 @@ def _save_session(
     connection.execute(
         "update store set session = ?, branch = ?, name = ?, gln = ?, timezone = ?, latitude = ?,"
         " longitude = ?, agent_id = ?, versions = ?, last_seen_at = ?, last_seq = ?,"
-        " catch_up_to = max(?, as_of_seq) where store = ?",
+        " catch_up_to = ? where store = ?",
         (
             session, branch, profile.name, profile.gln, profile.timezone, profile.latitude, profile.longitude,
             hello.agent_id, msgspec.json.encode(hello.versions).decode(), received_at, hello.last_seq,

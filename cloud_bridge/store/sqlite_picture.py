@@ -31,20 +31,18 @@ _SAVE_ITEM: Final = (
 )
 
 
-def load_for(
-    connection: sqlite3.Connection, store: str, rows: Iterable[ReadyRow], *, as_of_seq: int
-) -> Picture:
+def load_for(connection: sqlite3.Connection, store: str, rows: Iterable[ReadyRow]) -> Picture:
     """The part of a store's picture that `rows` touch."""
     facings: set[str] = set()
     devices: set[str] = set()
     for row in rows:
         if isinstance(row.body, AppliedPlanogram):
-            return load_whole(connection, store, as_of_seq=as_of_seq)
+            return load_whole(connection, store)
         if isinstance(row.body, StockChanged):
             facings.add(row.body.facing)
         elif isinstance(row.body, DeviceChanged):
             devices.add(row.body.device)
-    picture = Picture(as_of_seq=as_of_seq)
+    picture = Picture()
     if facings:
         picture.facings = _facings(connection, store, facings)
         picture.accounts = load_accounts(connection, store, facings)
@@ -53,9 +51,9 @@ def load_for(
     return picture
 
 
-def load_whole(connection: sqlite3.Connection, store: str, *, as_of_seq: int) -> Picture:
+def load_whole(connection: sqlite3.Connection, store: str) -> Picture:
     """A store's whole picture, without its buckets and items, which need no past."""
-    picture = Picture(as_of_seq=as_of_seq)
+    picture = Picture()
     picture.facings = _facings(connection, store, None)
     picture.accounts = load_accounts(connection, store, None)
     picture.devices = _devices(connection, store, None)

@@ -29,9 +29,9 @@ _FACING: Final = (
 _STORE: Final = (
     "select s.store, s.name, s.gln, s.timezone, s.last_seen_at, coalesce(b.head_seq, 0), b.head_occurred_at,"
     " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at,"
-    " (select count(*) from facing f where f.store = s.store),"
-    " (select count(*) from facing f where f.store = s.store and f.status = 'out'),"
-    " (select count(*) from facing f where f.store = s.store and f.status = 'low')"
+    " (select count(*) from shown_facing f where f.store = s.store),"
+    " (select count(*) from shown_facing f where f.store = s.store and f.status = 'out'),"
+    " (select count(*) from shown_facing f where f.store = s.store and f.status = 'low')"
     " from store s left join branch b on b.store = s.store and b.branch = s.branch"
 )
 
@@ -64,7 +64,7 @@ def facing_page(
 ) -> list[FacingRecord]:
     """A store's facings by id, those behind `after`."""
     rows = connection.execute(
-        f"select {_FACING} from facing where store = ? and facing > ? and (? is null or status = ?)"  # noqa: S608
+        f"select {_FACING} from shown_facing where store = ? and facing > ? and (? is null or status = ?)"  # noqa: S608
         " order by facing limit ?",
         (store, after, status, status, limit),
     )
@@ -74,7 +74,7 @@ def facing_page(
 def facing(connection: sqlite3.Connection, store: str, name: str) -> FacingRecord:
     """One facing; NotKnown when the store or the facing does not exist."""
     row = connection.execute(
-        f"select {_FACING} from facing where store = ? and facing = ?",  # noqa: S608 - constant columns
+        f"select {_FACING} from shown_facing where store = ? and facing = ?",  # noqa: S608 - constant columns
         (store, name),
     ).fetchone()
     if row is None:
@@ -85,7 +85,7 @@ def facing(connection: sqlite3.Connection, store: str, name: str) -> FacingRecor
 def stock(connection: sqlite3.Connection, gtin: str) -> list[StockRecord]:
     """On hand of one GTIN in each store that has evidence of it."""
     rows = connection.execute(
-        "select store, sum(on_hand), min(confidence) from facing"
+        "select store, sum(on_hand), min(confidence) from shown_facing"
         " where gtin = ? and on_hand is not null group by store order by store",
         (gtin,),
     )
@@ -95,7 +95,7 @@ def stock(connection: sqlite3.Connection, gtin: str) -> list[StockRecord]:
 def devices(connection: sqlite3.Connection, store: str, after: str, limit: int) -> list[DeviceRecord]:
     """A store's devices by id, those behind `after`."""
     rows = connection.execute(
-        "select device, driver, status, reason, since, last_seen_at from device"
+        "select device, driver, status, reason, since, last_seen_at from shown_device"
         " where store = ? and device > ? order by device limit ?",
         (store, after, limit),
     )

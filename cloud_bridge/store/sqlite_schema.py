@@ -56,6 +56,21 @@ create table facing (
 create index facing_by_status on facing (store, status);
 create index facing_by_gtin on facing (gtin, store);
 
+create table ahead_facing (
+  store text not null, facing text not null, gtin text not null, on_hand integer, confidence real not null,
+  status text not null, sources text not null, changed_at text, observed_at text, received_at text not null,
+  primary key (store, facing)
+) without rowid;
+create index ahead_by_gtin on ahead_facing (gtin, store);
+
+create view shown_facing as
+  select f.* from facing f join store s on s.store = f.store where s.as_of_seq = 0
+  union all
+  select a.store, a.facing, a.gtin, coalesce(f.name, ''), coalesce(f.capacity, 0),
+    coalesce(f.reorder_point, 0), f.shelf, f.x_mm, f.width_mm, a.on_hand, a.confidence, a.status, a.sources,
+    a.changed_at, a.observed_at, a.received_at, coalesce(f.version, 1)
+  from ahead_facing a left join facing f on f.store = a.store and f.facing = a.facing and f.gtin = a.gtin;
+
 create table account (
   store text not null, facing text not null, gtin text not null, on_hand integer not null,
   primary key (store, facing)
@@ -70,6 +85,17 @@ create table device (
   since text not null, last_seen_at text,
   primary key (store, device)
 ) without rowid;
+
+create table ahead_device (
+  store text not null, device text not null, driver text not null, status text not null, reason text,
+  since text not null, last_seen_at text,
+  primary key (store, device)
+) without rowid;
+
+create view shown_device as
+  select d.* from device d join store s on s.store = d.store where s.as_of_seq = 0
+  union all
+  select * from ahead_device;
 
 create table open_gap (
   store text not null, facing text not null, device text not null,

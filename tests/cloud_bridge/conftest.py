@@ -140,7 +140,9 @@ class StoreWire:
         headers = {"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"}
         if zstd:
             body, headers["Content-Encoding"] = zstandard.compress(body), "zstd"
-        async with self.http.post(f"{self.url}/v1/sync/{call}", data=io.BytesIO(body), headers=headers) as reply:
+        async with self.http.post(
+            f"{self.url}/v1/sync/{call}", data=io.BytesIO(body), headers=headers
+        ) as reply:
             answer = await reply.json(content_type=None)
             if reply.status != 200:
                 raise Refused(reply.status, answer, reply.headers)
@@ -185,15 +187,14 @@ class StoreWire:
     async def state(
         self,
         facings: list[FacingState],
-        devices: list[DeviceState] = [],
-        gaps: list[GapMoved] = [],
+        devices: tuple[DeviceState, ...] = (),
+        gaps: tuple[GapMoved, ...] = (),
         *,
-        as_of: int,  # noqa: B006
+        as_of: int,
     ) -> None:
-        await self.post(
-            "state",
-            State(session=self.session, as_of_seq=as_of, facings=facings, devices=devices, gaps=gaps),
-        )
+        devices_, gaps_ = list(devices), list(gaps)
+        state = State(session=self.session, as_of_seq=as_of, facings=facings, devices=devices_, gaps=gaps_)
+        await self.post("state", state)
 
 
 @dataclass

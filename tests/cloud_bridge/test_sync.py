@@ -193,17 +193,20 @@ async def test_an_unknown_base_becomes_a_root_with_an_alarm(hq, make, caplog):
 
 async def test_state_shows_the_present_before_the_past(hq, store, make):
     await store.tell(make.planogram(("A1", make.COLA), ("A2", make.COLA)), make.stock("A1", 10))
-    store.outbox.add(*(make.stock("A1", n) for n in (9, 8, 7, 6)), make.stock("A2", 5))
+    store.outbox.add(*(make.stock("A1", n) for n in (9, 8, 6)), make.stock("A2", 5))
+    health = {"device": "scale-1", "driver": "mt-sics", "status": "online", "reason": None}
+    store.outbox.add(("device.changed", health))
     await store.hello()
     device = DeviceState(
         device="scale-1", driver="mt-sics", status="online", reason=None, since=make.AT, last_seen_at=None
     )
     gap = GapMoved(facing="A2", device="cam", fill=0.1)
     present = [shown_state("A1", 6, make.COLA), shown_state("A2", 5, make.COLA)]
-    await store.state(present, [device], [gap], as_of=7)
+    await store.state(present, (device,), (gap,), as_of=7)
     page = await hq.get("/v1/stores/s1/facings")
     assert {i["facing"]: i["on_hand"] for i in page["items"]} == {"A1": 6, "A2": 5}
     assert page["catching_up"] is True
+    assert [d["device"] for d in (await hq.get("/v1/stores/s1/devices"))["items"]] == ["scale-1"]
     assert await hq.sums() == {"A1": 10}
     await store.send(3, 4)
     assert await hq.shown() == {"A1": 6, "A2": 5}
