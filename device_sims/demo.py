@@ -128,7 +128,11 @@ class _Stage:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        said, complained = await process.communicate()
+        try:
+            said, complained = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
         if process.returncode != 0:
             raise SyncError(f"cloud-bridge {' '.join(words)} failed: {complained.decode().strip()}")
         answer: dict[str, Any] = json.loads(said)

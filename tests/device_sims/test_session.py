@@ -1,0 +1,95 @@
+"""`device-sims run` as a program uses it: devices that answer, a store.yaml that works, a clean end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import serial
+
+from device_sims.scenario import load_scenario
+from device_sims.truth import read_truth
+
+COMMAND = [sys.executable, "-m", "device_sims", "run", "demo", "--json", "--seed", "7"]
+
+
+@contextmanager
+def running(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    process = subprocess.Popen(
+        [*COMMAND, "--dir", str(folder), "--truth", str(folder / "truth.jsonl"), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_a_held_store_answers_opens_on_command_and_ends_with_its_stdin(tmp_path: Path) -> None:
+    with running(tmp_path, "--hold", "--hq", "http://127.0.0.1:9") as (process, ready):
+        assert ready["event"] == "ready"
+        assert ready["uplink"].startswith("http://127.0.0.1:")
+        scenario = load_scenario("demo")
+        facing = scenario.facings[0]
+        unit_g = scenario.product(facing.gtin).unit_weight_g
+        assert unit_g is not None
+        with serial.Serial(ready["scales"]["scale-a1-01"], timeout=5) as port:
+            port.write(b"S\r\n")
+            status, weight, unit = port.readline().decode().split()[1:]
+        assert (status, unit) == ("S", "g")
+        assert round(float(weight) / unit_g) == facing.on_hand
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert read_lines(tmp_path / "truth.jsonl") == []
+        process.stdin.write("open\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["event"] == "opened"
+        assert read_truth(tmp_path / "truth.jsonl").opened.seed == 7
+        process.stdin.close()
+        process.send_signal(signal.SIGTERM)
+        assert json.loads(process.stdout.readline()) == {"event": "stopped"}
+        assert process.wait(timeout=15) == 0
+    assert not any(path.is_symlink() for path in (tmp_path / "tty").iterdir())
+
+
+def read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def test_a_held_store_that_is_never_opened_ends_quietly(tmp_path: Path) -> None:
+    with running(tmp_path, "--hold") as (process, ready):
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        assert ready["uplink"] is None
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=15) == 0
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+
+def test_its_store_file_passes_the_agents_own_check(tmp_path: Path) -> None:
+    with running(tmp_path, "--hold") as (_, ready):
+        check = [sys.executable, "-m", "edge_agent", "check", "-c", ready["store_file"], "--json"]
+        done = subprocess.run(check, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["devices"] == 14
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8780", "https://hq.example", "http://127.0.0.1"])
+def test_an_hq_address_that_cannot_be_cut_is_refused(tmp_path: Path, address: str) -> None:
+    done = subprocess.run([*COMMAND, "--dir", str(tmp_path), "--hq", address], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "must be http://host:port" in done.stderr
+    assert "Traceback" not in done.stderr
