@@ -23,6 +23,7 @@ from edge_agent.health import Condition, Health
 from edge_agent.journal import Capture, Journal
 from edge_agent.local_web import LocalWeb
 from edge_agent.pipeline import Pipeline, read_clocks
+from edge_agent.service import metrics
 from edge_agent.service.settings import read_secret
 from edge_agent.stock.estimate import Estimator, Wiring
 from edge_agent.supervisor import KeptDevice, keep_running
@@ -51,6 +52,7 @@ class StoreAgent:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s."""
         loop = asyncio.get_running_loop()
+        metrics.outbox_rows.set_function(lambda: self.journal.durable_seq - self.journal.position.applied)
         if self.uplink is not None:
             uplink = self.uplink
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)

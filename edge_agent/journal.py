@@ -21,6 +21,7 @@ from edge_agent.contract.times import rfc3339
 from edge_agent.health import Condition
 from edge_agent.journal_file import connect, lock, move_damaged_aside
 from edge_agent.journal_state import Restored, restore
+from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
 from edge_agent.stock.presence import Moved
 from edge_agent.traffic import Bucket
@@ -195,6 +196,8 @@ class Journal:
 
     def _submit(self, apply: Callable[[], T]) -> Future[T]:
         done: Future[T] = Future()
+        # Running from the start: a caller that is cancelled stops waiting, it does not undo the write.
+        done.set_running_or_notify_cancel()
         if self._failure is not None:
             done.set_exception(JournalError(f"the journal failed: {self._failure}"))
         else:
@@ -238,6 +241,7 @@ class Journal:
         self._flush_rows()
         self._db.execute("commit")
         self.commits += 1
+        metrics.journal_commits.inc()
         self.durable_seq = self.last_seq
         if self.last_seq != before:
             self.on_commit(self.last_seq)

@@ -291,7 +291,6 @@ class Uplink:
     def _online(self, applied: int) -> None:
         status = self.status
         status.applied = applied
-        metrics.outbox_rows.set(self._journal.durable_seq - applied)
         if not status.online:
             status.online, status.problem, status.since = True, None, time.time()
             metrics.sync_online.set(1)

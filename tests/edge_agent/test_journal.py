@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from concurrent.futures import Future
 from pathlib import Path
@@ -164,4 +165,16 @@ def test_the_present_is_one_snapshot(tmp_path: Path) -> None:
         seq, state = journal.present()
         if state.beliefs:
             assert state.beliefs[0].on_hand == seq
+    journal.close()
+
+
+async def test_a_cancelled_caller_neither_undoes_the_write_nor_harms_the_writer(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    waits = [asyncio.ensure_future(asyncio.wrap_future(journal.submit(capture()))) for _ in range(50)]
+    await asyncio.sleep(0)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    journal.submit(capture()).result(10)
+    assert journal.durable_seq == 51
     journal.close()

@@ -1,0 +1,59 @@
+"""A device's condition moves once for each change, not for each reading."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from edge_agent.health import Condition, Health
+from edge_agent.moment import Moment
+
+START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+def now(seconds: float) -> Moment:
+    return Moment(START + timedelta(seconds=seconds), seconds)
+
+
+def health(expect_every_s: float | None = None) -> Health:
+    return Health(
+        [Condition("s1", "mt-sics", "offline", "not seen yet", START, expect_every_s=expect_every_s)]
+    )
+
+
+def test_many_readings_are_one_change() -> None:
+    devices = health()
+    moved = [devices.heard("s1", now(t)) for t in range(100)]
+    assert [c is not None for c in moved] == [True, *[False] * 99]
+    assert devices.conditions["s1"].last_seen_at == START + timedelta(seconds=99)
+
+
+def test_lost_degraded_and_back_each_tell_their_reason_once() -> None:
+    devices = health()
+    devices.heard("s1", now(1), identity="0123")
+    lost = [
+        devices.lost("s1", "gone [E-LINK-LOST]", now(2)),
+        devices.lost("s1", "gone [E-LINK-LOST]", now(3)),
+    ]
+    assert lost[0] is not None
+    assert (lost[0].status, lost[0].reason, lost[1]) == ("offline", "gone [E-LINK-LOST]", None)
+    degraded = devices.degraded("s1", "overload", now(4))
+    assert degraded is not None
+    assert degraded.body().reason == "overload"
+    back = devices.heard("s1", now(5))
+    assert back is not None
+    assert (back.status, back.reason, back.identity) == ("online", None, "0123")
+
+
+def test_silence_beyond_what_is_expected_degrades_once() -> None:
+    devices = health(expect_every_s=5)
+    devices.heard("s1", now(0))
+    assert devices.tick(now(4)) == []
+    [silent] = devices.tick(now(6))
+    assert (silent.status, silent.reason) == ("degraded", "silent")
+    assert devices.tick(now(7)) == []
+
+
+def test_an_event_only_device_is_never_called_silent() -> None:
+    devices = health()
+    devices.heard("s1", now(0))
+    assert devices.tick(now(86_400)) == []

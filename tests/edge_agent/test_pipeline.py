@@ -1,0 +1,80 @@
+"""Emit returns when the consequences are on the disk, and at once when there are none."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_agent.contract.errors import JournalError
+from edge_agent.contract.planogram import Facing, Planogram, Product
+from edge_agent.contract.times import utc_now
+from edge_agent.health import Condition, Health
+from edge_agent.journal import Journal
+from edge_agent.pipeline import Pipeline
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, LineCrossing, TagRead
+from edge_agent.stock.estimate import Estimator, Wiring
+from edge_agent.traffic import Traffic
+
+GTIN = "06901234567892"
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    plan = Planogram(
+        products=[Product(gtin=GTIN, tagged=1)], facings=[Facing(id="A1", gtin=GTIN, capacity=9)]
+    )
+    conditions = [Condition(name, "x", "offline", "not seen yet", utc_now()) for name in ("r1", "cam")]
+    journal = Journal(tmp_path, commit_window_s=0.002)
+    yield Pipeline(Estimator(plan, Wiring({}, {("r1", 1): "A1"})), Traffic([]), Health(conditions), journal)
+    journal.close()
+
+
+def on_disk(pipeline: Pipeline) -> list[tuple[str, str]]:
+    db = sqlite3.connect(f"file:{pipeline.journal.path}?mode=ro", uri=True)
+    rows = db.execute("select kind, body from outbox order by seq").fetchall()
+    db.close()
+    return rows
+
+
+async def test_what_emit_returned_from_is_on_the_disk(pipeline: Pipeline) -> None:
+    await pipeline.emit([DeviceAnswered("r1")])
+    await pipeline.emit([TagRead("r1", 1, f"{n:024x}", -50.0) for n in range(20)])
+    await pipeline.emit([LineCrossing("cam", "door", "entered", utc_now())])
+    kinds = [kind for kind, _ in on_disk(pipeline)]
+    assert kinds == ["device.changed", *["item.arrived"] * 20, "footfall.counted", "device.changed"]
+
+
+async def test_a_reading_without_consequence_writes_nothing(pipeline: Pipeline) -> None:
+    await pipeline.emit([TagRead("r1", 1, "ab", -50.0)])
+    commits = pipeline.journal.commits
+    for _ in range(100):
+        await pipeline.emit([TagRead("r1", 1, "ab", -50.0)])
+    assert pipeline.journal.commits == commits
+
+
+async def test_concurrent_emits_share_commits_and_keep_their_order(pipeline: Pipeline) -> None:
+    await asyncio.gather(*(pipeline.emit([TagRead("r1", 1, f"{n:06x}", None)]) for n in range(500)))
+    epcs = [body for kind, body in on_disk(pipeline) if kind == "item.arrived"]
+    assert len(epcs) == 500
+    assert epcs == sorted(epcs)
+    assert pipeline.journal.commits < 100
+
+
+async def test_degraded_and_lost_reach_the_journal_with_their_reason(pipeline: Pipeline) -> None:
+    await pipeline.emit([DeviceDegraded("r1", "antenna 1 is off")])
+    await pipeline.device_lost("r1", "gone [E-LINK-LOST]")
+    assert ["antenna 1" in on_disk(pipeline)[0][1], "E-LINK-LOST" in on_disk(pipeline)[1][1]] == [True, True]
+
+
+async def test_a_full_disk_fails_the_emit_and_ends_the_core(pipeline: Pipeline) -> None:
+    pipeline.journal.limit_pages(30)
+    many = [pipeline.emit([TagRead("r1", 1, f"{n:024x}", None)]) for n in range(5_000)]
+    outcomes = await asyncio.gather(*many, return_exceptions=True)
+    assert any(isinstance(outcome, JournalError) for outcome in outcomes)
+    async with asyncio.timeout(5):
+        with pytest.raises(JournalError):
+            await pipeline.run()

@@ -1,0 +1,216 @@
+"""The uplink against an HQ that answers in every way: who retries, who waits, who says hello again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zstandard
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.contract.messages import (
+    CHAIN_START,
+    LOCATOR_LIMIT,
+    Batch,
+    BatchReply,
+    Hello,
+    HelloReply,
+    ItemMoved,
+    Position,
+    Presence,
+    State,
+    StoreProfile,
+    encode,
+    fold_chain,
+)
+from edge_agent.contract.times import rfc3339, utc_now
+from edge_agent.journal import Capture, Journal
+from edge_agent.sync import Uplink, evenly, retry_delay_s, sparse
+
+
+class ScriptedHq:
+    """An HQ that checks chains and keeps rows, and that answers `refuse` (if set) instead."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+        self.head = Position(0, CHAIN_START.hex())
+        self.hellos: list[Hello] = []
+        self.states: list[State] = []
+        self.sizes: list[int] = []
+        self.refuse: Callable[[str, int], web.Response | None] = lambda _call, _rows: None
+
+    async def serve(self, request: web.Request) -> web.Response:
+        call = request.path.rsplit("/", 1)[1]
+        body = zstandard.ZstdDecompressor().decompressobj().decompress(await request.read())
+        answer = self.refuse(call, body.count(b'"eid"'))
+        return answer or web.Response(body=encode(getattr(self, call)(body)), content_type="application/json")
+
+    def hello(self, body: bytes) -> HelloReply:
+        self.hellos.append(msgspec.json.decode(body, type=Hello))
+        now = rfc3339(utc_now())
+        return HelloReply(
+            session="s", branch="b", merge=self.head, applied=self.head, safe=0, received_at=now, sent_at=now
+        )
+
+    def state(self, body: bytes) -> dict[str, str]:
+        self.states.append(msgspec.json.decode(body, type=State))
+        return {}
+
+    def batch(self, body: bytes) -> BatchReply:
+        batch = msgspec.json.decode(body, type=Batch)
+        assert batch.prev_chain == self.head.chain
+        assert fold_chain(bytes.fromhex(batch.prev_chain), batch.rows).hex() == batch.last_chain
+        self.sizes.append(len(batch.rows))
+        self.rows += batch.rows
+        if batch.rows:
+            self.head = Position(batch.rows[-1].seq, batch.last_chain)
+        return BatchReply(
+            branch="b", applied=self.head, safe=self.head.seq, next_delay_ms=0, server_time=rfc3339(utc_now())
+        )
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def hq() -> AsyncIterator[tuple[ScriptedHq, str]]:
+    scripted, app = ScriptedHq(), web.Application(client_max_size=2**24)
+    app.router.add_post("/v1/sync/{call}", scripted.serve)
+    runner = web.AppRunner(app, auto_decompress=False)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield scripted, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+def keep(journal: Journal, rows: int) -> None:
+    for number in range(rows):
+        made = Capture()
+        body = ItemMoved(epc=f"{number:024x}", gtin=None, serial=None, facing="A1", device="r1")
+        made.effects.tell("item.arrived", body, utc_now())
+        wait = journal.submit(made)
+    wait.result(30)
+
+
+@pytest.fixture
+async def line(
+    tmp_path: Path, hq: tuple[ScriptedHq, str]
+) -> AsyncIterator[tuple[ScriptedHq, Journal, Uplink]]:
+    scripted, url = hq
+    journal = Journal(tmp_path, commit_window_s=0)
+    uplink = Uplink(
+        journal,
+        url=url,
+        token="t",
+        store="s1",
+        profile=StoreProfile(name="S", timezone="UTC"),
+        presence=Presence,
+        version="0",
+    )
+    yield scripted, journal, uplink
+    journal.close()
+
+
+async def test_rows_arrive_in_order_and_the_acknowledgement_is_kept(
+    line: tuple[ScriptedHq, Journal, Uplink],
+) -> None:
+    hq, journal, uplink = line
+    keep(journal, 300)
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: len(hq.rows) == 300)
+    await hq.until(lambda: journal.position.applied == 300)
+    task.cancel()
+    assert [row.seq for row in hq.rows] == list(range(1, 301))
+    assert hq.states == []
+
+
+async def test_a_big_backlog_sends_the_state_first(line: tuple[ScriptedHq, Journal, Uplink]) -> None:
+    hq, journal, uplink = line
+    keep(journal, 501)
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: len(hq.rows) == 501)
+    task.cancel()
+    assert [state.as_of_seq for state in hq.states] == [501]
+
+
+@pytest.mark.parametrize("status", [409, 500, 503, 429])
+async def test_a_temporary_refusal_costs_time_but_no_row(
+    line: tuple[ScriptedHq, Journal, Uplink], status: int
+) -> None:
+    hq, journal, uplink = line
+    keep(journal, 50)
+    answers = (web.Response(status=status, headers={"Retry-After": "0"}, text="{}") for _ in range(2))
+    hq.refuse = lambda call, _rows: next(answers, None) if call == "batch" else None
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: len(hq.rows) == 50)
+    task.cancel()
+    assert len(hq.hellos) == 3  # each refusal leads to a new hello
+
+
+async def test_too_large_a_batch_is_halved_until_it_fits(line: tuple[ScriptedHq, Journal, Uplink]) -> None:
+    hq, journal, uplink = line
+    keep(journal, 400)
+    hq.refuse = lambda _call, rows: web.Response(status=413) if rows > 100 else None
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: len(hq.rows) == 400)
+    task.cancel()
+    assert hq.sizes[:4] == [100] * 4
+
+
+async def test_a_refused_token_stops_sending_and_says_so(line: tuple[ScriptedHq, Journal, Uplink]) -> None:
+    hq, journal, uplink = line
+    keep(journal, 5)
+    hq.refuse = lambda _call, _rows: web.Response(status=401)
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: "refuses" in (uplink.status.problem or ""))
+    task.cancel()
+    assert hq.rows == []
+    assert journal.position.applied == 0
+
+
+async def test_an_hq_with_another_history_is_not_believed(line: tuple[ScriptedHq, Journal, Uplink]) -> None:
+    hq, journal, uplink = line
+    keep(journal, 5)
+    hq.head = Position(3, "ab" * 16)
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: len(hq.hellos) >= 2)
+    task.cancel()
+    assert hq.rows == []
+
+
+async def test_last_words_send_what_is_left(line: tuple[ScriptedHq, Journal, Uplink]) -> None:
+    hq, journal, uplink = line
+    keep(journal, 7)
+    await uplink.last_words(5)
+    assert len(hq.rows) == 7
+
+
+@given(base=st.integers(0, 10**6), length=st.integers(0, 10**9))
+def test_the_locator_is_sparse_newest_first_and_ends_with_the_base(base: int, length: int) -> None:
+    seqs = sparse(base, base + length)
+    assert seqs == sorted(set(seqs), reverse=True)
+    assert (seqs[0], seqs[-1], len(seqs) < 60) == (base + length, base, True)
+
+
+@given(low=st.integers(0, 10**6), length=st.integers(1, 10**7))
+def test_the_second_round_covers_the_range_within_the_limit(low: int, length: int) -> None:
+    seqs = evenly(low, low + length)
+    assert seqs == sorted(set(seqs), reverse=True)
+    assert (seqs[0], seqs[-1]) == (low + length - 1, low)
+    assert len(seqs) <= LOCATOR_LIMIT
+    assert length > LOCATOR_LIMIT or len(seqs) == length
+
+
+@given(st.floats(0, 10**6))
+def test_the_first_retry_is_within_a_second_and_none_waits_longer_than_30(outage_s: float) -> None:
+    assert 0 <= retry_delay_s(0) <= 1
+    assert 0 <= retry_delay_s(outage_s) <= 30
