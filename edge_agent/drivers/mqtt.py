@@ -21,7 +21,7 @@ from edge_agent.config import Mqtt
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.contract.messages import encode
 from edge_agent.contract.times import rfc3339, utc_now
-from edge_agent.drivers.mqtt_connection import Connection, open_connection
+from edge_agent.drivers.mqtt_connection import V5, V311, Connection, NoHandshake, Version, open_connection
 
 BATCH = 500
 """The most messages that one get_batch returns."""
@@ -147,6 +147,7 @@ class MqttSession:
         self._intake: Connection | None = None
         self._problem: DeviceError | None = None
         self._outage = 0
+        self._version: Version = V5
 
     @property
     def problem(self) -> DeviceError | None:
@@ -220,6 +221,10 @@ class MqttSession:
             began_s = time.monotonic()
             try:
                 await self._one_connection()
+            except NoHandshake as error:
+                # amqtt and older brokers speak 3.1.1 only, and differ in how they refuse version 5.
+                self._version = V311 if self._version == V5 else V5
+                self._went_down(error)
             except DeviceError as error:
                 self._went_down(error)
             attempt = 0 if time.monotonic() - began_s > STEADY_S else attempt + 1
@@ -233,7 +238,11 @@ class MqttSession:
         will = (self._state_topic, encode({"status": "offline"}))
         try:
             async with open_connection(
-                self._settings, self._client_id, on_message=self._arrived, will=will
+                self._settings,
+                self._client_id,
+                on_message=self._arrived,
+                will=will,
+                version=self._version,
             ) as connection:
                 self._intake = connection
                 topics = sorted({inbox.topic for inbox in self._inboxes.values()})

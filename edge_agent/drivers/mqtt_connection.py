@@ -1,4 +1,4 @@
-"""One life of an MQTT 5 connection: paho-mqtt run by the event loop, without a thread of its own."""
+"""One life of an MQTT connection, version 5 or 3.1.1: paho-mqtt inside the event loop, without a thread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -18,7 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.config import Mqtt
-from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost, ShelfEdgeError
+from edge_agent.contract.errors import LinkDenied, LinkLost, ShelfEdgeError
 from edge_agent.service.settings import read_secret
 
 ANSWER_TIMEOUT_S = 5.0
@@ -32,19 +32,31 @@ RECEIVE_MAXIMUM = 2_000
 _READS_AT_ONCE = 200
 """Packets taken in before the other tasks of the loop get their turn."""
 
+Version = Literal[MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311]
+V5: Version = MQTTProtocolVersion.MQTTv5
+V311: Version = MQTTProtocolVersion.MQTTv311
 OnMessage = Callable[[MQTTMessage], None]
+
+
+class NoHandshake(LinkLost):
+    """Somebody answers at the address, yet not in this version of MQTT."""
 
 
 @asynccontextmanager
 async def open_connection(
-    settings: Mqtt, client_id: str, *, on_message: OnMessage, will: tuple[str, bytes] | None = None
+    settings: Mqtt,
+    client_id: str,
+    *,
+    on_message: OnMessage,
+    will: tuple[str, bytes] | None = None,
+    version: Version = V5,
 ) -> AsyncIterator[Connection]:
     """A connection to a kept session; `will` (topic, payload) is retained by the broker when we go.
 
-    Raises LinkLost when the broker cannot be reached, LinkDenied when it refuses us, and once open,
-    through `Connection.lost`. On a normal way out it says goodbye, and the broker publishes the will.
+    Raises LinkLost when the broker cannot be reached, NoHandshake when it does not speak `version`,
+    LinkDenied when it refuses us; later ends are told by `Connection.lost`. The way out says goodbye.
     """
-    connection = Connection(settings, client_id, will, on_message)
+    connection = Connection(settings, client_id, version, will, on_message)
     try:
         await connection.open()
         yield connection
@@ -56,10 +68,16 @@ class Connection:
     """Use `open_connection`. All callbacks of paho arrive in the event loop."""
 
     def __init__(
-        self, settings: Mqtt, client_id: str, will: tuple[str, bytes] | None, on_message: OnMessage
+        self,
+        settings: Mqtt,
+        client_id: str,
+        version: Version,
+        will: tuple[str, bytes] | None,
+        on_message: OnMessage,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
+        self._version, self._will = version, will
         self._connected: asyncio.Future[ReasonCode] = self._loop.create_future()
         self._lost: asyncio.Future[str] = self._loop.create_future()
         self._granted: dict[int | None, asyncio.Future[list[ReasonCode]]] = {}
@@ -69,19 +87,20 @@ class Connection:
         self._abandoned = False
         self._fd = -1
         self._ticker: asyncio.TimerHandle | None = None
-        self._client = self._make_client(client_id, will)
+        self._client = self._make_client(client_id)
 
-    def _make_client(self, client_id: str, will: tuple[str, bytes] | None) -> Client:
+    def _make_client(self, client_id: str) -> Client:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id,
-            protocol=MQTTProtocolVersion.MQTTv5,
+            clean_session=None if self._version == V5 else False,
+            protocol=self._version,
             manual_ack=True,
             reconnect_on_failure=False,
         )
         client.connect_timeout = ANSWER_TIMEOUT_S
-        if will is not None:
-            client.will_set(will[0], will[1], qos=1, retain=True)
+        if self._will is not None:
+            client.will_set(*self._will, qos=1, retain=True)
         client.on_message = self._received
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -91,38 +110,39 @@ class Connection:
 
     async def open(self) -> None:
         """Reach the broker and be accepted."""
-        settings = self._settings
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no annotation
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
-        properties.ReceiveMaximum = RECEIVE_MAXIMUM
-        hint = "is the broker running, and is mqtt.url right?"
+        url, hint = self._settings.url, "is the broker running, and is mqtt.url right?"
         try:
             async with asyncio.timeout(2 * ANSWER_TIMEOUT_S):
-                await asyncio.to_thread(self._connect, properties)
-                self._attach()
-                answer = await self._connected
+                await asyncio.to_thread(self._connect)
         except TimeoutError:
-            raise LinkLost(f"the broker at {settings.url} does not answer", hint=hint) from None
+            raise LinkLost(f"the broker at {url} does not answer", hint=hint) from None
         except (OSError, ValueError, ShelfEdgeError) as error:
-            if isinstance(error, DeviceError):
-                raise
-            raise LinkLost(f"the broker at {settings.url} cannot be reached: {error}", hint=hint) from error
+            raise LinkLost(f"the broker at {url} cannot be reached: {error}", hint=hint) from error
+        self._attach()
+        ends: list[asyncio.Future[Any]] = [self._connected, self._lost]
+        await asyncio.wait(ends, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        if not self._connected.done():
+            raise NoHandshake(f"the broker at {url} accepts no MQTT connection", hint=hint)
+        answer = self._connected.result()
+        if answer == "Unsupported protocol version":
+            raise NoHandshake(f"the broker at {url} does not speak this version of MQTT", hint=hint)
         if answer.is_failure:
             hint = "check mqtt.username, mqtt.password_file and the broker's users"
-            raise LinkDenied(f"the broker at {settings.url} refuses us: {answer}", hint=hint)
+            raise LinkDenied(f"the broker at {url} refuses us: {answer}", hint=hint)
 
-    def _connect(self, properties: Properties) -> None:
-        """In a thread: reads files, resolves the name, connects, shakes hands."""
+    def _connect(self) -> None:
+        """In a thread: reads files, resolves the name, connects, shakes hands, sends CONNECT."""
         settings, parts = self._settings, urlsplit(self._settings.url)
         secure = parts.scheme == "mqtts"
         if settings.username is not None:
             self._client.username_pw_set(settings.username, read_secret(settings.password_file))
         if secure:
             self._client.tls_set_context(_tls(settings))
-        port = parts.port or (8883 if secure else 1883)
-        self._client.connect(
-            parts.hostname or "", port, KEEPALIVE_S, clean_start=False, properties=properties
-        )
+        address = (parts.hostname or "", parts.port or (8883 if secure else 1883), KEEPALIVE_S)
+        if self._version == V5:
+            self._client.connect(*address, clean_start=False, properties=_kept_session())
+        else:
+            self._client.connect(*address)
         opened = self._client.socket()
         if self._abandoned and opened is not None:
             opened.close()
@@ -134,12 +154,15 @@ class Connection:
     async def subscribe(self, topics: Sequence[str]) -> dict[str, str]:
         """Subscribe with QoS 1; returns the refused topics, each with the broker's reason. Raises LinkLost.
 
-        Retained messages are not asked for: what a topic was last is no fresh observation.
+        Version 5 is not asked for retained messages: what a topic was last is no fresh observation.
         """
         if not topics:
             return {}
-        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        _, mid = self._client.subscribe([(topic, options) for topic in topics])
+        if self._version == V5:
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            _, mid = self._client.subscribe([(topic, options) for topic in topics])
+        else:
+            _, mid = self._client.subscribe([(topic, 1) for topic in topics])
         answer = self._granted[mid] = self._loop.create_future()
         self._flush()
         try:
@@ -193,16 +216,26 @@ class Connection:
         """Say goodbye if there is still somebody there, and let go of the socket."""
         self._abandoned = True
         if self._fd >= 0 and self._connected.done():
-            self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
+            self._say_goodbye()
         opened = self._client.socket()
         if opened is not None:
             self._release()
             opened.close()
+        self._client.on_socket_close = None  # paho calls it once more when the client is collected
+
+    def _say_goodbye(self) -> None:
+        if self._version == V5:
+            self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
+            return
+        if self._will is not None:
+            self._client.publish(*self._will, qos=1, retain=True)
+        self._client.disconnect()
 
     def _attach(self) -> None:
         opened = self._client.socket()
         if opened is None:
-            raise LinkLost("the broker hung up at once")
+            self._end("the broker hung up at once")
+            return
         self._fd = opened.fileno()
         self._loop.add_reader(self._fd, self._read)
         self._tick()
@@ -275,14 +308,19 @@ class Connection:
     def _end(self, why: str) -> None:
         if not self._lost.done():
             self._lost.set_result(why)
-        if not self._connected.done():
-            self._connected.set_exception(LinkLost(f"the broker hung up: {why}"))
 
 
 def _pending(opened: Any) -> bool:
     """Whether a TLS socket holds bytes that the operating system no longer shows."""
     pending = getattr(opened, "pending", None)
     return pending is not None and pending() > 0
+
+
+def _kept_session() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no annotation
+    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.ReceiveMaximum = RECEIVE_MAXIMUM
+    return properties
 
 
 class _TlsSocket(ssl.SSLSocket):

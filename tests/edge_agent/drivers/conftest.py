@@ -14,6 +14,7 @@ import time
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 import pytest
@@ -197,3 +198,53 @@ def running() -> Callable[..., contextlib.AbstractAsyncContextManager[asyncio.Ta
                 await task
 
     return run
+
+
+@pytest.fixture
+def scripted_broker() -> Callable[..., contextlib.AbstractAsyncContextManager[SimpleNamespace]]:
+    """`async with scripted_broker(packets, acks, …) as broker`: what no real broker does on demand."""
+    return _scripted_broker
+
+
+@contextlib.asynccontextmanager
+async def _scripted_broker(
+    packets: Sequence[bytes],
+    acks: asyncio.Queue[int],
+    *,
+    version: int = 5,
+    grant: int = 1,
+    then_silent: bool = False,
+) -> AsyncIterator[SimpleNamespace]:
+    """A broker's bytes as the standard has them: CONNACK, SUBACK, then `packets`; keeps the order of PUBACKs.
+
+    It hangs up on a CONNECT of another version, as brokers before MQTT 5 may.
+    """
+    none = b"\0" if version == 5 else b""  # an empty list of properties
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            kind, length = await reader.readexactly(2)
+            if length > 127:
+                length += 128 * (await reader.readexactly(1))[0] - 128
+            body = await reader.readexactly(length)
+            if kind == 0x10 and body[6] != version:
+                return
+            if kind == 0x10:
+                writer.write(bytes([0x20, 2 + len(none), 0, 0]) + none)
+            elif kind == 0x82:
+                topics = body.count(b"rfid/") + body.count(b"probe")
+                answer = body[:2] + none + bytes([grant]) * topics
+                writer.writelines([bytes([0x90, len(answer)]) + answer, *packets])
+            elif kind == 0x40:
+                acks.put_nowait(int.from_bytes(body[:2], "big"))
+            elif kind == 0xC0 and not then_silent:
+                writer.write(b"\xd0\0")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await converse(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield SimpleNamespace(url=f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}")

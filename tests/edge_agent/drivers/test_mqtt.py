@@ -1,18 +1,14 @@
-"""The shared MQTT session against a real broker: acknowledged after the commit, whatever dies when."""
+"""The shared MQTT session: acknowledged after the commit, whatever dies when; on mosquitto, with two exceptions."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
-import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -146,7 +142,7 @@ async def test_sigkill_between_emit_and_commit_loses_nothing_and_repeats_nothing
     broker: Any, emitted: Any, running: Running
 ) -> None:
     program = [sys.executable, "-c", textwrap.dedent(KILLED_AGENT), broker.url, CLIENT]
-    agent = await asyncio.create_subprocess_exec(*program, stdout=subprocess.PIPE)
+    agent = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
     assert agent.stdout is not None
     read = agent.stdout.readline
     try:
@@ -371,92 +367,6 @@ async def test_a_flood_without_acknowledgements_waits_in_the_broker(
     assert max(held) < 2 * 100_000
 
 
-async def test_a_wrong_password_is_denied_with_a_hint(broker: Any, tmp_path: Path, running: Running) -> None:
-    broker.stop()
-    users = tmp_path / "users"
-    users.touch(0o600)
-    broker.extra = f"allow_anonymous false\npassword_file {users}"
-    broker.start()
-    session = session_to(broker)
-    async with running(session.run()):
-        with pytest.raises(LinkDenied, match="refuses us") as raised:
-            async with session.subscribe("r1", "rfid/one"):
-                pass
-    assert "mqtt.password_file" in raised.value.hint
-
-
-async def test_a_missing_password_file_is_an_outage_not_a_crash(
-    broker: Any, tmp_path: Path, running: Running
-) -> None:
-    session = session_to(broker, username="agent", password_file=tmp_path / "absent")
-    async with running(session.run()):
-        with pytest.raises(LinkLost, match="secret cannot be read"):
-            async with session.subscribe("r1", "rfid/one"):
-                pass
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
-    subprocess.run([*made, *subject], check=True, capture_output=True)
-    return key, certificate
-
-
-async def test_tls_with_its_own_authority(
-    broker: Any, tmp_path: Path, emitted: Any, running: Running
-) -> None:
-    key, certificate = make_certificate(tmp_path)
-    broker.stop()
-    broker.extra = f"certfile {certificate}\nkeyfile {key}"
-    broker.start()
-    settings = Mqtt(url=f"mqtts://127.0.0.1:{broker.port}", ca_file=certificate, username="agent")
-    session = MqttSession(settings, store="s1", topics={"r1": "rfid/one"})
-    async with connected(session, running), running(reader(session).run(emitted)):
-        assert session.publish("rfid/one", tag(5).encode())
-        for number in range(3000):
-            session.publish("rfid/one", tag(number).encode())
-        await emitted.until(lambda rs: len(numbers(rs)) == 3001)
-    strangers = MqttSession(Mqtt(url=settings.url, username="agent"), store="s1", topics={})
-    async with running(strangers.run()):
-        with pytest.raises(LinkLost, match="certificate verify failed"):
-            async with strangers.subscribe("r1", "rfid/one"):
-                pass
-
-
-@asynccontextmanager
-async def scripted_broker(
-    packets: Sequence[bytes], acks: asyncio.Queue[int], *, then_silent: bool = False
-) -> AsyncIterator[Any]:
-    """Bytes of a broker as MQTT 5 describes them: CONNACK, SUBACK, then `packets`; keeps the order of PUBACKs."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        subscribed = False
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                kind, length = await reader.readexactly(2)
-                body = await reader.readexactly(
-                    length if length < 128 else (length & 127) + 128 * (await reader.readexactly(1))[0]
-                )
-                if kind == 0x10:
-                    writer.write(bytes.fromhex("2003000000"))
-                elif kind == 0x82:
-                    topics = body.count(b"rfid/") + body.count(b"probe")
-                    writer.write(bytes([0x90, 3 + topics]) + body[:2] + b"\0" + b"\1" * topics)
-                    if not subscribed:
-                        writer.writelines(packets)
-                    subscribed = True
-                elif kind == 0x40:
-                    acks.put_nowait(int.from_bytes(body[:2], "big"))
-                elif kind == 0xC0 and not then_silent:
-                    writer.write(b"\xd0\0")
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield SimpleNamespace(url=f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-
-
 def publish_packet(topic: str, message_id: int, payload: str) -> bytes:
     body = (
         len(topic).to_bytes(2, "big")
@@ -469,7 +379,7 @@ def publish_packet(topic: str, message_id: int, payload: str) -> bytes:
 
 
 async def test_acknowledgements_keep_the_order_of_arrival_over_all_devices(
-    emitted: Any, running: Running
+    scripted_broker: Any, emitted: Any, running: Running
 ) -> None:
     first_may_commit, acks = asyncio.Event(), asyncio.Queue[int]()
 
@@ -492,13 +402,30 @@ async def test_acknowledgements_keep_the_order_of_arrival_over_all_devices(
                 assert [await acks.get(), await acks.get()] == [11, 12]
 
 
-async def test_a_broker_that_vanishes_without_a_word_is_noticed(
-    emitted: Any, running: Running, monkeypatch: pytest.MonkeyPatch
+async def test_a_topic_that_the_broker_withholds_is_denied_by_name(
+    scripted_broker: Any, emitted: Any, running: Running
 ) -> None:
-    monkeypatch.setattr(mqtt_connection, "KEEPALIVE_S", 1)
-    async with scripted_broker([], asyncio.Queue(), then_silent=True) as broker:
+    async with scripted_broker([], asyncio.Queue(), grant=0x87) as broker:
         session = session_to(broker)
         async with running(session.run()):
-            with pytest.raises(LinkLost, match="is gone"):
-                async with asyncio.timeout(10):
-                    await reader(session).run(emitted)
+            with pytest.raises(LinkDenied, match=r"rfid/one: Not authorized") as raised:
+                await reader(session).run(emitted)
+    assert "acl_file" in raised.value.hint
+
+
+async def test_a_broker_before_version_5_is_spoken_to_in_its_own(
+    scripted_broker: Any, emitted: Any, running: Running
+) -> None:
+    acks = asyncio.Queue[int]()
+    packet = publish_packet("rfid/one", 7, tag(1))
+    without_properties = packet.replace(b"\0\x07\0", b"\0\x07", 1)
+    shorter = len(packet) - 4
+    packets = [bytes([0x32, (shorter & 127) | 128, shorter >> 7]) + without_properties[3:]]
+    async with scripted_broker(packets, acks, version=4) as broker:
+        session = session_to(broker)
+        async with running(session.run()):
+            with pytest.raises(LinkLost, match="accepts no MQTT connection"):
+                await reader(session).run(emitted)
+            async with running(reader(session).run(emitted)):
+                await emitted.until(lambda rs: 1 in numbers(rs))
+                assert await acks.get() == 7
