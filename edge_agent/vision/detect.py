@@ -17,6 +17,9 @@ class Detector:
     """A loaded detector. Not for two threads at once. Raises ModelError or AssetsMissing when made."""
 
     def __init__(self, chosen: VisionModel) -> None:
+        import cv2
+
+        cv2.setNumThreads(1)  # a second thread costs more than it saves on pictures this small
         session, self.family = load(chosen)
         self._decoder = decoder(session, self.family)
 
@@ -38,10 +41,12 @@ def merge_overlapping(boxes: Boxes, iou: float = _SAME_PERSON_IOU) -> Boxes:
 
 def overlaps(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:
     """Intersection over union of every box of `a` [n, 4+] with every box of `b` [m, 4+]: [n, m]."""
-    corner = np.maximum(a[:, None, :2], b[None, :, :2])
-    opposite = np.minimum(a[:, None, 2:4], b[None, :, 2:4])
-    common = np.prod(np.maximum(opposite - corner, 0), axis=2)
-    area_a = np.prod(a[:, 2:4] - a[:, :2], axis=1)
-    area_b = np.prod(b[:, 2:4] - b[:, :2], axis=1)
-    shared: npt.NDArray[np.float32] = common / np.maximum(area_a[:, None] + area_b[None, :] - common, 1e-6)
+    left, top, right, bottom = (a[:, None, i] for i in range(4))
+    other_left, other_top, other_right, other_bottom = (b[None, :, i] for i in range(4))
+    width = np.minimum(right, other_right) - np.maximum(left, other_left)
+    height = np.minimum(bottom, other_bottom) - np.maximum(top, other_top)
+    common = np.maximum(width, 0) * np.maximum(height, 0)
+    area = (right - left) * (bottom - top)
+    other_area = (other_right - other_left) * (other_bottom - other_top)
+    shared: npt.NDArray[np.float32] = common / np.maximum(area + other_area - common, 1e-6)
     return shared

@@ -6,6 +6,7 @@ A family turns one BGR picture into candidate boxes, before overlapping ones are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,11 @@ Boxes = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float32]
 
 _STRIDES = (8, 16, 32)
+_SHADES = np.arange(256, dtype=np.float32)
+_NANODET_NORMAL = ((103.53, 57.375), (116.28, 57.12), (123.675, 58.395))
+_NANODET_TABLES = tuple((_SHADES - mean) / deviation for mean, deviation in _NANODET_NORMAL)
+_SSD_TABLES = (_SHADES * (2 / 255) - 1,) * 3
+_YOLOX_TABLES = (_SHADES,) * 3
 _NAME_IT = "name the family that the model was exported from: ssd, nanodet or yolox"
 
 
@@ -63,8 +69,7 @@ class Ssd:
         import cv2
 
         stretched = cv2.resize(picture, (self._side, self._side), interpolation=cv2.INTER_LINEAR)
-        tensor = cv2.dnn.blobFromImage(stretched, 2 / 255, mean=(127.5, 127.5, 127.5), swapRB=True)
-        return _run(self._session, tensor)
+        return _run(self._session, _tensor(stretched, _SSD_TABLES, channels=(2, 1, 0)))
 
 
 class NanoDet:
@@ -72,9 +77,6 @@ class NanoDet:
 
     RangiLyu/nanodet: cell centres at (index + 0.5) * stride, distance = the mean of the distribution.
     """
-
-    _MEAN = (103.53, 116.28, 123.675)
-    _PER_DEVIATION = (1 / 57.375, 1 / 57.12, 1 / 58.395)
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -92,11 +94,8 @@ class NanoDet:
 
     def candidates(self, picture: Picture, lowest_score: float) -> Boxes:
         """See `Decoder`. The first class is person."""
-        import cv2
-
         fitted, scale = _fit(picture, self._height, self._width, free_size=self._free_size, grey=0)
-        blob = cv2.dnn.Image2BlobParams(self._PER_DEVIATION, mean=self._MEAN)
-        output = _run(self._session, cv2.dnn.blobFromImageWithParams(fitted, blob))[0][0]
+        output = _run(self._session, _tensor(fitted, _NANODET_TABLES))[0][0]
         kept = np.flatnonzero(output[:, 0] >= lowest_score)
         size = fitted.shape[:2]
         if size not in self._grids:
@@ -141,10 +140,8 @@ class Yolox:
 
     def candidates(self, picture: Picture, lowest_score: float) -> Boxes:
         """See `Decoder`. The first class is person."""
-        import cv2
-
         fitted, scale = _fit(picture, self._height, self._width, free_size=False, grey=114)
-        output = _run(self._session, cv2.dnn.blobFromImage(fitted))[0][0]
+        output = _run(self._session, _tensor(fitted, _YOLOX_TABLES))[0][0]
         score = output[:, 4] * output[:, 5]
         kept = np.flatnonzero(score >= lowest_score)
         column, row, stride = self._grid[kept].T
@@ -190,6 +187,16 @@ def _fit(picture: Picture, height: int, width: int, *, free_size: bool, grey: in
     margins = (0, height - inner[1], 0, width - inner[0])
     framed = cv2.copyMakeBorder(fitted, *margins, cv2.BORDER_CONSTANT, value=(grey, grey, grey))
     return np.asarray(framed, np.uint8), scale
+
+
+def _tensor(picture: Any, tables: Sequence[Floats], channels: tuple[int, int, int] = (0, 1, 2)) -> Floats:
+    """[1, 3, height, width] with the shades of `channels` looked up: twice as fast as arithmetic."""
+    import cv2
+
+    tensor = np.empty((1, 3, *picture.shape[:2]), np.float32)
+    for plane, channel, table in zip(tensor[0], channels, tables, strict=True):
+        cv2.LUT(cv2.extractChannel(picture, channel), table, plane)
+    return tensor
 
 
 def _grid(height: int, width: int) -> Floats:
