@@ -8,8 +8,8 @@ from typing import Any, Final, get_args
 from cloud_bridge.auth import Access
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.liveness import Liveness
+from cloud_bridge.names import Role, is_name
 from cloud_bridge.store import Engine
-from cloud_bridge.store.records import Role, is_name
 from edge_agent.contract.times import utc_now
 
 _STORE_PAGE: Final = 1000

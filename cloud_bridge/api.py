@@ -14,10 +14,11 @@ from cloud_bridge import footfall, queries, replies
 from cloud_bridge.auth import Access, Caller
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.liveness import Liveness
+from cloud_bridge.names import Role
 from cloud_bridge.queries import from_cursor, parse, to_cursor
 from cloud_bridge.replies import reply
 from cloud_bridge.store import Engine
-from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord, Role, StoreRecord
+from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord, StoreRecord
 from cloud_bridge.stream import Hub, stream
 from edge_agent.contract.times import utc_now
 

@@ -48,6 +48,7 @@ class Bridge:
     def __init__(self, settings: BridgeSettings) -> None:
         self.settings = settings
         self.port = settings.http.port
+        self.app: web.Application | None = None
 
     @property
     def url(self) -> str:
@@ -76,7 +77,7 @@ class Bridge:
         try:
             access, liveness = Access(engine, on_revoked=hub.wake), Liveness()
             await access.reload()
-            app = build(self.settings, engine, access, liveness, hub)
+            self.app = app = build(self.settings, engine, access, liveness, hub)
             admin = Admin(engine, access, liveness, lambda: self.url)
             async with self._served(app), control.listening(self.settings.data_dir, admin):
                 log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)

@@ -13,8 +13,9 @@ from typing import Final, Literal
 from aiohttp import web
 
 from cloud_bridge.errors import Forbidden, Unauthorized
+from cloud_bridge.names import Role
 from cloud_bridge.store import Engine
-from cloud_bridge.store.records import Credential, LoginSession, Person, Role
+from cloud_bridge.store.records import Credential, LoginSession, Person
 from edge_agent.contract.times import rfc3339, utc_now
 
 COOKIE: Final = "bridge_session"

@@ -6,15 +6,18 @@ import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from cloud_bridge.config import BridgeSettings, read_settings
-from cloud_bridge.store.records import Role, StoreAudit, is_name
+from cloud_bridge.names import Role, is_name
 from edge_agent.service import log, terminal
+
+if TYPE_CHECKING:
+    from cloud_bridge.store.records import StoreAudit
 
 
 def _name(text: str) -> str:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
+from cloud_bridge.names import Role
 from cloud_bridge.picture import FeedEntry
 from edge_agent.contract.messages import Position, Presence
-
-Role = Literal["viewer", "ops", "admin"]
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def is_name(text: str) -> bool:
-    """Whether `text` can name a store, a token or a person."""
-    return _NAME.fullmatch(text) is not None
-
 
 # --- sync --------------------------------------------------------------------------------------
 

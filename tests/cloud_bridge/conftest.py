@@ -205,10 +205,16 @@ class Hq:
     http: aiohttp.ClientSession
     token: str
     data_dir: Path
+    stop: asyncio.Event
 
     @property
     def url(self) -> str:
         return self.bridge.url
+
+    @property
+    def routes(self) -> list[Any]:
+        assert self.bridge.app is not None
+        return list(self.bridge.app.router.routes())
 
     async def command(self, command: str, **arguments: str) -> dict[str, Any]:
         answer = await control.ask(self.data_dir, command, arguments)
@@ -270,7 +276,7 @@ async def hq_in(data_dir: Path) -> AsyncIterator[Hq]:
         async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as http:
             group.create_task(bridge.serve(stop, ready), name="hq")
             await ready.wait()
-            hq = Hq(bridge, http, "", data_dir)
+            hq = Hq(bridge, http, "", data_dir, stop)
             try:
                 name = f"test-{secrets.token_hex(4)}"
                 hq.token = (await hq.command("token add", name=name, role="admin"))["token"]
