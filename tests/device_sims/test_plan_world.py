@@ -72,7 +72,9 @@ def test_one_plate_serves_one_hand_at_a_time_and_comes_to_rest_between(scenario:
 def test_people_keep_apart_in_the_doorway(scenario: Scenario) -> None:
     for seed in SEEDS:
         passages = plan_visit(scenario, seconds=90, seed=seed).passages
-        assert all(b.at_s - a.at_s >= scenario.people.door_gap_s - 1e-9 for a, b in itertools.pairwise(passages))
+        assert all(
+            b.at_s - a.at_s >= scenario.people.door_gap_s - 1e-9 for a, b in itertools.pairwise(passages)
+        )
 
 
 def test_no_shelf_is_ever_below_zero_or_above_capacity(scenario: Scenario) -> None:
