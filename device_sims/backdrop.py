@@ -23,7 +23,7 @@ FINE = 2
 FLOOR_PX_PER_M = 90
 FLOOR_X_M, FLOOR_END_M = 7.0, 22.0
 DOOR_HALF_M, DOOR_TOP_M, WALL_TOP_M, AISLE_M = 1.3, 2.25, 3.6, 3.0
-SHELF_END_M, GATE_M, PLANT_M = DOOR_Y_M - 1.6, DOOR_Y_M - 1.25, (-1.5, 3.3)
+SHELF_END_M, GATE_M, PLANT_M = DOOR_Y_M - 1.6, DOOR_Y_M - 1.25, (-1.85, 3.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,9 @@ class DoorCamera:
 
     async def _film(self) -> None:
         """Draw, encode once for all watchers, publish; a late frame is left out."""
+        import cv2
+
+        cv2.setNumThreads(1)  # for these small pieces OpenCV's workers cost more than they save
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="door-camera") as drawing:
             while True:

@@ -75,7 +75,7 @@ def random_walk(random: Random, direction: Direction, starts_at_s: float, others
     """A visitor who starts now, on the way of a few tried that stays farthest from `others`."""
     body = dress(random_looks(random))
     speed = min(max(random.gauss(1.2, 0.15), 0.85), 1.6)
-    lanes = random.sample(LANES_M, k=len(LANES_M))
+    lanes = random.sample(LANES_M * 2, k=2 * len(LANES_M))
     ways = [
         Walk(direction, starts_at_s, speed, body, path, _covered(path))
         for path in (_path(random, direction, lane + random.uniform(-0.12, 0.12)) for lane in lanes)
