@@ -27,7 +27,7 @@ def coco_ssd(model_json: Path) -> bytes:
     for output, node in outputs.items():
         name = converter.emit((node, 0))
         converter.nodes.append(helper.make_node("Identity", [name], [output], name=output))
-    return _serialise(converter, [1, 3, 300, 300], {"boxes": [1, 1917, 4], "scores": [1, 1917, 1]})
+    return serialise(converter, [1, 3, 300, 300], {"boxes": [1, 1917, 4], "scores": [1, 1917, 1]})
 
 
 def nanodet(model_json: Path) -> bytes:
@@ -46,8 +46,8 @@ def nanodet(model_json: Path) -> bytes:
     ):
         parts = [converter.emit((scores, 0)), converter.emit((distances, 0))]
         levels.append(converter.add("Concat", parts, axis=2))
-    converter.nodes.append(helper.make_node("Concat", levels, ["output"], axis=1, name="output"))
-    return _serialise(converter, [1, 3, "height", "width"], {"output": [1, "cells", 45]})
+    converter.concat(levels, axis=1, output="output")
+    return serialise(converter, [1, 3, "height", "width"], {"output": [1, "cells", 45]})
 
 
 CONVERSIONS: dict[str, Callable[[Path], bytes]] = {"coco_ssd": coco_ssd, "nanodet": nanodet}
@@ -80,7 +80,8 @@ def _nanodet_people_only(graph: Graph) -> Graph:
     return replace(graph, weights=weights)
 
 
-def _serialise(converter: Converter, image: list[int | str], outputs: dict[str, list[int | str]]) -> bytes:
+def serialise(converter: Converter, image: list[int | str], outputs: dict[str, list[int | str]]) -> bytes:
+    """The finished model with its one input `image`; the same bytes every time."""
     graph = helper.make_graph(
         converter.nodes,
         "people",

@@ -95,6 +95,10 @@ class Converter:
         self.nodes.append(helper.make_node(op, inputs, names, name=name, **attributes))
         return names
 
+    def concat(self, names: list[str], axis: int, output: str) -> None:
+        """Join tensors into the graph's output of that name."""
+        self.nodes.append(helper.make_node("Concat", names, [output], axis=axis, name=output))
+
     def constant(self, array: Array) -> str:
         """Store an array; returns its name."""
         name = f"constant_{len(self.initializers)}"
