@@ -18,9 +18,9 @@ ENV_PREFIX = "EDGE_AGENT"
 
 
 class Settings(BaseModel):
-    """Base of every settings model: unknown keys are errors."""
+    """Base of every settings model: unknown keys are errors, defaults are resolved like given values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def _known_zone(name: str) -> str:
@@ -185,7 +185,7 @@ Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 class CountingLine(Settings):
     """Who crosses from the left side to the right side, seen walking `from` -> `to`, has entered."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     id: Identifier
     start: Annotated[Point, Field(alias="from")]
@@ -227,11 +227,24 @@ class VisionModel(Settings):
         return self
 
 
+def _camera_source(source: str, info: ValidationInfo) -> str:
+    scheme, _, rest = source.partition(":")
+    if scheme in ("rtsp", "rtsps", "http", "https") and rest.startswith("//"):
+        return source
+    if scheme == "usb":
+        if not rest.isdecimal():
+            raise ValueError(f"found {source!r}; a USB camera is usb:0, usb:1, ...")
+        return source
+    if "://" in source:
+        raise ValueError(f"found {scheme}://; use rtsp://, http://, https://, usb:0 or a video file")
+    return str(Path((info.context or {}).get("base", "."), source))
+
+
 class Camera(Device):
     """A camera: `source` is an RTSP or HTTP URL, a video file, or a USB index like `usb:0`."""
 
     driver: Literal["camera"]
-    source: str
+    source: Annotated[str, AfterValidator(_camera_source)]
     footfall: Footfall | None = None
     shelf_gap: ShelfGap | None = None
     model: VisionModel = VisionModel()
