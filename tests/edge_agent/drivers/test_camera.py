@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import pytest
+from pydantic import ValidationError
 
 from edge_agent.config import Camera
 from edge_agent.contract.errors import AssetsMissing, CameraStalled, ConfigError, LinkLost, ModelError
@@ -47,6 +48,26 @@ def has(kind: type[Reading], count: int = 1) -> Callable[[list[Reading]], bool]:
 
 async def unheard(_readings: Sequence[Reading]) -> None:
     """An `emit` for drivers that fail before they say anything of interest."""
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("clips/door.mp4", "/srv/store/clips/door.mp4"),
+        ("/clips/door.mp4", "/clips/door.mp4"),
+        ("rtsp://10.0.0.7/live", "rtsp://10.0.0.7/live"),
+        ("usb:1", "usb:1"),
+    ],
+)
+def test_a_relative_file_lies_beside_the_configuration(source: str, found: str) -> None:
+    values = {"id": "cam", "driver": "camera", "source": source}
+    assert Camera.model_validate(values, context={"base": Path("/srv/store")}).source == found
+
+
+@pytest.mark.parametrize("source", ["usb:front", "rtmp://10.0.0.7/live"])
+def test_a_source_of_an_unknown_kind_is_refused(source: str) -> None:
+    with pytest.raises(ValidationError, match=r"usb:0"):
+        Camera.model_validate({"id": "cam", "driver": "camera", "source": source})
 
 
 def endless(mjpeg: Any, *, per_s: float = 30) -> Any:
