@@ -5,7 +5,8 @@ Errors of counting come more from these rules than from the detector:
 * a dead band around the line: standing on it and turning back on it counts nothing;
 * a track counts once per line and direction until it is a body's height away from the line: pacing on it
   counts once, whoever walks away and comes back has crossed again;
-* a track that is not confirmed never counts, but what it did before it was confirmed is remembered;
+* a track counts only once it is confirmed, and surely seen within a second, for what it has done until
+  then: doubtful boxes follow a half-hidden person, but they also follow shadows;
 * only the line between its two ends counts, not its extension.
 """
 
@@ -18,6 +19,8 @@ from typing import Literal
 
 from edge_agent.config import CountingLine
 from edge_agent.vision.track import Box, Track
+
+_SHADOW_AFTER_S = 1.0
 
 Direction = Literal["entered", "exited"]
 Position = tuple[float, float]
@@ -78,7 +81,7 @@ class LineCounter:
             if walk.side != side and not (walk.side and _meets(line, walk.position, position)):
                 walk.counted_side = side  # first sight, or round the end of the line
             walk.side, walk.position = side, position
-        if not track.confirmed:
+        if not track.confirmed or track.seen_at_s - track.sure_at_s > _SHADOW_AFTER_S:
             return None
         if abs(offset) > height:
             walk.counted.clear()

@@ -49,7 +49,10 @@ RULES: dict[Family, TrackRules] = {
 
 @dataclass(slots=True)
 class Track:
-    """One person, from the first sight to the last. `velocity` in pixels a second, x then y."""
+    """One person, from the first sight to the last. `velocity` in pixels a second, x then y.
+
+    `confirmed` says that this is somebody; `sure_at_s` is the last sight that was not doubtful.
+    """
 
     id: int
     box: Box
@@ -57,6 +60,7 @@ class Track:
     velocity: tuple[float, float] = (0.0, 0.0)
     sights: int = 1
     confirmed: bool = False
+    sure_at_s: float = 0.0
 
     def expected(self, at_s: float) -> Box:
         """Where the person should be at `at_s`; nobody is believed to walk on unseen for long."""
@@ -131,12 +135,14 @@ class Tracker:
         track.box = (left, top, right, bottom)
         track.seen_at_s = at_s
         track.sights += 1
+        if box[4] >= self._rules.sure_score:
+            track.sure_at_s = at_s
         track.confirmed = track.confirmed or track.sights >= self._rules.confirmed_after_sights
 
     def _start(self, box: npt.NDArray[np.float32], at_s: float) -> Track:
         self._born += 1
         left, top, right, bottom = box[:4].tolist()
-        track = Track(self._born, (left, top, right, bottom), at_s)
+        track = Track(self._born, (left, top, right, bottom), at_s, sure_at_s=at_s)
         self._tracks.append(track)
         return track
 

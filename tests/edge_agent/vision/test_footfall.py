@@ -81,6 +81,15 @@ def test_an_unconfirmed_track_never_counts_but_is_remembered() -> None:
     assert [(c.direction, c.at_s) for c in crossings] == [("entered", 0.4)]
 
 
+def test_a_shadow_that_only_doubtful_boxes_follow_never_counts() -> None:
+    counter = LineCounter([DOOR])
+    for step, y in enumerate((200, 250, 280, 320, 350, 400, 450)):
+        shadow = Track(1, (280, y - HEIGHT, 320, y), seen_at_s=2 + step / 5, sure_at_s=0.5, confirmed=True)
+        assert counter.update([shadow], 2 + step / 5) == []
+    surely = Track(1, (280, 350, 320, 450), seen_at_s=4, sure_at_s=4, confirmed=True)
+    assert [c.direction for c in counter.update([surely], 4.0)] == ["entered"]
+
+
 def test_the_centre_can_be_the_anchor() -> None:
     centre = CountingLine.model_validate(
         {"id": "door", "from": [100, 300], "to": [500, 300], "anchor": "centre"}
