@@ -188,9 +188,9 @@ class Api:
         after = self._engine.place(query.after) if query.after is not None else 0
         page = await self._engine.events(after, store=query.store, type_=query.type, limit=query.limit)
         if replies.wants_csv(request):
-            rows = [_event_row(event.json) for event in page.events]
+            rows = [_event_row(event.json()) for event in page.events]
             return replies.csv_reply(request, replies.EVENT_COLUMNS, rows, page.next_cursor)
-        items = b",".join(event.json for event in page.events)
+        items = b",".join(event.json() for event in page.events)
         body = b'{"items":[%s],"next_cursor":"%s"}' % (items, page.next_cursor.encode())
         return web.Response(body=body, content_type="application/json")
 

@@ -1,12 +1,12 @@
 """HQ's picture of one store, and what each row of history does to it: pure, for ingest, refold and audit.
 
-Two things are kept for a facing: what its store believes, and its *account*, what the feed has published.
-They differ where no evidence is left: on hand is then unknown, and the account is zero.
+A facing's on hand here is also what the feed has published for it, unknown standing for zero: the two are
+changed together, so the feed's changes of a facing always add up to what is shown of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
@@ -23,7 +23,6 @@ from edge_agent.contract.messages import (
     ItemMoved,
     StockChanged,
 )
-from edge_agent.contract.planogram import Facing
 
 FOLDED_KINDS: Final = (
     "stock.changed",
@@ -54,19 +53,11 @@ class ShownFacing:
     on_hand: int | None = None
     confidence: float = 0.0
     status: str = "unknown"
-    sources: list[str] = field(default_factory=list)
+    sources: Sequence[str] = ()
     changed_at: str | None = None
     observed_at: str | None = None
     received_at: str = ""
     version: int = 0
-
-
-@dataclass(slots=True)
-class Account:
-    """What the feed's `change` values of one facing add up to, for the item that stands there."""
-
-    gtin: str
-    on_hand: int
 
 
 @dataclass(slots=True)
@@ -121,7 +112,6 @@ class Picture:
 
     def __init__(self) -> None:
         self.facings: dict[str, ShownFacing] = {}
-        self.accounts: dict[str, Account] = {}
         self.devices: dict[str, ShownDevice] = {}
         self.gaps: dict[tuple[str, str], OpenGap] = {}
         self.items: dict[str, Item] = {}
@@ -150,61 +140,41 @@ class Picture:
     # --- one method a body ---
 
     def _stock(self, row: ReadyRow, body: StockChanged, received_at: str) -> None:
-        self._publish(row, body, received_at)
-        shown = self._shown(body.facing, body.gtin)
+        shown = self._at(body.facing, body.gtin, row, received_at)
+        change = (body.on_hand or 0) - (shown.on_hand or 0)
+        if change:
+            payload = _encode(
+                StockPayload(
+                    body.facing, body.gtin, change, body.on_hand, body.confidence, body.cause, body.sources
+                )
+            )
+            self._publish(row, payload, received_at)
         if shown.on_hand != body.on_hand or shown.status != body.status:
             shown.changed_at = row.occurred_at
         shown.on_hand, shown.confidence, shown.status = body.on_hand, body.confidence, body.status
-        shown.sources = list(body.sources)
-        shown.observed_at = body.observed_at
-        self._touch(shown, received_at)
-
-    def _publish(self, row: ReadyRow, body: StockChanged, received_at: str) -> None:
-        account = self.accounts.get(body.facing)
-        if account is not None and account.gtin != body.gtin:
-            self._close_account(body.facing, account, row, received_at)
-            account = None
-        if account is None:
-            account = self.accounts[body.facing] = Account(body.gtin, 0)
-        change = (body.on_hand or 0) - account.on_hand
-        self.changed.accounts.add(body.facing)
-        account.on_hand += change
-        if change:
-            payload = stock_payload(
-                facing=body.facing,
-                gtin=body.gtin,
-                change=change,
-                on_hand=body.on_hand,
-                confidence=body.confidence,
-                cause=body.cause,
-                sources=list(body.sources),
-            )
-            self.feed.append(
-                FeedEntry(row.eid, row.seq, "stock.changed", row.occurred_at, received_at, payload)
-            )
+        shown.sources, shown.observed_at = body.sources, body.observed_at
+        shown.received_at = received_at
+        shown.version += 1
+        self.changed.beliefs.add(body.facing)
 
     def _planogram_applied(self, row: ReadyRow, body: AppliedPlanogram, received_at: str) -> None:
         self.planogram = body
         self.changed.planogram = True
         names = {product.gtin: product.name for product in body.planogram.products}
-        wanted = {facing.id: facing for facing in body.planogram.facings}
-        for name, account in list(self.accounts.items()):
-            if name not in wanted or wanted[name].gtin != account.gtin:
-                self._close_account(name, account, row, received_at)
-        for gone in self.facings.keys() - wanted.keys():
-            del self.facings[gone]
+        for gone in sorted(self.facings.keys() - {facing.id for facing in body.planogram.facings}):
+            self._take_back(self.facings.pop(gone), row, received_at)
             self.changed.facings.add(gone)
-        for facing in wanted.values():
-            self._place(facing, names[facing.gtin], received_at)
-
-    def _place(self, facing: Facing, name: str, received_at: str) -> None:
-        shown = self._shown(facing.id, facing.gtin)
-        shown.name, shown.capacity, shown.reorder_point = name, facing.capacity, facing.reorder_point
-        shown.shelf, shown.x_mm, shown.width_mm = facing.shelf, facing.x_mm, facing.width_mm
-        self._touch(shown, received_at)
+        for facing in body.planogram.facings:
+            shown = self._at(facing.id, facing.gtin, row, received_at)
+            shown.name, shown.capacity = names[facing.gtin], facing.capacity
+            shown.reorder_point, shown.shelf = facing.reorder_point, facing.shelf
+            shown.x_mm, shown.width_mm = facing.x_mm, facing.width_mm
+            shown.received_at = received_at
+            shown.version += 1
+            self.changed.facings.add(facing.id)
 
     def _device(self, row: ReadyRow, body: DeviceChanged, received_at: str) -> None:
-        self._publish_as_it_is(row, body, received_at)
+        self._publish(row, _encode(body), received_at)
         known = self.devices.get(body.device)
         is_same = known is not None and known.status == body.status
         since = known.since if known is not None and is_same else row.occurred_at
@@ -215,7 +185,7 @@ class Picture:
         self.changed.devices.add(body.device)
 
     def _gap(self, row: ReadyRow, body: GapMoved, received_at: str) -> None:
-        self._publish_as_it_is(row, body, received_at)
+        self._publish(row, _encode(body), received_at)
         key = (body.facing, body.device)
         self.changed.gaps.add(key)
         if row.kind == "gap.opened":
@@ -224,18 +194,18 @@ class Picture:
             self.gaps.pop(key, None)
 
     def _footfall(self, row: ReadyRow, body: FootfallCounted, received_at: str) -> None:
-        self._publish_as_it_is(row, body, received_at)
+        self._publish(row, _encode(body), received_at)
         self.footfall[body.device, body.line, body.start] = body
 
     def _environment(self, row: ReadyRow, body: EnvironmentMeasured, received_at: str) -> None:
-        self._publish_as_it_is(row, body, received_at)
+        self._publish(row, _encode(body), received_at)
         self.environment[body.device, body.quantity, body.start] = body
 
     def _alarm(self, row: ReadyRow, body: EnvironmentAlarm, received_at: str) -> None:
-        self._publish_as_it_is(row, body, received_at)
+        self._publish(row, _encode(body), received_at)
 
     def _item(self, row: ReadyRow, body: ItemMoved, received_at: str) -> None:
-        self._publish_as_it_is(row, body, received_at)
+        self._publish(row, _encode(body), received_at)
         is_present = row.kind == "item.arrived"
         self.items[body.epc] = Item(
             body.epc, body.gtin, body.serial, body.facing, body.device, is_present, row.occurred_at
@@ -244,29 +214,39 @@ class Picture:
 
     # --- small steps ---
 
-    def _publish_as_it_is(self, row: ReadyRow, body: msgspec.Struct, received_at: str) -> None:
-        self.feed.append(FeedEntry(row.eid, row.seq, row.kind, row.occurred_at, received_at, _encode(body)))
+    def _at(self, facing: str, gtin: str, row: ReadyRow, received_at: str) -> ShownFacing:
+        """The facing as it stands; a new item on it starts without evidence, the old one is taken back."""
+        shown = self.facings.get(facing)
+        if shown is not None and shown.gtin == gtin:
+            return shown
+        if shown is not None:
+            self._take_back(shown, row, received_at)
+        version = shown.version if shown is not None else 0
+        self.changed.facings.add(facing)
+        new = self.facings[facing] = ShownFacing(facing, gtin, received_at=received_at, version=version)
+        return new
 
-    def _close_account(self, facing: str, account: Account, row: ReadyRow, received_at: str) -> None:
-        del self.accounts[facing]
-        self.changed.accounts.add(facing)
-        if account.on_hand:
-            eid = blake2b(row.eid + f"{facing}/{account.gtin}".encode(), digest_size=16).digest()
-            payload = correction_payload(facing, account.gtin, change=-account.on_hand, on_hand=0)
+    def _take_back(self, shown: ShownFacing, row: ReadyRow, received_at: str) -> None:
+        """Publish that nothing of this item stands there any more."""
+        if shown.on_hand:
+            eid = blake2b(row.eid + f"{shown.facing}/{shown.gtin}".encode(), digest_size=16).digest()
+            payload = _correction(shown.facing, shown.gtin, -shown.on_hand, 0)
             self.feed.append(FeedEntry(eid, None, "stock.changed", row.occurred_at, received_at, payload))
 
-    def _shown(self, facing: str, gtin: str) -> ShownFacing:
-        """The shown facing; a new item on it starts without evidence and without a name."""
-        shown = self.facings.get(facing)
-        if shown is None or shown.gtin != gtin:
-            version = shown.version if shown is not None else 0
-            shown = self.facings[facing] = ShownFacing(facing, gtin, version=version)
-        return shown
+    def _publish(self, row: ReadyRow, payload: bytes, received_at: str) -> None:
+        self.feed.append(FeedEntry(row.eid, row.seq, row.kind, row.occurred_at, received_at, payload))
 
-    def _touch(self, shown: ShownFacing, received_at: str) -> None:
-        shown.received_at = received_at
-        shown.version += 1
-        self.changed.facings.add(shown.facing)
+
+class StockPayload(msgspec.Struct, frozen=True):
+    """The data of a `stock.changed` of the feed."""
+
+    facing: str
+    gtin: str
+    change: int
+    on_hand: int | None
+    confidence: float
+    cause: str
+    sources: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -274,7 +254,8 @@ class Changed:
     """Keys to write back; a key that the picture no longer has is to be deleted."""
 
     facings: set[str] = field(default_factory=set)
-    accounts: set[str] = field(default_factory=set)
+    beliefs: set[str] = field(default_factory=set)
+    """Facings of which only the belief changed, unless they are in `facings` too."""
     devices: set[str] = field(default_factory=set)
     gaps: set[tuple[str, str]] = field(default_factory=set)
     items: set[str] = field(default_factory=set)
@@ -282,37 +263,31 @@ class Changed:
 
 
 def corrections(
-    published: dict[str, Account], refolded: Picture, *, at: str, new_eid: Callable[[], bytes]
+    published: dict[str, ShownFacing],
+    refolded: dict[str, ShownFacing],
+    *,
+    at: str,
+    new_eid: Callable[[], bytes],
 ) -> list[FeedEntry]:
-    """What to publish so that the feed's account becomes that of another line of history."""
+    """What to publish so that the feed adds up to another line of history."""
     entries: list[FeedEntry] = []
-    for facing in sorted(published.keys() | refolded.accounts.keys()):
-        old, new = published.get(facing), refolded.accounts.get(facing)
-        if old is not None and new is not None and old.gtin == new.gtin:
-            steps = [(new.gtin, new.on_hand - old.on_hand, new.on_hand)]
-        else:
-            steps = [(old.gtin, -old.on_hand, 0)] if old is not None else []
-            steps += [(new.gtin, new.on_hand, new.on_hand)] if new is not None else []
-        for gtin, change, on_hand in steps:
+    for facing in sorted(published.keys() | refolded.keys()):
+        for gtin, change, on_hand in _steps(published.get(facing), refolded.get(facing)):
             if change:
-                payload = correction_payload(facing, gtin, change=change, on_hand=on_hand)
+                payload = _correction(facing, gtin, change, on_hand)
                 entries.append(FeedEntry(new_eid(), None, "stock.changed", at, at, payload))
     return entries
 
 
-def correction_payload(facing: str, gtin: str, *, change: int, on_hand: int) -> bytes:
-    """The data of a `stock.changed` by which HQ takes back what its feed had said."""
-    return stock_payload(
-        facing=facing,
-        gtin=gtin,
-        change=change,
-        on_hand=on_hand,
-        confidence=0.0,
-        cause="correction",
-        sources=[],
-    )
+def _steps(old: ShownFacing | None, new: ShownFacing | None) -> list[tuple[str, int, int]]:
+    """GTIN, change and on hand of each correction between two states of one facing."""
+    was = (old.on_hand or 0) if old is not None else 0
+    now = (new.on_hand or 0) if new is not None else 0
+    if old is not None and new is not None and old.gtin == new.gtin:
+        return [(new.gtin, now - was, now)]
+    out = [(old.gtin, -was, 0)] if old is not None else []
+    return out + ([(new.gtin, now, now)] if new is not None else [])
 
 
-def stock_payload(**fields: Any) -> bytes:
-    """The data of a `stock.changed` of the feed, as JSON."""
-    return _encode(fields)
+def _correction(facing: str, gtin: str, change: int, on_hand: int) -> bytes:
+    return _encode(StockPayload(facing, gtin, change, on_hand, 0.0, "correction", ()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -156,8 +157,16 @@ def _planogram(body: PlanogramApplied) -> Planogram:
 
 
 def _require_gtin(gtin: str) -> None:
-    if parse_gtin(gtin) != gtin:
-        raise ValueError(f"GTIN {gtin!r} must be written with 14 digits")
+    if not _is_gtin14(gtin):
+        raise ValueError(f"GTIN {gtin!r} must have 14 digits and a valid check digit")
+
+
+@lru_cache(maxsize=65_536)
+def _is_gtin14(text: str) -> bool:
+    try:
+        return parse_gtin(text) == text
+    except ValueError:
+        return False
 
 
 def _require_count(**counts: int) -> None:

@@ -69,7 +69,9 @@ class Hub:
             page = await self._engine.events(n, store=store, type_=type_, limit=_CHUNK)
             return page.events, page.next_n
         found = [
-            e for e in recent if (store is None or e.store == store) and (type_ is None or e.type == type_)
+            e
+            for e in recent
+            if (store is None or e.store == store) and (type_ is None or e.entry.type == type_)
         ]
         return found, recent[-1].n if recent else n
 
@@ -133,4 +135,4 @@ async def _write(response: web.StreamResponse, text: bytes) -> None:
 
 
 def _frame(event: FeedEvent) -> bytes:
-    return b"id: %s\ndata: %s\n\n" % (event.cursor.encode(), event.json)
+    return b"id: %s\ndata: %s\n\n" % (event.cursor.encode(), event.json())

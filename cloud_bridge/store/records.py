@@ -143,13 +143,27 @@ class PlanogramRecord:
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One public event at its place `n`; `json` is what REST and the stream send."""
+    """One public event at its place `n`."""
 
     n: int
     cursor: str
     store: str
-    type: str
-    json: bytes
+    entry: FeedEntry
+
+    def json(self) -> bytes:
+        """As REST and the stream send it."""
+        entry = self.entry
+        event = {
+            "cursor": self.cursor,
+            "store": self.store,
+            "eid": entry.eid.hex(),
+            "seq": entry.seq,
+            "type": entry.type,
+            "occurred_at": entry.occurred_at,
+            "received_at": entry.received_at,
+            "data": msgspec.Raw(entry.payload),
+        }
+        return msgspec.json.encode(event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,19 +248,3 @@ class Heard:
         if presence is not None:
             self.devices.update(presence.devices)
             self.facings.update(presence.facings)
-
-
-def feed_event(epoch: str, n: int, store: str, entry: FeedEntry) -> FeedEvent:
-    """The public form of one feed entry."""
-    cursor = f"{epoch}.{n}"
-    event = {
-        "cursor": cursor,
-        "store": store,
-        "eid": entry.eid.hex(),
-        "seq": entry.seq,
-        "type": entry.type,
-        "occurred_at": entry.occurred_at,
-        "received_at": entry.received_at,
-        "data": msgspec.Raw(entry.payload),
-    }
-    return FeedEvent(n, cursor, store, entry.type, msgspec.json.encode(event))

@@ -10,7 +10,7 @@ from cloud_bridge.errors import DataDirUnusable, NotKnown
 from cloud_bridge.picture import Picture
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite_history import ancestry, chain_at, refold
-from cloud_bridge.store.sqlite_picture import load_accounts, load_whole
+from cloud_bridge.store.sqlite_picture import load_facings
 from cloud_bridge.store.sqlite_schema import open_reader
 from edge_agent.contract.messages import chain_next
 
@@ -51,7 +51,6 @@ def _audit(connection: sqlite3.Connection, store: str) -> StoreAudit:
         ).fetchone()
         truth = refold(connection, store, ancestry(connection, store, branch, head), at="")
         result.problems += _facing_problems(connection, store, truth)
-        result.problems += _account_problems(connection, store, truth)
         result.problems += _feed_problems(connection, store, truth)
     return result
 
@@ -120,7 +119,7 @@ def _list_set_aside(connection: sqlite3.Connection, store: str, result: StoreAud
 
 def _facing_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:
     """A facing that the ledger never mentions may be shown, as long as nothing is claimed about it."""
-    shown = load_whole(connection, store).facings
+    shown = load_facings(connection, store)
     for facing in sorted(shown.keys() | truth.facings.keys()):
         is_, ought = shown.get(facing), truth.facings.get(facing)
         if is_ is None:
@@ -135,16 +134,8 @@ def _facing_problems(connection: sqlite3.Connection, store: str, truth: Picture)
             )
 
 
-def _account_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:
-    published = load_accounts(connection, store, None)
-    for facing in sorted(published.keys() | truth.accounts.keys()):
-        is_, ought = published.get(facing), truth.accounts.get(facing)
-        if is_ != ought:
-            yield f"facing {facing}: published {is_}, the ledger says {ought}"
-
-
 def _feed_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:
-    """The changes that were ever published of a facing and item add up to its account, or to nothing."""
+    """The changes ever published of a facing and item add up to what stands there, or to nothing."""
     sums = connection.execute(
         "select facing, gtin, sum(change) from ("
         " select json_extract(payload, '$.facing') as facing, json_extract(payload, '$.gtin') as gtin,"
@@ -154,7 +145,7 @@ def _feed_problems(connection: sqlite3.Connection, store: str, truth: Picture) -
         (store, store),
     )
     found = {(facing, gtin): total for facing, gtin, total in sums if total}
-    ought = {(facing, a.gtin): a.on_hand for facing, a in truth.accounts.items() if a.on_hand}
+    ought = {(name, facing.gtin): facing.on_hand for name, facing in truth.facings.items() if facing.on_hand}
     for facing, gtin in sorted(found.keys() | ought.keys()):
         is_, should = found.get((facing, gtin), 0), ought.get((facing, gtin), 0)
         if is_ != should:

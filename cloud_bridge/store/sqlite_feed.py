@@ -6,7 +6,7 @@ import sqlite3
 
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.picture import FeedEntry
-from cloud_bridge.store.records import FeedEvent, FeedPage, feed_event
+from cloud_bridge.store.records import FeedEvent, FeedPage
 
 
 class CursorExpired(BadRequest):
@@ -55,4 +55,4 @@ def events(
 def _event(epoch: str, row: tuple[int, str, bytes, int | None, str, str, str, str]) -> FeedEvent:
     n, store, eid, seq, type_, occurred_at, received_at, payload = row
     entry = FeedEntry(eid, seq, type_, occurred_at, received_at, payload.encode())
-    return feed_event(epoch, n, store, entry)
+    return FeedEvent(n, f"{epoch}.{n}", store, entry)

@@ -12,7 +12,7 @@ import msgspec
 from cloud_bridge.picture import Picture, corrections
 from cloud_bridge.store.records import Want, Welcome
 from cloud_bridge.store.sqlite_history import Segment, ancestry, branch_holding, is_known, require_store
-from cloud_bridge.store.sqlite_picture import load_accounts, replace
+from cloud_bridge.store.sqlite_picture import load_facings, replace
 from cloud_bridge.store.sqlite_state import drop_state
 from cloud_bridge.store.sqlite_writer import Transaction
 from edge_agent.contract.messages import CHAIN_START, Hello, Position
@@ -141,8 +141,8 @@ def _take_branch(
 
 
 def _move(tx: Transaction, store: str, picture: Picture, received_at: str) -> int:
-    published = load_accounts(tx.connection, store, None)
-    entries = corrections(published, picture, at=received_at, new_eid=lambda: secrets.token_bytes(16))
+    published = load_facings(tx.connection, store)
+    entries = corrections(published, picture.facings, at=received_at, new_eid=lambda: secrets.token_bytes(16))
     replace(tx.connection, store, picture)
     tx.publish(store, entries)
     return len(entries)

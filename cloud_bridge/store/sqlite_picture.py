@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
-from cloud_bridge.picture import Account, Item, OpenGap, Picture, ShownDevice, ShownFacing
+from cloud_bridge.picture import Item, OpenGap, Picture, ShownDevice, ShownFacing
 from cloud_bridge.rows import AppliedPlanogram, ReadyRow
 from edge_agent.contract.messages import DeviceChanged, StockChanged
 from edge_agent.contract.times import parse_rfc3339
@@ -25,6 +26,11 @@ _SAVE_FACING: Final = (
     " changed_at = excluded.changed_at, observed_at = excluded.observed_at,"
     " received_at = excluded.received_at, version = excluded.version"
 )
+_SAVE_BELIEF: Final = (
+    "update facing set on_hand = ?, confidence = ?, status = ?, sources = ?, changed_at = ?, observed_at = ?,"
+    " received_at = ?, version = ? where store = ? and facing = ?"
+)
+"""Names no column of an index: SQLite rewrites index entries of named columns, changed or not."""
 _SAVE_ITEM: Final = (
     "insert or replace into item (store, epc, gtin, serial, facing, device, is_present, moved_at)"
     " values (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -44,8 +50,7 @@ def load_for(connection: sqlite3.Connection, store: str, rows: Iterable[ReadyRow
             devices.add(row.body.device)
     picture = Picture()
     if facings:
-        picture.facings = _facings(connection, store, facings)
-        picture.accounts = load_accounts(connection, store, facings)
+        picture.facings = load_facings(connection, store, facings)
     if devices:
         picture.devices = _devices(connection, store, devices)
     return picture
@@ -54,8 +59,7 @@ def load_for(connection: sqlite3.Connection, store: str, rows: Iterable[ReadyRow
 def load_whole(connection: sqlite3.Connection, store: str) -> Picture:
     """A store's whole picture, without its buckets and items, which need no past."""
     picture = Picture()
-    picture.facings = _facings(connection, store, None)
-    picture.accounts = load_accounts(connection, store, None)
+    picture.facings = load_facings(connection, store)
     picture.devices = _devices(connection, store, None)
     gaps = connection.execute(
         "select facing, device, fill, opened_at from open_gap where store = ?", (store,)
@@ -64,31 +68,10 @@ def load_whole(connection: sqlite3.Connection, store: str) -> Picture:
     return picture
 
 
-def load_accounts(
-    connection: sqlite3.Connection, store: str, only: Collection[str] | None
-) -> dict[str, Account]:
-    """What the feed has published for each facing."""
-    sql = "select facing, gtin, on_hand from account where store = ?"
-    return {
-        facing: Account(gtin, on_hand)
-        for facing, gtin, on_hand in _some(connection, sql, "facing", store, only)
-    }
-
-
 def save(connection: sqlite3.Connection, store: str, picture: Picture) -> None:
     """Write back what changed."""
     _save_shown(connection, store, picture)
     changed = picture.changed
-    _delete(connection, "account", "facing", store, changed.accounts - picture.accounts.keys())
-    connection.executemany(
-        "insert into account (store, facing, gtin, on_hand) values (?, ?, ?, ?)"
-        " on conflict (store, facing) do update set gtin = excluded.gtin, on_hand = excluded.on_hand",
-        [
-            (store, key, account.gtin, account.on_hand)
-            for key in changed.accounts
-            if (account := picture.accounts.get(key)) is not None
-        ],
-    )
     if changed.items:
         connection.executemany(_SAVE_ITEM, [_item(store, picture.items[epc]) for epc in changed.items])
     if changed.planogram and picture.planogram is not None:
@@ -98,7 +81,7 @@ def save(connection: sqlite3.Connection, store: str, picture: Picture) -> None:
 
 def replace(connection: sqlite3.Connection, store: str, picture: Picture) -> None:
     """Make a refolded picture the store's picture. Without a planogram in its past, the places stay known."""
-    old = _facings(connection, store, None)
+    old = load_facings(connection, store)
     if picture.planogram is None:
         for facing in old.values():
             place = picture.facings.setdefault(facing.facing, ShownFacing(facing.facing, facing.gtin))
@@ -110,7 +93,7 @@ def replace(connection: sqlite3.Connection, store: str, picture: Picture) -> Non
     for shown in picture.facings.values():
         before = old.get(shown.facing)
         shown.version = before.version + 1 if before is not None else shown.version
-    for table in ("facing", "account", "device", "open_gap", "item"):
+    for table in ("facing", "device", "open_gap", "item"):
         connection.execute(f"delete from {table} where store = ?", (store,))  # noqa: S608 - names from this file
     picture.changed.facings |= picture.facings.keys()
     picture.footfall.clear()
@@ -128,6 +111,8 @@ def _save_shown(connection: sqlite3.Connection, store: str, picture: Picture) ->
     _delete(connection, "facing", "facing", store, changed.facings - picture.facings.keys())
     shown = [picture.facings[key] for key in changed.facings if key in picture.facings]
     connection.executemany(_SAVE_FACING, [_facing(store, facing) for facing in shown])
+    believed = [picture.facings[key] for key in changed.beliefs - changed.facings]
+    connection.executemany(_SAVE_BELIEF, [_belief(store, facing) for facing in believed])
     _delete(connection, "device", "device", store, changed.devices - picture.devices.keys())
     connection.executemany(
         "insert or replace into device (store, device, driver, status, reason, since, last_seen_at)"
@@ -183,16 +168,27 @@ def _save_buckets(connection: sqlite3.Connection, store: str, picture: Picture) 
         )
 
 
-def _facings(
-    connection: sqlite3.Connection, store: str, only: Collection[str] | None
+def load_facings(
+    connection: sqlite3.Connection, store: str, only: Collection[str] | None = None
 ) -> dict[str, ShownFacing]:
+    """A store's facings as its ledger leads to them, all or those in `only`."""
     rows = _some(connection, f"select {_FACING} from facing where store = ?", "facing", store, only)  # noqa: S608
     return {row[0]: _shown(row) for row in rows}
 
 
 def _shown(row: Sequence[Any]) -> ShownFacing:
-    fields: dict[str, Any] = dict(zip(_FACING.split(", "), row, strict=True))
-    return ShownFacing(**fields | {"sources": json.loads(fields["sources"])})
+    fields = (*row[:11], _sources(row[11]), *row[12:])
+    return ShownFacing(*fields)
+
+
+@lru_cache(maxsize=64)
+def _sources(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+@lru_cache(maxsize=64)
+def _sources_text(sources: tuple[str, ...]) -> str:
+    return json.dumps(sources)
 
 
 def _devices(
@@ -225,7 +221,15 @@ def _delete(connection: sqlite3.Connection, table: str, key: str, store: str, go
 def _facing(store: str, f: ShownFacing) -> tuple[object, ...]:
     return (
         store, f.facing, f.gtin, f.name, f.capacity, f.reorder_point, f.shelf, f.x_mm, f.width_mm, f.on_hand,
-        f.confidence, f.status, json.dumps(f.sources), f.changed_at, f.observed_at, f.received_at, f.version,
+        f.confidence, f.status, _sources_text(tuple(f.sources)), f.changed_at, f.observed_at, f.received_at,
+        f.version,
+    )  # fmt: skip
+
+
+def _belief(store: str, f: ShownFacing) -> tuple[object, ...]:
+    return (
+        f.on_hand, f.confidence, f.status, _sources_text(tuple(f.sources)), f.changed_at, f.observed_at,
+        f.received_at, f.version, store, f.facing,
     )  # fmt: skip
 
 

@@ -53,7 +53,6 @@ create table facing (
   changed_at text, observed_at text, received_at text not null, version integer not null,
   primary key (store, facing)
 ) without rowid;
-create index facing_by_status on facing (store, status);
 create index facing_by_gtin on facing (gtin, store);
 
 create table ahead_facing (
@@ -70,11 +69,6 @@ create view shown_facing as
     coalesce(f.reorder_point, 0), f.shelf, f.x_mm, f.width_mm, a.on_hand, a.confidence, a.status, a.sources,
     a.changed_at, a.observed_at, a.received_at, coalesce(f.version, 1)
   from ahead_facing a left join facing f on f.store = a.store and f.facing = a.facing and f.gtin = a.gtin;
-
-create table account (
-  store text not null, facing text not null, gtin text not null, on_hand integer not null,
-  primary key (store, facing)
-) without rowid;
 
 create table planogram (
   store text primary key, revision integer not null, body text not null

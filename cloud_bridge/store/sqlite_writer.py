@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.picture import FeedEntry
-from cloud_bridge.store.records import FeedEvent, feed_event
+from cloud_bridge.store.records import FeedEvent
 from cloud_bridge.store.sqlite_schema import feed_epoch, open_writer
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,9 @@ class Transaction:
                 for n, e in enumerate(entries, first)
             ],
         )
-        self.published += [feed_event(self.epoch, n, store, entry) for n, entry in enumerate(entries, first)]
+        self.published += [
+            FeedEvent(n, f"{self.epoch}.{n}", store, entry) for n, entry in enumerate(entries, first)
+        ]
         self.next_n += len(entries)
 
 

@@ -243,7 +243,7 @@ async def test_a_facing_that_goes_or_changes_its_item_is_corrected(hq, store, ma
     await store.tell(make.planogram(("A1", make.WATER), revision=1))
     assert await hq.shown() == {"A1": None}
     feed = [(e["data"]["facing"], e["data"]["gtin"], e["data"]["change"]) for e in await hq.events()]
-    assert feed[2:] == [("A1", make.COLA, -10), ("A2", make.COLA, -4)]
+    assert sorted(feed[2:]) == [("A1", make.COLA, -10), ("A2", make.COLA, -4)]
     await store.tell(make.stock("A1", 6, gtin=make.WATER))
     assert await hq.shown() == {"A1": 6}
     assert (await hq.get("/v1/stores/s1/planogram"))["applied_revision"] == 1
