@@ -281,8 +281,7 @@ class Journal:
                 for p in effects.plates
             ],
         )
-        for move in effects.tags:
-            self._keep_tag(move)
+        self._keep_tags(effects.tags)
         self._db.executemany(
             "insert or replace into device values(?,?,?,?,?,?)",
             [
@@ -295,12 +294,16 @@ class Journal:
             [(b.device, b.line, rfc3339(b.start), b.entered, b.exited) for b in capture.buckets],
         )
 
-    def _keep_tag(self, move: Moved) -> None:
-        if move.arrived:
-            place = (move.tag.epc, move.tag.device, move.facing)
-            self._db.execute("insert or replace into tag values(?,?,?)", place)
-        else:
-            self._db.execute("delete from tag where epc = ? and facing = ?", (move.tag.epc, move.facing))
+    def _keep_tags(self, moves: list[Moved]) -> None:
+        """A tag is at its last facing; one that departed and did not arrive elsewhere is gone."""
+        last = {move.tag.epc: move for move in moves}.values()
+        self._db.executemany(
+            "insert or replace into tag values(?,?,?)",
+            [(move.tag.epc, move.tag.device, move.facing) for move in last if move.arrived],
+        )
+        self._db.executemany(
+            "delete from tag where epc = ?", [(move.tag.epc,) for move in last if not move.arrived]
+        )
 
     def _append(self, kind: str, body: str, occurred_at: str) -> None:
         eid = secrets.token_bytes(16)

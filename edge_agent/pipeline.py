@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -59,10 +60,14 @@ class Pipeline:
         if self._room is None:
             self._room = asyncio.Semaphore(IN_FLIGHT)
         async with self._room:
+            count_readings(readings)
             capture = Capture()
             now = self.now()
+            heard: dict[str, str | None] = {}
             for reading in readings:
-                self._fold(reading, now, capture)
+                self._fold(reading, now, capture, heard)
+            for device, identity in heard.items():
+                self._condition(self.health.heard(device, now, identity=identity), capture)
             await self._keep(capture, now)
 
     async def device_lost(self, device: str, reason: str) -> None:
@@ -86,8 +91,8 @@ class Pipeline:
                 self._condition(condition, capture)
             await self._keep(capture, now)
 
-    def _fold(self, reading: Reading, now: Moment, capture: Capture) -> None:
-        metrics.readings.labels(type(reading).__name__).inc()
+    def _fold(self, reading: Reading, now: Moment, capture: Capture, heard: dict[str, str | None]) -> None:
+        """One reading into the capture. `heard` collects who spoke: once for each emit is enough."""
         effects: Effects | None = None
         match reading:
             case TagRead():
@@ -105,14 +110,17 @@ class Pipeline:
                 for bucket in buckets:
                     capture.effects.tell("footfall.counted", bucket.body(), reading.occurred_at)
             case DeviceDegraded():
+                heard.pop(reading.device, None)
                 self._condition(self.health.degraded(reading.device, reading.reason, now), capture)
                 return
             case _:
                 pass
         if effects is not None:
             _join(capture.effects, effects)
-        identity = reading.identity if isinstance(reading, DeviceAnswered) else None
-        self._condition(self.health.heard(reading.device, now, identity=identity), capture)
+        if isinstance(reading, DeviceAnswered):
+            heard[reading.device] = reading.identity
+        else:
+            heard.setdefault(reading.device)
 
     def _condition(self, condition: Condition | None, capture: Capture) -> None:
         if condition is None:
@@ -127,11 +135,17 @@ class Pipeline:
         effects = capture.effects
         if not (effects.events or effects.plates or effects.beliefs or capture.buckets):
             return
-        for event in effects.events:
-            metrics.events.labels(event.kind).inc()
+        for kind, count in Counter(event.kind for event in effects.events).items():
+            metrics.events.labels(kind).inc(count)
         done: Future[None] = self.journal.submit(capture)
         await asyncio.wrap_future(done)
         metrics.commit_seconds.observe(time.monotonic() - now.mono_s)
+
+
+def count_readings(readings: Sequence[Reading]) -> None:
+    """Into the metrics, by kind."""
+    for kind, count in Counter(map(type, readings)).items():
+        metrics.readings.labels(kind.__name__).inc(count)
 
 
 def _because(reason: str | None) -> str:

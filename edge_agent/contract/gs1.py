@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 from epcpy.epc_schemes.sgtin import SGTIN
 from epcpy.utils.common import ConvertException
-from epcpy.utils.parsers import hex_to_tag_encodable
 from pydantic import AfterValidator
 
 
@@ -55,15 +54,19 @@ class Sgtin:
     serial: str
 
 
+SGTIN_HEADERS = ("30", "36")
+"""First byte of SGTIN-96 and SGTIN-198 (GS1 TDS, table 14-1)."""
+
+
 @lru_cache(maxsize=65536)
 def decode_epc(epc_hex: str) -> Sgtin | None:
     """The trade item that an EPC names, or None for foreign, unprogrammed and non-SGTIN tags."""
+    if epc_hex[:2] not in SGTIN_HEADERS:
+        return None
     try:
-        tag = hex_to_tag_encodable(epc_hex.upper())
-        if not isinstance(tag, SGTIN):
-            return None
+        tag = SGTIN.from_hex(epc_hex.upper())
         # urn:epc:id:sgtin:<company>.<item>.<serial>; a serial may hold dots, and is escaped (TDS 6.3.1).
-        return Sgtin(parse_gtin(tag.gs1_key()), unquote(tag.epc_uri.split(".", 2)[2]))
+        return Sgtin(tag.gs1_key(), unquote(tag.epc_uri.split(".", 2)[2]))
     except (ConvertException, ValueError, IndexError):
         return None
 
