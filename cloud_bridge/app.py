@@ -49,6 +49,7 @@ class Bridge:
         self.settings = settings
         self.port = settings.http.port
         self.app: web.Application | None = None
+        self.engine: SqliteEngine | None = None
 
     @property
     def url(self) -> str:
@@ -73,7 +74,7 @@ class Bridge:
             self.settings.data_dir / FILE_NAME,
             on_published=lambda events: hub.publish(events) if hub else None,
         )
-        hub = Hub(engine)
+        self.engine, hub = engine, Hub(engine)
         try:
             access, liveness = Access(engine, on_revoked=hub.wake), Liveness()
             await access.reload()

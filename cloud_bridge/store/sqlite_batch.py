@@ -8,6 +8,7 @@ from cloud_bridge.errors import Conflict
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
 from cloud_bridge.store.records import Applied
 from cloud_bridge.store.sqlite_history import Head, chain_at, current_head
+from cloud_bridge.store.sqlite_many import insert_many
 from cloud_bridge.store.sqlite_picture import load_for, save
 from cloud_bridge.store.sqlite_state import drop_state
 from cloud_bridge.store.sqlite_writer import Transaction
@@ -58,16 +59,18 @@ def _fresh_rows(connection: sqlite3.Connection, store: str, head: Head, batch: R
 def _insert(
     connection: sqlite3.Connection, store: str, branch: int, rows: list[ReadyRow], received_at: str
 ) -> None:
-    connection.executemany(
+    insert_many(
+        connection,
         "insert into ledger (store, seq, branch, chain, eid, kind, version, occurred_at, received_at,"
-        " boot_id, mono_ms, body) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " boot_id, mono_ms, body)",
         [
             (store, r.seq, branch, r.chain, r.eid, r.kind, r.version, r.occurred_at, received_at, r.boot_id,
              r.mono_ms, r.text)
             for r in rows
         ],
     )  # fmt: skip
-    connection.executemany(
-        "insert into set_aside (store, seq, branch, fate, reason) values (?, ?, ?, ?, ?)",
+    insert_many(
+        connection,
+        "insert into set_aside (store, seq, branch, fate, reason)",
         [(store, r.seq, branch, r.body.fate, r.body.reason) for r in rows if isinstance(r.body, SetAside)],
     )

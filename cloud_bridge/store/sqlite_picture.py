@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cloud_bridge.picture import Item, OpenGap, Picture, ShownDevice, ShownFacing
 from cloud_bridge.rows import AppliedPlanogram, ReadyRow
+from cloud_bridge.store.sqlite_many import insert_many, select_many
 from edge_agent.contract.messages import DeviceChanged, StockChanged
 from edge_agent.contract.times import parse_rfc3339
 
@@ -17,24 +18,20 @@ _FACING: Final = (
     "facing, gtin, name, capacity, reorder_point, shelf, x_mm, width_mm, on_hand, confidence, status,"
     " sources, changed_at, observed_at, received_at, version"
 )
-_SAVE_FACING: Final = (
-    f"insert into facing (store, {_FACING}) values ({', '.join('?' * 17)})"  # noqa: S608 - columns above
-    " on conflict (store, facing) do update set gtin = excluded.gtin, name = excluded.name,"
-    " capacity = excluded.capacity, reorder_point = excluded.reorder_point, shelf = excluded.shelf,"
-    " x_mm = excluded.x_mm, width_mm = excluded.width_mm, on_hand = excluded.on_hand,"
-    " confidence = excluded.confidence, status = excluded.status, sources = excluded.sources,"
-    " changed_at = excluded.changed_at, observed_at = excluded.observed_at,"
-    " received_at = excluded.received_at, version = excluded.version"
-)
-_SAVE_BELIEF: Final = (
-    "update facing set on_hand = ?, confidence = ?, status = ?, sources = ?, changed_at = ?, observed_at = ?,"
-    " received_at = ?, version = ? where store = ? and facing = ?"
-)
+_BELIEF: Final = (
+    "on_hand", "confidence", "status", "sources", "changed_at", "observed_at", "received_at", "version",
+)  # fmt: skip
+_PLACE: Final = ("gtin", "name", "capacity", "reorder_point", "shelf", "x_mm", "width_mm")
+_DEVICE: Final = "device, driver, status, reason, since, last_seen_at"
+
+
+def _updating(key: str, columns: Iterable[str]) -> str:
+    return f"on conflict ({key}) do update set {', '.join(f'{c} = excluded.{c}' for c in columns)}"
+
+
+_TAKE_ALL: Final = _updating("store, facing", _PLACE + _BELIEF)
+_TAKE_BELIEF: Final = _updating("store, facing", _BELIEF)
 """Names no column of an index: SQLite rewrites index entries of named columns, changed or not."""
-_SAVE_ITEM: Final = (
-    "insert or replace into item (store, epc, gtin, serial, facing, device, is_present, moved_at)"
-    " values (?, ?, ?, ?, ?, ?, ?, ?)"
-)
 
 
 def load_for(connection: sqlite3.Connection, store: str, rows: Iterable[ReadyRow]) -> Picture:
@@ -72,8 +69,11 @@ def save(connection: sqlite3.Connection, store: str, picture: Picture) -> None:
     """Write back what changed."""
     _save_shown(connection, store, picture)
     changed = picture.changed
-    if changed.items:
-        connection.executemany(_SAVE_ITEM, [_item(store, picture.items[epc]) for epc in changed.items])
+    insert_many(
+        connection,
+        "insert or replace into item (store, epc, gtin, serial, facing, device, is_present, moved_at)",
+        [_item(store, picture.items[epc]) for epc in changed.items],
+    )
     if changed.planogram and picture.planogram is not None:
         _save_planogram(connection, store, picture.planogram)
     _save_buckets(connection, store, picture)
@@ -107,34 +107,23 @@ def start_ms(text: str) -> int:
 
 
 def _save_shown(connection: sqlite3.Connection, store: str, picture: Picture) -> None:
-    changed = picture.changed
-    _delete(connection, "facing", "facing", store, changed.facings - picture.facings.keys())
-    shown = [picture.facings[key] for key in changed.facings if key in picture.facings]
-    connection.executemany(_SAVE_FACING, [_facing(store, facing) for facing in shown])
-    believed = [picture.facings[key] for key in changed.beliefs - changed.facings]
-    connection.executemany(_SAVE_BELIEF, [_belief(store, facing) for facing in believed])
-    _delete(connection, "device", "device", store, changed.devices - picture.devices.keys())
-    connection.executemany(
-        "insert or replace into device (store, device, driver, status, reason, since, last_seen_at)"
-        " values (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (store, d.device, d.driver, d.status, d.reason, d.since, d.last_seen_at)
-            for key in changed.devices
-            if (d := picture.devices.get(key)) is not None
-        ],
-    )
+    changed, facings = picture.changed, picture.facings
+    _delete(connection, "facing", "facing", store, changed.facings - facings.keys())
+    placed = [_facing(store, facings[key]) for key in changed.facings & facings.keys()]
+    insert_many(connection, f"insert into facing (store, {_FACING})", placed, on_conflict=_TAKE_ALL)
+    believed = [_facing(store, facings[key]) for key in changed.beliefs - changed.facings]
+    insert_many(connection, f"insert into facing (store, {_FACING})", believed, on_conflict=_TAKE_BELIEF)
+    devices = [_device(store, picture.devices[key]) for key in changed.devices]
+    insert_many(connection, f"insert or replace into device (store, {_DEVICE})", devices)
     connection.executemany(
         "delete from open_gap where store = ? and facing = ? and device = ?",
         [(store, *key) for key in changed.gaps - picture.gaps.keys()],
     )
-    connection.executemany(
-        "insert into open_gap (store, facing, device, fill, opened_at) values (?, ?, ?, ?, ?)"
-        " on conflict (store, facing, device) do update set fill = excluded.fill",
-        [
-            (store, gap.facing, gap.device, gap.fill, gap.opened_at)
-            for key in changed.gaps
-            if (gap := picture.gaps.get(key)) is not None
-        ],
+    insert_many(
+        connection,
+        "insert into open_gap (store, facing, device, fill, opened_at)",
+        [_gap(store, picture.gaps[key]) for key in changed.gaps & picture.gaps.keys()],
+        on_conflict=_updating("store, facing, device", ["fill"]),
     )
 
 
@@ -147,33 +136,30 @@ def _save_planogram(connection: sqlite3.Connection, store: str, applied: Applied
 
 
 def _save_buckets(connection: sqlite3.Connection, store: str, picture: Picture) -> None:
-    if picture.footfall:
-        connection.executemany(
-            "insert or replace into footfall (store, start_ms, line, device, seconds, entered, exited)"
-            " values (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (store, start_ms(b.start), b.line, b.device, b.seconds, b.entered, b.exited)
-                for b in picture.footfall.values()
-            ],
-        )
-    if picture.environment:
-        connection.executemany(
-            "insert or replace into environment"
-            " (store, start_ms, device, quantity, unit, seconds, min, max, mean)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (store, start_ms(b.start), b.device, b.quantity, b.unit, b.seconds, b.min, b.max, b.mean)
-                for b in picture.environment.values()
-            ],
-        )
+    insert_many(
+        connection,
+        "insert or replace into footfall (store, start_ms, line, device, seconds, entered, exited)",
+        [
+            (store, start_ms(b.start), b.line, b.device, b.seconds, b.entered, b.exited)
+            for b in picture.footfall.values()
+        ],
+    )
+    insert_many(
+        connection,
+        "insert or replace into environment"
+        " (store, start_ms, device, quantity, unit, seconds, min, max, mean)",
+        [
+            (store, start_ms(b.start), b.device, b.quantity, b.unit, b.seconds, b.min, b.max, b.mean)
+            for b in picture.environment.values()
+        ],
+    )
 
 
 def load_facings(
     connection: sqlite3.Connection, store: str, only: Collection[str] | None = None
 ) -> dict[str, ShownFacing]:
     """A store's facings as its ledger leads to them, all or those in `only`."""
-    rows = _some(connection, f"select {_FACING} from facing where store = ?", "facing", store, only)  # noqa: S608
-    return {row[0]: _shown(row) for row in rows}
+    return {row[0]: _shown(row) for row in _some(connection, _FACING, "facing", store, only)}
 
 
 def _shown(row: Sequence[Any]) -> ShownFacing:
@@ -194,20 +180,17 @@ def _sources_text(sources: tuple[str, ...]) -> str:
 def _devices(
     connection: sqlite3.Connection, store: str, only: Collection[str] | None
 ) -> dict[str, ShownDevice]:
-    sql = "select device, driver, status, reason, since, last_seen_at from device where store = ?"
-    return {row[0]: ShownDevice(*row) for row in _some(connection, sql, "device", store, only)}
+    return {row[0]: ShownDevice(*row) for row in _some(connection, _DEVICE, "device", store, only)}
 
 
 def _some(
-    connection: sqlite3.Connection, sql: str, key: str, store: str, only: Collection[str] | None
-) -> sqlite3.Cursor:
-    """All rows of a store, or those whose `key` is in `only`, in one statement of constant text."""
+    connection: sqlite3.Connection, columns: str, table: str, store: str, only: Collection[str] | None
+) -> list[list[Any]]:
+    """All rows of a store, or those whose key, named like the table, is in `only`."""
     if only is None:
-        return connection.execute(sql, (store,))
-    return connection.execute(
-        f"{sql} and {key} in (select value from json_each(?))",  # noqa: S608 - our own names
-        (store, json.dumps(list(only))),
-    )
+        return select_many(connection, columns, f"from {table} where store = ?", (store,))
+    rest = f"from {table} where store = ? and {table} in (select value from json_each(?))"  # noqa: S608
+    return select_many(connection, columns, rest, (store, json.dumps(list(only))))
 
 
 def _delete(connection: sqlite3.Connection, table: str, key: str, store: str, gone: Collection[str]) -> None:
@@ -226,11 +209,12 @@ def _facing(store: str, f: ShownFacing) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _belief(store: str, f: ShownFacing) -> tuple[object, ...]:
-    return (
-        f.on_hand, f.confidence, f.status, _sources_text(tuple(f.sources)), f.changed_at, f.observed_at,
-        f.received_at, f.version, store, f.facing,
-    )  # fmt: skip
+def _device(store: str, d: ShownDevice) -> tuple[object, ...]:
+    return (store, d.device, d.driver, d.status, d.reason, d.since, d.last_seen_at)
+
+
+def _gap(store: str, gap: OpenGap) -> tuple[object, ...]:
+    return (store, gap.facing, gap.device, gap.fill, gap.opened_at)
 
 
 def _item(store: str, item: Item) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 
 from cloud_bridge.store.sqlite_history import current_head
+from cloud_bridge.store.sqlite_many import insert_many
 from cloud_bridge.store.sqlite_writer import Transaction
 from edge_agent.contract.messages import State
 
@@ -19,9 +20,10 @@ def apply_state(tx: Transaction, store: str, state: State, *, received_at: str) 
     if state.as_of_seq <= head.seq:
         return
     drop_state(tx.connection, store)
-    tx.connection.executemany(
+    insert_many(
+        tx.connection,
         "insert or replace into ahead_facing (store, facing, gtin, on_hand, confidence, status, sources,"
-        " changed_at, observed_at, received_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " changed_at, observed_at, received_at)",
         [
             (
                 store, f.facing, f.gtin, f.on_hand, f.confidence, f.status, json.dumps(f.sources),
@@ -30,9 +32,9 @@ def apply_state(tx: Transaction, store: str, state: State, *, received_at: str) 
             for f in state.facings
         ],
     )  # fmt: skip
-    tx.connection.executemany(
-        "insert or replace into ahead_device (store, device, driver, status, reason, since, last_seen_at)"
-        " values (?, ?, ?, ?, ?, ?, ?)",
+    insert_many(
+        tx.connection,
+        "insert or replace into ahead_device (store, device, driver, status, reason, since, last_seen_at)",
         [(store, d.device, d.driver, d.status, d.reason, d.since, d.last_seen_at) for d in state.devices],
     )
     tx.connection.execute(

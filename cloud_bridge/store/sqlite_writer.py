@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -15,6 +16,7 @@ from typing import Any, Final, TypeVar
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.picture import FeedEntry
 from cloud_bridge.store.records import FeedEvent
+from cloud_bridge.store.sqlite_many import insert_many
 from cloud_bridge.store.sqlite_schema import feed_epoch, open_writer
 
 log = logging.getLogger(__name__)
@@ -38,9 +40,9 @@ class Transaction:
     def publish(self, store: str, entries: list[FeedEntry]) -> None:
         """Number `entries` in commit order and keep them for readers that wait."""
         first = self.next_n
-        self.connection.executemany(
-            "insert into feed (n, store, eid, seq, type, occurred_at, received_at, payload)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?)",
+        insert_many(
+            self.connection,
+            "insert into feed (n, store, eid, seq, type, occurred_at, received_at, payload)",
             [
                 (n, store, e.eid, e.seq, e.type, e.occurred_at, e.received_at, e.payload.decode())
                 for n, e in enumerate(entries, first)
@@ -90,6 +92,8 @@ class Writer:
         An exception of the operation undoes the operation alone. Unavailable: the queue is full, or an
         error from COMMIT left its outcome unknown.
         """
+        if not self.is_alive:
+            raise Unavailable("the database writer has ended", hint="restart cloud-bridge; see its log")
         waiting = _Waiting(operation, rows, self._loop.create_future())
         try:
             self._waiting.put_nowait(waiting)
@@ -142,7 +146,7 @@ class Writer:
             self._connection.execute("commit")
         except sqlite3.Error as error:
             log.error("commit failed, its outcome is unknown: %s", error)
-            if self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # a transaction that SQLite ended already
                 self._connection.execute("rollback")
             unknown = Unavailable(f"the database refused the commit: {error}", hint="try again")
             return [(waiting.future, None, unknown) for waiting in group], []

@@ -21,6 +21,7 @@ from cloud_bridge import control
 from cloud_bridge.app import Bridge, audit
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.store.records import StoreAudit
+from cloud_bridge.store.sqlite import SqliteEngine
 from edge_agent.contract.messages import (
     CHAIN_START,
     Batch,
@@ -210,6 +211,11 @@ class Hq:
     @property
     def url(self) -> str:
         return self.bridge.url
+
+    @property
+    def engine(self) -> SqliteEngine:
+        assert self.bridge.engine is not None
+        return self.bridge.engine
 
     @property
     def routes(self) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -14,13 +13,18 @@ import urllib.request
 from contextlib import closing
 
 import pytest
+from typer.testing import CliRunner
+
+from cloud_bridge.cli import app, main
 
 COMMAND = [sys.executable, "-m", "cloud_bridge"]
 
 
 @pytest.fixture
-def operator(tmp_path):
-    """Runs a command in its own folder and keeps processes to end."""
+def operator(tmp_path, monkeypatch, capsys):
+    """Runs commands in its own folder and keeps processes to end."""
+
+    (tmp_path / "bridge.yaml").touch()
 
     class Operator:
         folder = tmp_path
@@ -28,12 +32,19 @@ def operator(tmp_path):
         def __init__(self):
             self.processes = []
 
-        def run(self, *words, config="bridge.yaml", **environ):
-            (tmp_path / "bridge.yaml").touch()
-            return subprocess.run(
-                [*COMMAND, *words, "-c", config], capture_output=True, text=True, timeout=60, cwd=tmp_path,
-                env=os.environ | environ,
-            )  # fmt: skip
+        def run(self, *words, config="bridge.yaml"):
+            """One command through its entry point; `start` and `process` are real processes."""
+            monkeypatch.chdir(tmp_path)
+            monkeypatch.setattr(sys, "argv", ["cloud-bridge", *words, "-c", config])
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+            out, err = capsys.readouterr()
+            return subprocess.CompletedProcess(words, ended.value.code or 0, out, err)
+
+        def process(self, *words):
+            command = [*COMMAND, *words, "-c", "bridge.yaml"]
+            return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
 
         def facts(self, *words):
             done = self.run(*words, "--json")
@@ -129,7 +140,7 @@ def test_a_killed_bridge_leaves_nothing_that_stops_the_next(operator):
 
 def test_two_bridges_never_share_a_data_dir(operator):
     operator.start()
-    second = operator.run("run")
+    second = operator.process("run")
     assert second.returncode == 2
     assert "in use by another cloud-bridge" in second.stderr
     assert "Traceback" not in second.stderr
@@ -162,8 +173,7 @@ def _file_in_the_way(operator):
 )
 def test_data_that_cannot_be_used_is_one_clear_line(operator, prepare, says):
     prepare(operator)
-    for words in (["run"], ["store", "list"]):
-        done = operator.run(*words)
+    for done in (operator.process("run"), operator.run("store", "list")):
         assert done.returncode in (1, 2)
         assert says in done.stderr
         assert "Try: " in done.stderr
@@ -175,7 +185,7 @@ def test_a_taken_port_is_one_clear_line(operator):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         (operator.folder / "bridge.yaml").write_text(f"http: {{port: {taken.getsockname()[1]}}}\n")
-        done = operator.run("run")
+        done = operator.process("run")
     assert done.returncode == 2
     assert "cannot be listened on" in done.stderr
     assert "Traceback" not in done.stderr
@@ -201,12 +211,12 @@ def test_a_wrong_configuration_is_told_with_its_place(operator, text, says):
     assert "Traceback" not in done.stderr
 
 
-def test_check_touches_nothing_and_the_environment_counts(operator):
+def test_check_touches_nothing_and_the_environment_counts(operator, monkeypatch):
     facts = operator.facts("check")
     assert facts["url"] == "http://127.0.0.1:8780"
     assert not (operator.folder / "var").exists()
-    done = operator.run("check", "--json", CLOUD_BRIDGE__HTTP__PORT="9999")
-    assert json.loads(done.stdout)["url"] == "http://127.0.0.1:9999"
+    monkeypatch.setenv("CLOUD_BRIDGE__HTTP__PORT", "9999")
+    assert operator.facts("check")["url"] == "http://127.0.0.1:9999"
     assert operator.run("check", config="nowhere.yaml").returncode == 2
 
 
@@ -225,9 +235,16 @@ def test_audit_finds_a_corrupted_row(operator):
     assert operator.run("audit", "nowhere").returncode == 1
 
 
-def test_wrong_words_are_status_2_and_help_has_an_example(operator):
+def test_wrong_words_are_status_2(operator):
     assert operator.run("token", "add", "erp", "--role", "king").returncode == 2
     assert operator.run("store", "add", "no/slash").returncode == 2
-    for words in (["run"], ["audit"], ["store", "add"], ["token", "revoke"], ["user", "list"], ["schema"]):
-        shown = subprocess.run([*COMMAND, *words, "--help"], capture_output=True, text=True, timeout=60)
-        assert "Example: cloud-bridge" in shown.stdout
+    assert operator.process("audit", "--colour").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run"], ["check"], ["audit"], ["schema"], ["store", "add"], ["token", "revoke"], ["user", "list"]],
+)
+def test_help_has_an_example(words):
+    shown = CliRunner().invoke(app, [*words, "--help"])
+    assert "Example: cloud-bridge" in shown.stdout
