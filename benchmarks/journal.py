@@ -27,7 +27,7 @@ def main() -> dict[str, float]:
 
 def through_journal(folder: Path) -> float:
     journal = Journal(folder / "journal")
-    assert journal.durability() == ("wal", "full")
+    assert journal.durability == ("wal", "full")
     began = time.perf_counter()
     waits = [journal.submit(capture(n)) for n in range(ROWS)]
     for wait in waits:

@@ -11,6 +11,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
+
 from benchmarks.store import percentile, processes, start_agent, start_hq, wait_for
 
 SCALES, CHANGES = 12, 500
@@ -58,7 +60,7 @@ def main() -> dict[str, float]:
     products = f"products: [{{gtin: '06901234567892', name: Cola, unit_weight_g: {UNIT_G}}}]\n"
     with tempfile.TemporaryDirectory() as name, processes(Path(name)) as running:
         hq = start_hq(running)
-        start_agent(running, hq, extra=f"{products}facings:\n{items}\ndevices:\n{scales}\n")
+        agent, _ = start_agent(running, hq, extra=f"{products}facings:\n{items}\ndevices:\n{scales}\n")
         path = "/v1/stores/bench/facings"
         wait_for(
             lambda: {f["on_hand"] for f in hq.get(path)["items"]} == {5}, seconds=30, what="first counts"
@@ -82,11 +84,13 @@ def main() -> dict[str, float]:
                         settle.append(decided - touched)
             assert not waiting, f"never seen at HQ: {waiting}"
         hq.audit()
+        rss_mb = round(psutil.Process(agent.pid).memory_info().rss / 2**20, 1)
         return {
             "changes": len(delays),
             "settled_to_hq_p50_ms": round(percentile(delays, 0.5) * 1000, 1),
             "settled_to_hq_p99_ms": round(percentile(delays, 0.99) * 1000, 1),
             "touched_to_settled_p50_ms": round(percentile(settle, 0.5) * 1000, 1),
+            "agent_rss_mb": rss_mb,
         }
 
 

@@ -136,6 +136,7 @@ class StoreAgent:
             ],
             "facings": self.facings(),
             "outbox": self._outbox(),
+            "journal": dict(zip(("mode", "synchronous"), self.journal.durability, strict=True)),
             "sync": self._sync(),
             "disk": {"free_mb": shutil.disk_usage(self.journal.path.parent).free // 2**20},
         }

@@ -19,7 +19,7 @@ from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
 from edge_agent.contract.times import rfc3339
 from edge_agent.health import Condition
-from edge_agent.journal_file import connect, lock, move_damaged_aside
+from edge_agent.journal_file import connect, durability_of, lock, move_damaged_aside
 from edge_agent.journal_state import Restored, restore
 from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
@@ -80,6 +80,8 @@ class Journal:
         except BaseException:
             self._lock.close()
             raise
+        self.durability = durability_of(self._db)
+        """(journal mode, synchronous level), as SQLite itself says."""
         self.agent_id = self._identity("agent_id", secrets.token_hex(16))
         self.position = self._sync_position()
         self.restored: Restored = restore(self._db)
@@ -104,12 +106,6 @@ class Journal:
     def submit(self, capture: Capture) -> Future[None]:
         """Queue one capture; the future is done when it is durable, or failed and not to be relied on."""
         return self._submit(lambda: self._apply(capture))
-
-    def durability(self) -> tuple[str, str]:
-        """How commits reach the disk, asked of SQLite itself: (journal mode, synchronous level)."""
-        mode = self._db.execute("pragma journal_mode").fetchone()[0]
-        level = self._db.execute("pragma synchronous").fetchone()[0]
-        return str(mode), ("off", "normal", "full", "extra")[level]
 
     @property
     def failed(self) -> bool:

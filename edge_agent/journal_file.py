@@ -28,6 +28,13 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def durability_of(connection: sqlite3.Connection) -> tuple[str, str]:
+    """How commits of this connection reach the disk: (journal mode, synchronous level)."""
+    mode = connection.execute("pragma journal_mode").fetchone()[0]
+    level = connection.execute("pragma synchronous").fetchone()[0]
+    return str(mode), ("off", "normal", "full", "extra")[level]
+
+
 def lock(path: Path) -> IO[bytes]:
     """Own the folder while the handle is open; JournalLocked when another process does."""
     handle = path.open("wb")

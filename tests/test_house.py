@@ -14,7 +14,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("edge_agent", "cloud_bridge", "device_sims")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-DOCS = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCS = "\n".join(
+    path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+)
 
 
 def tracked() -> list[Path]:
@@ -57,7 +59,9 @@ def test_encoders_share_no_constant_with_drivers() -> None:
     assert not any(name.startswith("device_sims") for name in constants("edge_agent"))
 
 
-@pytest.mark.parametrize("module", ["edge_agent.cli", "cloud_bridge.cli", "cloud_bridge.app", "device_sims.cli"])
+@pytest.mark.parametrize(
+    "module", ["edge_agent.cli", "cloud_bridge.cli", "cloud_bridge.app", "device_sims.cli"]
+)
 def test_heavy_imports_stay_lazy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'cv2', 'onnxruntime', 'numpy'}} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

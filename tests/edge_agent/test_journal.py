@@ -67,7 +67,7 @@ def test_state_events_and_positions_come_back_after_a_restart(tmp_path: Path) ->
 
 def test_every_commit_is_synchronous_full(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    assert journal.durability() == ("wal", "full")
+    assert journal.durability == ("wal", "full")
     journal.close()
 
 
