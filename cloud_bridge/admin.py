@@ -69,9 +69,9 @@ class Admin:
                     "pending": self._liveness.pending(record),
                     "revoked": record.store not in live,
                 }
-                for record in page
+                for record, _ in page
             ]
-            after = page[-1].store
+            after = page[-1][0].store
         return {"items": stores}
 
     async def store_revoke(self, name: str) -> Answer:

@@ -84,15 +84,15 @@ class Api:
     async def stores(self, request: web.Request, query: queries.Page, _: Caller) -> web.Response:
         """Stores by id, with how they are."""
         records = await self._engine.store_page(from_cursor(query.cursor), query.limit + 1)
-        page, cursor = _page(records, query.limit, lambda record: record.store)
+        page, cursor = _page(records, query.limit, lambda found: found[0].store)
         now = utc_now()
         items = [
             replies.StoreItem(
                 record.store, record.name, record.gln, self._liveness.status(record, now),
-                self._liveness.last_seen_at(record), record.facings, record.out, record.low,
+                self._liveness.last_seen_at(record), shown.facings, shown.out, shown.low,
                 self._liveness.pending(record),
             )
-            for record in page
+            for record, shown in page
         ]  # fmt: skip
         return reply(request, replies.StorePage(items, cursor), item=replies.StoreItem)
 

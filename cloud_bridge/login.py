@@ -25,7 +25,7 @@ class Login:
 
     def add_routes(self, app: web.Application) -> None:
         """The three routes."""
-        app.router.add_get("/login", self.log_in)
+        app.router.add_get("/login", self.log_in, allow_head=False)  # a preview must not use the link up
         app.router.add_get("/v1/me", self.me)
         app.router.add_post("/v1/logout", self.log_out)
 

@@ -11,6 +11,7 @@ from cloud_bridge.store.records import (
     Credential,
     DeviceRecord,
     EnvironmentRecord,
+    FacingCounts,
     FacingRecord,
     FeedEvent,
     FeedPage,
@@ -62,8 +63,8 @@ class Engine(Protocol):
         """Keep soft state over a restart."""
         ...
 
-    async def store_page(self, after: str, limit: int) -> list[StoreRecord]:
-        """Stores by id."""
+    async def store_page(self, after: str, limit: int) -> list[tuple[StoreRecord, FacingCounts]]:
+        """Stores by id, with what they show."""
         ...
 
     async def stores(self, names: list[str]) -> dict[str, StoreRecord]:

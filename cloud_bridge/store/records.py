@@ -62,9 +62,15 @@ class StoreRecord:
     as_of_seq: int
     catch_up_to: int
     state_at: str | None
-    facings: int
-    out: int
-    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class FacingCounts:
+    """How many facings a store shows, and how many of them are out or low."""
+
+    facings: int = 0
+    out: int = 0
+    low: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

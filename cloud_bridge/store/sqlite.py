@@ -24,6 +24,7 @@ from cloud_bridge.store.records import (
     Credential,
     DeviceRecord,
     EnvironmentRecord,
+    FacingCounts,
     FacingRecord,
     FeedPage,
     FootfallRecord,
@@ -138,8 +139,8 @@ class SqliteEngine:
 
     # --- what REST asks ---
 
-    async def store_page(self, after: str, limit: int) -> list[StoreRecord]:
-        """Stores by id."""
+    async def store_page(self, after: str, limit: int) -> list[tuple[StoreRecord, FacingCounts]]:
+        """Stores by id, with what they show."""
         return await self._read(partial(reads.store_page, after=after, limit=limit))
 
     async def stores(self, names: list[str]) -> dict[str, StoreRecord]:

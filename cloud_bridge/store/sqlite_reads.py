@@ -14,6 +14,7 @@ from cloud_bridge.errors import NotKnown
 from cloud_bridge.store.records import (
     DeviceRecord,
     EnvironmentRecord,
+    FacingCounts,
     FacingRecord,
     FootfallRecord,
     PlanogramRecord,
@@ -28,18 +29,28 @@ _FACING: Final = (
 )
 _STORE: Final = (
     "select s.store, s.name, s.gln, s.timezone, s.last_seen_at, coalesce(b.head_seq, 0), b.head_occurred_at,"
-    " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at,"
-    " (select count(*) from shown_facing f where f.store = s.store),"
-    " (select count(*) from shown_facing f where f.store = s.store and f.status = 'out'),"
-    " (select count(*) from shown_facing f where f.store = s.store and f.status = 'low')"
+    " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at"
     " from store s left join branch b on b.store = s.store and b.branch = s.branch"
+)
+_COUNTS: Final = (
+    "select f.store, count(*), sum(f.status = 'out'), sum(f.status = 'low') from {table} f"
+    " join store s on s.store = f.store and {condition}"
+    " where f.store in (select value from json_each(?)) group by f.store"
 )
 
 
-def store_page(connection: sqlite3.Connection, after: str, limit: int) -> list[StoreRecord]:
-    """Stores by id, those behind `after`."""
+def store_page(
+    connection: sqlite3.Connection, after: str, limit: int
+) -> list[tuple[StoreRecord, FacingCounts]]:
+    """Stores by id, those behind `after`, with what they show."""
     rows = connection.execute(f"{_STORE} where s.store > ? order by s.store limit ?", (after, limit))
-    return [_store(row) for row in rows]
+    records = [_store(row) for row in rows]
+    names = json.dumps([record.store for record in records])
+    counts: dict[str, FacingCounts] = {}
+    for table, condition in (("facing", "s.as_of_seq = 0"), ("ahead_facing", "s.as_of_seq > 0")):
+        found = connection.execute(_COUNTS.format(table=table, condition=condition), (names,))
+        counts |= {store: FacingCounts(*totals) for store, *totals in found}
+    return [(record, counts.get(record.store, FacingCounts())) for record in records]
 
 
 def stores(connection: sqlite3.Connection, names: list[str]) -> dict[str, StoreRecord]:
@@ -163,7 +174,7 @@ def planogram(connection: sqlite3.Connection, store: str) -> PlanogramRecord | N
 def _store(row: Sequence[object]) -> StoreRecord:
     names = (
         "store", "name", "gln", "timezone", "last_seen_at", "head_seq", "head_occurred_at", "last_seq",
-        "as_of_seq", "catch_up_to", "state_at", "facings", "out", "low",
+        "as_of_seq", "catch_up_to", "state_at",
     )  # fmt: skip
     return StoreRecord(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]  # columns of _STORE
 

@@ -39,6 +39,14 @@ async def test_a_one_time_link_logs_in_once(hq, browser):
         assert stores.status == 200
 
 
+async def test_a_preview_of_the_link_does_not_use_it_up(hq, browser):
+    link = urlsplit((await hq.command("user add", name="lin", role="ops"))["url"])
+    async with browser.head(f"{link.path}?{link.query}", allow_redirects=False) as preview:
+        assert preview.status == 405
+    async with browser.get(f"{link.path}?{link.query}", allow_redirects=False) as reply:
+        assert reply.status == 303
+
+
 async def test_an_old_link_is_refused(hq, browser, monkeypatch):
     monkeypatch.setattr(auth, "LINK_LIFE", timedelta(seconds=-1))
     assert (await log_in(hq, browser)).status == 403

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import zstandard
 
+from cloud_bridge.store import sqlite
 from edge_agent.contract.messages import DeviceState, FacingState, GapMoved, Position, Presence
 
 
@@ -149,6 +150,20 @@ async def test_a_restored_disk_forks_and_the_feed_is_corrected(hq, store, make, 
     assert await hq.sums() == {"A1": 9, "A2": 4} == await hq.shown()
     assert sum("history parts" in record.message for record in caplog.records) == 1
     assert await hq.audit_problems() == []
+
+
+async def test_a_history_that_takes_long_to_read_is_answered_at_a_later_hello(hq, store, make, monkeypatch):
+    await store.tell(*(make.stock("A1", n) for n in range(1, 2001)))
+    store.outbox = store.outbox.copy(1500)
+    store.outbox.add(make.stock("A1", 7))
+    monkeypatch.setattr(sqlite, "REFOLD_WAIT_S", 0)
+    problem = await refused(make, store.hello())
+    assert (problem.status, problem.headers["Retry-After"]) == (503, "1")
+    monkeypatch.undo()
+    assert (await store.hello())["merge"][0] == 1500
+    assert await hq.sums() == {"A1": 1500}
+    await store.send()
+    assert await hq.shown() == {"A1": 7} == await hq.sums()
 
 
 async def test_a_clone_and_its_origin_take_turns_without_loss_or_double(hq, store, make):
