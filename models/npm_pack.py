@@ -17,8 +17,8 @@ def unpack(package: str, version: str, sha256: str, into: Path) -> Path:
     Raises SystemExit with a sentence when npm fails or the digest differs.
     """
     into.mkdir(parents=True, exist_ok=True)
-    command = [*_npm(), "pack", f"{package}@{version}", "--loglevel", "error", "--pack-destination", str(into)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    pack = ["pack", f"{package}@{version}", "--loglevel", "error", "--pack-destination", str(into)]
+    result = subprocess.run([*_npm(), *pack], capture_output=True, text=True, check=False)
     archive = into / f"{package.removeprefix('@').replace('/', '-')}-{version}.tgz"
     if result.returncode != 0 or not archive.exists():
         raise SystemExit(f"npm could not fetch {package}@{version}: {result.stderr.strip()}")
