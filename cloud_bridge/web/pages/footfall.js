@@ -71,7 +71,7 @@ function options(box, onPoint) {
   const line = (name, dash) => ({ stroke: colour(name), width: 2, dash, points: { size: 5, fill: colour(name) }, spanGaps: false });
   return {
     width: box.clientWidth, height: HEIGHT_PX, legend: { show: false }, cursor: { y: false, drag: { x: false } },
-    scales: { x: { range: (_, low, high) => [Math.min(low, high - SHORTEST_SPAN_S), high] }, y: { range: (_, low, high) => [0, Math.max(4, high)] } },
+    scales: { x: { range: (plot) => span(plot.data[0]) }, y: { range: (_, low, high) => [0, Math.max(4, high)] } },
     axes: [
       { ...axis, size: 28, space: 70, values: (_, splits) => splits.map((at) => clock(at * 1000, { seconds: false })) },
       { ...axis, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100] },
@@ -79,6 +79,12 @@ function options(box, onPoint) {
     series: [{}, line('--entered'), line('--exited', [6, 4])],
     hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? null)] },
   };
+}
+
+// From the data itself: around a single minute uPlot would offer years.
+function span(times) {
+  const high = times.at(-1) ?? Date.now() / 1000;
+  return [Math.min(times[0] ?? high, high - SHORTEST_SPAN_S), high];
 }
 
 function useTheme() {
