@@ -11,14 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessageInfo, MQTTv5
-
-KILLS = 20
 
 
 def test_twenty_kills_in_a_row_lose_and_double_nothing(
     world: Any, scales: Any, mosquitto: int, wait_for: Any
 ) -> None:
+    survive(20, world, scales, mosquitto, wait_for)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_two_hundred_kills_in_a_row_lose_and_double_nothing(
+    world: Any, scales: Any, mosquitto: int, wait_for: Any
+) -> None:
+    survive(200, world, scales, mosquitto, wait_for)
+
+
+def survive(kills: int, world: Any, scales: Any, mosquitto: int, wait_for: Any) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -30,7 +41,7 @@ def test_twenty_kills_in_a_row_lose_and_double_nothing(
     wait_for(lambda: reader_online(world), what="the reader's subscription")
 
     with publishing(mosquitto) as published:
-        for kill in range(KILLS):
+        for kill in range(kills):
             name = chance.choice(("agent", "hq"))
             goal = world.journaled() + chance.randint(1, 60)
             wait_for(lambda goal=goal: world.journaled() >= goal, what="more rows in the journal")
