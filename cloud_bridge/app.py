@@ -135,7 +135,8 @@ def build(
     HealthChecks(engine, access).add_routes(app)
     document = msgspec.json.encode(openapi.document(api.routes()))
 
-    async def openapi_json(_: web.Request) -> web.Response:
+    async def openapi_json(request: web.Request) -> web.Response:
+        access.require(request, "viewer")
         return web.Response(body=document, content_type="application/json")
 
     app.router.add_get("/openapi.json", openapi_json)

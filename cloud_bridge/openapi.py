@@ -53,7 +53,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     paths["/healthz"] = {"get": _plain("Is the process alive", _json(refs[Health])) | public}
     paths["/readyz"] = {"get": _plain("Do reads and commits work", _json(refs[Health])) | public}
     paths["/metrics"] = {"get": _plain("Prometheus metrics", {"text/plain": {"schema": _TEXT}})}
-    paths["/openapi.json"] = {"get": _plain("This document", {"application/json": {"schema": {}}}) | public}
+    paths["/openapi.json"] = {"get": _plain("This document", {"application/json": {"schema": {}}})}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Shelf Edge HQ", "version": "1", "description": cloud_bridge.__doc__},

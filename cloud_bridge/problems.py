@@ -49,7 +49,13 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return problem(error.status, error.reason, code=f"E-HTTP-{error.status}", headers=allowed)
+        return problem(
+            error.status,
+            error.reason,
+            code=f"E-HTTP-{error.status}",
+            hint="GET /openapi.json lists the calls" if error.status in (404, 405) else "",
+            headers=allowed,
+        )
     except ConnectionError:
         raise
     except Exception as error:

@@ -76,12 +76,11 @@ class Hub:
         return found, recent[-1].n if recent else n
 
     def _since(self, n: int) -> list[FeedEvent] | None:
-        """What memory holds behind `n`; None when it does not reach back that far."""
-        if not self._recent or self._recent[0].n > n + 1:
+        """What memory holds behind `n`; None when it does not reach there: too old, or ahead of the feed."""
+        if not self._recent or not self._recent[0].n - 1 <= n <= self._recent[-1].n:
             return None
-        newest = self._recent[-1].n
         start = max(0, n + 1 - self._recent[0].n)
-        return list(islice(self._recent, start, start + _CHUNK)) if n < newest else []
+        return list(islice(self._recent, start, start + _CHUNK))
 
 
 async def stream(

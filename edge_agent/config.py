@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from edge_agent.contract.gs1 import Gln
 from edge_agent.contract.planogram import Facing, Identifier, Planogram, Product, planogram_problems
@@ -89,7 +97,7 @@ class Mqtt(Settings):
         if self.url == "embedded":
             return self
         parts = urlsplit(self.url)
-        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.port == 0:
             raise ValueError(f"url {self.url!r} must be mqtt://host:port, mqtts://host:port or embedded")
         guarded = parts.scheme == "mqtts" and (self.username or self.client_cert_file)
         if not is_loopback(parts.hostname) and not guarded and not self.allow_insecure:
@@ -110,7 +118,7 @@ class Uplink(Settings):
     @model_validator(mode="after")
     def _reachable_safely(self) -> Self:
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError(f"url {self.url!r} must be https://host or, to loopback only, http://host:port")
         if parts.scheme == "http" and not is_loopback(parts.hostname) and not self.allow_insecure:
             raise ValueError(f"url {self.url!r} is plain http beyond loopback; use https://")
@@ -172,11 +180,18 @@ class Reader(Device):
         return self
 
 
+def _topic_filter(topic: str) -> str:
+    levels = topic.split("/")
+    if "#" in "".join(levels[:-1]) or any(len(level) > 1 and set(level) & set("+#") for level in levels):
+        raise ValueError(f"found {topic!r}; + stands for a whole level and # for all the last ones")
+    return topic
+
+
 class ImpinjR700(Reader):
     """An Impinj R700 (IoT Device Interface) publishing tag events on `topic`."""
 
     driver: Literal["impinj-r700"]
-    topic: Annotated[str, Field(min_length=1)]
+    topic: Annotated[str, Field(min_length=1), AfterValidator(_topic_filter)]
 
 
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -279,11 +294,14 @@ class StoreSettings(Settings):
             raise ValueError("has both products and products_file; keep one")
         path = Path((info.context or {}).get("base", "."), str(values["products_file"]))
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+            products, problems = _product_rows(path)
         except OSError as error:
             raise invalid([(("products_file",), f"{path}: cannot be read: {error.strerror}")]) from error
-        return {**values, "products": rows}
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise invalid([(("products_file",), f"{path}: is not UTF-8 CSV: {error}")]) from error
+        if problems:
+            raise invalid([(("products_file",), problem) for problem in problems])
+        return {**values, "products": products}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -312,6 +330,22 @@ class StoreSettings(Settings):
                     ((*here, "driver"), f"{device.driver} needs the mqtt section, which is missing")
                 )
         return problems
+
+
+def _product_rows(path: Path) -> tuple[list[Product], list[str]]:
+    """The products of a CSV file, and what is wrong with its rows, each as `file:line column: what`."""
+    products, problems = list[Product](), list[str]()
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file, restkey="(too many)")
+        for row in rows:
+            try:
+                products.append(Product.model_validate({k: v for k, v in row.items() if v}))
+            except ValidationError as error:
+                problems += [
+                    f"{path}:{rows.line_num} {item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}"
+                    for item in error.errors()
+                ]
+    return products, problems
 
 
 def _facings_of(device: Device) -> list[tuple[Place, str]]:

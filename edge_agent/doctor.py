@@ -53,8 +53,10 @@ async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
 
 
 def _disk(data_dir: Path) -> Finding:
-    place = next(p for p in (data_dir, *data_dir.resolve().parents) if p.exists())
-    if not os.access(place, os.W_OK):
+    place = next(p for p in (data_dir, *data_dir.resolve().parents) if os.access(p, os.F_OK))
+    if not place.is_dir():
+        return Finding("FAIL", "disk", f"{place} is no folder", "set agent.data_dir to a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
         return Finding(
             "FAIL",
             "disk",

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
@@ -17,6 +17,7 @@ from edge_agent.contract.errors import ConfigError
 
 Place = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
+_ABSENT: Final = ("missing", "union_tag_not_found")
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -43,8 +44,7 @@ def load(path: Path, model: type[M], *, env_prefix: str, environ: Mapping[str, s
         raise ConfigError(
             f"{path}: is not UTF-8 text: {error.reason}", hint="save the file as UTF-8"
         ) from error
-    root = _compose(path, text)
-    values: Any = yaml.safe_load(text) if root is not None else {}
+    root, values = _parse(path, text)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}:1:1: must be a mapping of settings, found {type(values).__name__}")
     overridden = _apply_environment(values, env_prefix, os.environ if environ is None else environ)
@@ -73,8 +73,12 @@ def read_secret(path: Path | None) -> str | None:
     except OSError as error:
         hint = "write the secret into that file, readable by this user only (chmod 600)"
         raise ConfigError(f"{path}: secret cannot be read: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: secret is not UTF-8 text", hint="save the file as UTF-8") from error
     if not secret:
         raise ConfigError(f"{path}: secret file is empty", hint="write the token or password into it")
+    if not secret.isprintable():
+        raise ConfigError(f"{path}: secret is not one line of text", hint="leave only the token or password")
     return secret
 
 
@@ -86,26 +90,32 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _compose(path: Path, text: str) -> yaml.Node | None:
+def _parse(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
+    """The nodes, which know their places, and the values; an empty file has no settings."""
     try:
         root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+        values: Any = yaml.safe_load(text) if root is not None else {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
         raise ConfigError(f"{path}:{where}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2026-13-45, [[[[…
         raise ConfigError(f"{path}:1:1: not valid YAML: {error}") from error
-    duplicate = _duplicate_key(root)
+    duplicate = _duplicate_key(root, set())
     if duplicate is not None:
         mark = duplicate.start_mark
         raise ConfigError(
             f"{path}:{mark.line + 1}:{mark.column + 1} {duplicate.value}: written twice, keep one"
         )
-    return root
+    return root, values
 
 
-def _duplicate_key(node: yaml.Node | None) -> yaml.ScalarNode | None:
+def _duplicate_key(node: yaml.Node | None, visited: set[int]) -> yaml.ScalarNode | None:
+    """The first key that its mapping has already; an alias may lead back to a node that was `visited`."""
     children: Sequence[yaml.Node] = ()
+    if id(node) in visited:
+        return None
+    visited.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, _ in node.value:
@@ -116,7 +126,7 @@ def _duplicate_key(node: yaml.Node | None) -> yaml.ScalarNode | None:
         children = [value for _, value in node.value]
     elif isinstance(node, yaml.SequenceNode):
         children = node.value
-    return next((found for found in map(_duplicate_key, children) if found is not None), None)
+    return next((found for c in children if (found := _duplicate_key(c, visited)) is not None), None)
 
 
 def _apply_environment(values: dict[str, Any], prefix: str, environ: Mapping[str, str]) -> dict[Place, str]:
@@ -132,11 +142,20 @@ def _apply_environment(values: dict[str, Any], prefix: str, environ: Mapping[str
             step: str | int = int(key) if isinstance(target, list) and key.isdigit() else key
             place.append(step)
             if depth == len(keys) - 1:
-                _assign(target, step, yaml.safe_load(raw), name)
+                _assign(target, step, _environment_value(raw), name)
             else:
                 target = _descend(target, step, name)
         overridden[tuple(place)] = name
     return overridden
+
+
+def _environment_value(raw: str) -> Any:
+    """Lists and mappings as YAML; a scalar stays text, so that an id like 0042 is not read as a number."""
+    try:
+        value = yaml.safe_load(raw)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return raw
+    return value if value is None or isinstance(value, (dict, list)) else raw
 
 
 def _descend(target: Any, step: str | int, name: str) -> Any:
@@ -179,7 +198,10 @@ def _problem(
     model: type[BaseModel],
     overridden: dict[Place, str],
 ) -> str:
-    place, key_node, node = _locate(root, item["loc"])
+    loc: Place = item["loc"]
+    if item["type"].startswith("union_tag"):
+        loc = (*loc, str(item["ctx"]["discriminator"]).strip("'"))
+    place, key_node, node = _locate(root, loc, may_lack_last=item["type"] in _ABSENT)
     node = key_node if item["type"] == "extra_forbidden" else node
     name = ".".join(str(part) for part in place) or "(file)"
     text = _sentence(item, model)
@@ -191,15 +213,17 @@ def _problem(
     return f"{path}:{where} {name}: {text}"
 
 
-def _locate(root: yaml.Node | None, loc: Place) -> tuple[Place, yaml.Node | None, yaml.Node | None]:
-    """The place, key and value at a pydantic `loc`, skipping parts (union tags) that the file lacks."""
+def _locate(
+    root: yaml.Node | None, loc: Place, *, may_lack_last: bool
+) -> tuple[Place, yaml.Node | None, yaml.Node | None]:
+    """The place, key and value at a pydantic `loc`, skipping union tags, which the file lacks."""
     key, node, place, last = root, root, [], len(loc) - 1
     for index, part in enumerate(loc):
         child, child_key = _child(node, part)
         if child is not None:
             place.append(part)
             key, node = child_key or child, child
-        elif index == last and isinstance(node, yaml.MappingNode):
+        elif index == last and may_lack_last:
             place.append(part)
     return tuple(place), key, node
 

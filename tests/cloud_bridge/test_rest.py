@@ -244,6 +244,8 @@ def test_cells_that_start_like_a_formula_are_text(start):
 async def test_replies_are_what_the_openapi_document_says(hq, filled, make):
     document = await hq.get("/openapi.json")
     assert document["openapi"].startswith("3.1")
+    async with hq.http.get(f"{hq.url}/openapi.json") as refused:
+        assert refused.status == 401
     routes = Api(*[None] * 4).routes()
     served = {route.resource.canonical for route in hq.routes if route.resource and route.method != "HEAD"}
     public = {path for path in served if not path.startswith("/v1/sync/")} - {"/", "/static", "/login"}

@@ -60,6 +60,16 @@ async def test_a_new_stream_begins_now_and_an_old_one_where_it_was(hq, store, ma
         assert (await again.event())[0] == past[4]["cursor"]
 
 
+async def test_a_cursor_ahead_of_the_feed_is_refused_and_never_waited_for(hq, store, make):
+    await store.tell(make.stock("A1", 5), make.stock("A1", 4))
+    name, _, number = (await hq.events())[-1]["cursor"].rpartition(".")
+    ahead = f"{name}.{int(number) + 1}"
+    for headers, query in (({}, {"after": ahead}), ({"Last-Event-ID": ahead}, {})):
+        headers["Authorization"] = f"Bearer {hq.token}"
+        async with hq.http.get(f"{hq.url}/v1/stream", params=query, headers=headers) as refused:
+            assert (refused.status, refused.content_type) == (400, "application/problem+json")
+
+
 async def test_a_stream_filters_by_store_and_type(hq, store, make):
     other = await hq.new_store("s2")
     await other.hello()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import ConfigError
-from edge_agent.service.settings import load
+from edge_agent.service.settings import load, read_secret
 
 GOOD = """\
 store: {id: store-0042, timezone: Asia/Shanghai}
@@ -46,7 +46,7 @@ def test_a_good_file_loads_with_padded_gtin_and_paths_beside_the_file(tmp_path: 
     ("old", "new", "expected"),
     [
         ('"6901234567892"', '"6901234567893"', "store.yaml:4:12 products.0.gtin: GTIN 6901234567893 has a wrong check digit (expected 2)"),
-        ("mt-sics", "mt-sic", "store.yaml:8:5 devices.0: found 'mt-sic', which is not known; one of: mt-sics, impinj-r700, camera; did you mean 'mt-sics'?"),
+        ("mt-sics", "mt-sic", "store.yaml:8:27 devices.0.driver: found 'mt-sic', which is not known; one of: mt-sics, impinj-r700, camera; did you mean 'mt-sics'?"),
         ("port:", "prot:", "store.yaml:8:36 devices.0.prot: is not a setting here; did you mean 'port'?"),
         ("capacity: 24", "capacity: 0", "store.yaml:6:51 facings.0.capacity: found 0; input should be greater than 0"),
         ("reorder_point: 6", "reorder_point: 25", "store.yaml:6:5 facings.0: reorder_point 25 is above capacity 24"),
@@ -79,9 +79,49 @@ def test_a_key_written_twice_is_found(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["store: [", "- just\n- a list\n", "\t"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "store: [",
+        "- just\n- a list\n",
+        "\t",
+        "store: {id: 2026-13-45}",
+        "? [a]\n: b",
+        "x: !!python/name:x",
+        "[" * 3000,
+    ],
+)
 def test_broken_yaml_is_a_line_never_a_traceback(tmp_path: Path, text: str) -> None:
     assert len(problems(tmp_path, text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ("  - {id: r, topic: t}", "store.yaml:9:5 devices.1.driver: is required and missing"),
+        ("  - {id: r, driver: impinj-r700, topic: t, antennas: {one: A1-01}}", "store.yaml:9:5 devices.1: antenna 'one' must be"),
+        ("  - {id: r, driver: impinj-r700, topic: a/#/b}", "store.yaml:9:41 devices.1.topic: found 'a/#/b'; + stands"),
+        ("mqtt: {url: 'mqtt://127.0.0.1:x'}", "store.yaml:9:7 mqtt: Port could not be cast"),
+        ("uplink: {url: 'http://127.0.0.1:99999', token_file: t}", "store.yaml:9:9 uplink: Port out of range"),
+    ],
+)  # fmt: skip
+def test_each_place_is_one_that_the_file_has(tmp_path: Path, extra: str, expected: str) -> None:
+    [problem] = problems(tmp_path, f"{GOOD}{extra}\n")
+    assert problem.startswith(expected)
+
+
+def test_an_alias_to_itself_is_told_not_followed(tmp_path: Path) -> None:
+    assert problems(tmp_path, "a: &a [*a]")[-1].startswith("store.yaml:1:1 a: is not a setting here")
+
+
+def test_an_empty_file_names_what_is_missing(tmp_path: Path) -> None:
+    assert problems(tmp_path, "") == ["store.yaml:1:1 store: is required and missing"]
+
+
+@pytest.mark.parametrize("text", ["0042", "4012345000009", "[", "2026-13-45", "true"])
+def test_a_scalar_in_the_environment_stays_text(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, GOOD, EDGE_AGENT__STORE__NAME=text).store.name == text
 
 
 def test_environment_wins_and_is_named_in_its_errors(tmp_path: Path) -> None:
@@ -114,6 +154,26 @@ def test_products_file_is_read_beside_the_configuration(tmp_path: Path) -> None:
         "products_file: items.csv",
     )
     assert read(tmp_path, text).products[0].unit_weight_g == 352.0
+
+
+def test_a_mistake_in_the_products_file_is_told_at_its_line(tmp_path: Path) -> None:
+    text = "store: {id: s1}\nproducts_file: items.csv\n"
+    (tmp_path / "items.csv").write_text("gtin,name\n6901234567892,Cola\n6901234567893,Tea,1\n")
+    wrong, many = problems(tmp_path, text)
+    assert wrong.startswith(
+        "store.yaml:2:16 products_file: items.csv:3 gtin: GTIN 6901234567893 has a wrong check digit"
+    )
+    assert "items.csv:3 (too many)" in many
+    (tmp_path / "items.csv").write_bytes(b"\xff\xfe")
+    assert "is not UTF-8 CSV" in problems(tmp_path, text)[0]
+
+
+@pytest.mark.parametrize("secret", [b"", b"\xff\xfe", b"two\nlines"])
+def test_what_is_no_secret_is_told_with_a_hint(tmp_path: Path, secret: bytes) -> None:
+    (tmp_path / "token").write_bytes(secret)
+    with pytest.raises(ConfigError) as told:
+        read_secret(tmp_path / "token")
+    assert told.value.hint
 
 
 @given(st.text(max_size=200))
