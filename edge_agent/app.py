@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 LAST_SYNC_S = 4.0
 STOP_DEVICES_S = 4.0
 RETENTION_EVERY_S = 60.0
+PRUNE_AT_ONCE = 5_000
 
 
 @dataclass(slots=True)
@@ -78,6 +79,11 @@ class StoreAgent:
     async def tell_planogram(self) -> None:
         """Journal the planogram in use when it is not the one that HQ was told of."""
         plan = self.settings.planogram
+        await asyncio.wrap_future(
+            self.journal.forget_others(
+                facings={f.id: f.gtin for f in plan.facings}, devices={d.id for d in self.settings.devices}
+            )
+        )
         body = PlanogramApplied(
             revision=0,
             products=[p.model_dump(mode="json") for p in plan.products],
@@ -169,11 +175,17 @@ class StoreAgent:
         agent = self.settings.agent
         while True:
             await asyncio.sleep(RETENTION_EVERY_S)
-            size_mb = self.journal.path.stat().st_size / 2**20
-            if size_mb > agent.disk_quota_mb:
-                await asyncio.wrap_future(self.journal.prune(self.journal.position.applied))
             before = rfc3339(utc_now() - timedelta(days=agent.retain_days))
-            await asyncio.wrap_future(self.journal.prune(self.journal.newest_seq_before(before)))
+            upto = await asyncio.to_thread(self.journal.newest_seq_before, before)
+            if self.journal.used_bytes() > agent.disk_quota_mb * 2**20:
+                upto = self.journal.position.applied
+            while self.journal.position.base_seq < (step := self._prune_step(upto)):
+                await asyncio.wrap_future(self.journal.prune(step))
+
+    def _prune_step(self, upto: int) -> int:
+        """How far one transaction prunes, so that captures need not wait for all of it."""
+        at = self.journal.position
+        return min(upto, at.applied, at.safe, at.base_seq + PRUNE_AT_ONCE)
 
 
 def build(settings: StoreSettings) -> StoreAgent:
@@ -190,9 +202,9 @@ def build(settings: StoreSettings) -> StoreAgent:
     for position in restored.plates:
         estimator.restore_plate(position, now.mono_s)
     for epc, device, facing in restored.tags:
-        estimator.presence.restore(epc=epc, device=device, facing=facing, mono_s=now.mono_s)
+        estimator.restore_tag(epc=epc, device=device, facing=facing, mono_s=now.mono_s)
     before = {c.device: c for c in restored.conditions}
-    conditions = [_condition(device, before.get(device.id)) for device in settings.devices]
+    conditions = [_condition(device, before.get(device.id), now.mono_s) for device in settings.devices]
     pipeline = Pipeline(estimator, Traffic(restored.buckets), Health(conditions), journal)
     resources = Resources(mqtt=mqtt)
     devices = [
@@ -262,7 +274,7 @@ def _mqtt(settings: StoreSettings) -> MqttSession | None:
     return MqttSession(settings.mqtt, store=settings.store.id, topics=mqtt_topics(settings.devices))
 
 
-def _condition(device: Device, before: Condition | None) -> Condition:
+def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:
     """At start every device is as it was; one never seen is offline until it answers."""
     driver = str(getattr(device, "driver", ""))
     expect = device.expect_every_s or (10.0 if isinstance(device, (Scale, Camera)) else None)
@@ -276,6 +288,7 @@ def _condition(device: Device, before: Condition | None) -> Condition:
         before.since,
         before.last_seen_at,
         expect_every_s=expect,
+        heard_s=mono_s,
     )
 
 

@@ -8,18 +8,18 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edge_agent import journal_file
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
 from edge_agent.contract.times import rfc3339
 from edge_agent.health import Condition
-from edge_agent.journal_file import connect, durability_of, lock, move_damaged_aside
 from edge_agent.journal_state import Restored, restore
 from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
@@ -65,22 +65,40 @@ class Journal:
     """One file, owned by one process. Writes are handed to the writer thread and awaited."""
 
     def __init__(self, data_dir: Path, *, commit_window_s: float = 0.005) -> None:
-        """Open or create `data_dir/journal.db`. JournalLocked when another process has it.
+        """Open or create `data_dir/journal.db`. JournalLocked when another process has it, JournalError
+        when the disk refuses.
 
         A file that fails `quick_check` is moved aside, never deleted, and a new one is begun.
         """
-        data_dir.mkdir(parents=True, exist_ok=True)
         self.path = data_dir / "journal.db"
         self.boot_id = secrets.token_hex(8)
-        self._lock = lock(data_dir / "journal.lock")
         self._window_s = commit_window_s
         try:
-            self.moved_aside = move_damaged_aside(self.path)
-            self._db = connect(self.path)
-        except BaseException:
-            self._lock.close()
-            raise
-        self.durability = durability_of(self._db)
+            data_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = journal_file.lock(data_dir / "journal.lock")
+            try:
+                self._open()
+            except BaseException:
+                self._lock.close()
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(
+                f"{self.path} cannot be opened: {error}",
+                hint="see that agent.data_dir is this user's and that its disk has room",
+            ) from error
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._rows: list[tuple[Any, ...]] = []
+        self._failure: BaseException | None = None
+        self.on_commit: Callable[[int], None] = _nobody
+        """Called in the writer thread after a commit that added rows, with the newest durable seq."""
+        self.commits = 0
+        self._writer = threading.Thread(target=self._write_loop, name="journal-writer", daemon=True)
+        self._writer.start()
+
+    def _open(self) -> None:
+        self.moved_aside = journal_file.move_damaged_aside(self.path)
+        self._db = journal_file.connect(self.path)
+        self.durability = journal_file.durability_of(self._db)
         """(journal mode, synchronous level), as SQLite itself says."""
         self.agent_id = self._identity("agent_id", secrets.token_hex(16))
         self.position = self._sync_position()
@@ -90,16 +108,8 @@ class Journal:
         for last in self._db.execute("select seq, chain from outbox order by seq desc limit 1"):
             self.last_seq, self.last_chain = last
         self.durable_seq = self.last_seq
-        self._reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
+        self._reader = journal_file.connect_reader(self.path)
         self._reader_lock = threading.Lock()
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._rows: list[tuple[Any, ...]] = []
-        self._failure: BaseException | None = None
-        self.on_commit: Callable[[int], None] = _nobody
-        """Called in the writer thread after a commit that added rows, with the newest durable seq."""
-        self.commits = 0
-        self._writer = threading.Thread(target=self._write_loop, name="journal-writer", daemon=True)
-        self._writer.start()
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -119,6 +129,10 @@ class Journal:
     def prune(self, upto_seq: int) -> Future[None]:
         """Forget rows <= `upto_seq`; never more than HQ's min(safe, applied)."""
         return self._submit(lambda: self._prune(upto_seq))
+
+    def forget_others(self, *, facings: Mapping[str, str], devices: Collection[str]) -> Future[None]:
+        """Drop the state of facings (id to GTIN) and devices that the configuration no longer names."""
+        return self._submit(lambda: self._forget_others(facings, devices))
 
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to at most `pages` pages: a full disk for tests and drills."""
@@ -155,10 +169,11 @@ class Journal:
 
     def chain_at(self, seq: int) -> bytes | None:
         """The chain after row `seq`, or None when it is older than the base or not written yet."""
-        if seq == self.position.base_seq:
-            return self.position.base_chain
         found = self._read("select chain from outbox where seq = ?", (seq,))
-        return found[0][0] if found else None
+        if found:
+            return bytes(found[0][0])
+        at = self.position  # looked at last: pruning in between has moved it by now
+        return at.base_chain if seq == at.base_seq else None
 
     def chains_at(self, seqs: Sequence[int]) -> list[tuple[int, bytes]]:
         """(seq, chain) for those of `seqs` that exist, in the order asked."""
@@ -176,9 +191,20 @@ class Journal:
         return self.position.base_seq if newest is None else newest, state
 
     def newest_seq_before(self, occurred_at: str) -> int:
-        """The newest row captured before `occurred_at` (RFC 3339), or the base: what retention may forget."""
-        found = self._read("select max(seq) from outbox where occurred_at < ?", (occurred_at,))
-        return self.position.base_seq if found[0][0] is None else int(found[0][0])
+        """What retention may forget: the newest of the oldest rows that HQ has for good and that were
+        captured before `occurred_at` (RFC 3339), or the base. It reads those rows and one more."""
+        at = self.position
+        known = min(at.applied, at.safe)
+        found = self._read(
+            "select seq from outbox where seq <= ? and occurred_at >= ? order by seq limit 1",
+            (known, occurred_at),
+        )
+        return max(at.base_seq, int(found[0][0]) - 1 if found else known)
+
+    def used_bytes(self) -> int:
+        """What the file holds; pages that pruning has freed are used again and do not count."""
+        with self._reader_lock:
+            return journal_file.used_bytes_of(self._reader)
 
     def close(self) -> None:
         """Commit what is queued, checkpoint, release the file."""
@@ -192,12 +218,14 @@ class Journal:
 
     def _submit(self, apply: Callable[[], T]) -> Future[T]:
         done: Future[T] = Future()
-        # Running from the start: a caller that is cancelled stops waiting, it does not undo the write.
+        # Running from the start: a cancelled caller stops waiting, it does not undo the write.
         done.set_running_or_notify_cancel()
         if self._failure is not None:
             done.set_exception(JournalError(f"the journal failed: {self._failure}"))
         else:
             self._work.put(_Work(apply, done))
+            if self.failed:  # the writer ended in between and reads no more
+                self._drain([])
         return done
 
     def _write_loop(self) -> None:
@@ -205,7 +233,7 @@ class Journal:
             group, ended = self._gather(work)
             try:
                 self._commit(group)
-            except (sqlite3.Error, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
                 # The outcome of a failed COMMIT is unknown: the process ends and reads the disk again.
                 self._fail(group, error)
                 return
@@ -245,11 +273,15 @@ class Journal:
     def _fail(self, group: list[_Work], error: BaseException) -> None:
         log.critical("journal write failed: %s", error)
         self._failure = error
-        while not self._work.empty():
-            waiting = self._work.get()
-            group += [waiting] if waiting is not None else []
-        for item in group:
-            item.done.set_exception(JournalError(f"the journal cannot be written: {error}"))
+        self._drain(group)
+
+    def _drain(self, group: list[_Work]) -> None:
+        try:
+            while True:
+                group += filter(None, [self._work.get_nowait()])
+        except queue.Empty:
+            for item in group:
+                item.done.set_exception(JournalError(f"the journal cannot be written: {self._failure}"))
 
     def _apply(self, capture: Capture) -> None:
         effects = capture.effects
@@ -332,6 +364,14 @@ class Journal:
         self._db.execute("delete from outbox where seq <= ?", (upto_seq,))
         self._db.execute("update sync set base_seq = ?, base_chain = ?", (upto_seq, chain))
         self.position = SyncPosition(upto_seq, chain, at.branch, at.applied, at.safe)
+
+    def _forget_others(self, facings: Mapping[str, str], devices: Collection[str]) -> None:
+        for name, gtin in self._db.execute("select facing, gtin from facing").fetchall():
+            if facings.get(name) != gtin:
+                self._db.execute("delete from facing where facing = ?", (name,))
+        for (device,) in self._db.execute("select device from device").fetchall():
+            if device not in devices:
+                self._db.execute("delete from device where device = ?", (device,))
 
     # --- opening -----------------------------------------------------------------------------------
 

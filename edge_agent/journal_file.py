@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 def connect(path: Path) -> sqlite3.Connection:
     """The one write connection: WAL, every commit flushed to the disk, schema brought up to date."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in ("journal_mode = wal", "synchronous = full", "wal_autocheckpoint = 1000"):
-        connection.execute(f"pragma {pragma}")
     try:
+        for pragma in ("journal_mode = wal", "synchronous = full", "wal_autocheckpoint = 1000"):
+            connection.execute(f"pragma {pragma}")
         prepare(connection)
     except BaseException:
         connection.close()
@@ -28,11 +28,25 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, for use by any one thread at a time."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+
 def durability_of(connection: sqlite3.Connection) -> tuple[str, str]:
     """How commits of this connection reach the disk: (journal mode, synchronous level)."""
     mode = connection.execute("pragma journal_mode").fetchone()[0]
     level = connection.execute("pragma synchronous").fetchone()[0]
     return str(mode), ("off", "normal", "full", "extra")[level]
+
+
+def used_bytes_of(connection: sqlite3.Connection) -> int:
+    """Bytes of the file that hold something: pages without the free ones."""
+    pages, free, size = (
+        connection.execute(f"pragma {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
 
 
 def lock(path: Path) -> IO[bytes]:
@@ -50,7 +64,10 @@ def lock(path: Path) -> IO[bytes]:
 
 
 def move_damaged_aside(path: Path) -> Path | None:
-    """Where a damaged journal went, or None when the file is sound or absent."""
+    """Where a damaged journal went, or None when the file is sound or absent.
+
+    A file that cannot be read just now (disk full, access denied, I/O error) raises sqlite3.OperationalError.
+    """
     if not path.exists():
         return None
     problem = _quick_check(path)
@@ -73,5 +90,10 @@ def _quick_check(path: Path) -> str | None:
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (
+            sqlite3.SQLITE_CORRUPT,
+            sqlite3.SQLITE_NOTADB,
+        ):
+            raise
         return str(error)
     return None if answer == "ok" else str(answer)

@@ -95,6 +95,8 @@ def prepare(connection: sqlite3.Connection) -> None:
         )
     database = Database(connection)
     for version in range(found, VERSION):
+        # One transaction a step: a power cut leaves the version before or the version after it.
+        connection.execute("begin immediate")
         MIGRATIONS[version](database)
         connection.execute(f"pragma user_version = {version + 1}")
-    connection.commit()
+        connection.execute("commit")

@@ -14,6 +14,9 @@ from edge_agent.config import Http
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service.metrics import REGISTRY
 
+SHUTDOWN_S = 0.5
+"""How long a client that does not read its answer may hold up the stop."""
+
 
 class LocalWeb:
     """Serves while the block lasts. ConfigError when the address is taken."""
@@ -38,7 +41,7 @@ class LocalWeb:
                 web.get("/v1/facings", self._get_facings),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._http.host, self._http.port).start()

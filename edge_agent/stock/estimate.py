@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -53,7 +54,12 @@ class Estimator:
         self._positions: dict[PlateKey, PlatePosition] = {}
         self._viewed: dict[PlateKey, tuple[float, float]] = {}
         self._unseen: set[PlateKey] = set()
-        self._weighed = {name for names in wiring.plates.values() for name in names}
+        self._weighed = {
+            names[0]
+            for names in wiring.plates.values()
+            if len(names) == 1 and self._product(names[0]).unit_weight_g is not None
+        }
+        self._tagged: Counter[tuple[str, str]] = Counter()
         self._lost_s: dict[str, float] = {}
 
     def restore_plate(self, position: PlatePosition, mono_s: float) -> None:
@@ -62,6 +68,13 @@ class Estimator:
         if plate is not None:
             plate.rest_g, plate.moved_since_s = position.weight_g, mono_s
             self._positions[(position.device, position.channel)] = position
+
+    def restore_tag(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
+        """Put back a tag that was present when the process stopped."""
+        self.presence.restore(epc=epc, device=device, facing=facing, mono_s=mono_s)
+        item = decode_epc(epc)
+        if item is not None:
+            self._tagged[(facing, item.gtin)] += 1
 
     def weight(self, reading: WeightReading, now: Moment) -> Effects | None:
         """One weight. None when it has no consequence (a plate at rest said so again)."""
@@ -107,7 +120,7 @@ class Estimator:
         for (device, _), names in self._wiring.plates.items():
             silent_s = now.mono_s - self._lost_s.get(device, now.mono_s)
             limit = min((level for after, level in STALE_LEVELS if silent_s >= after), default=1.0)
-            for name in names:
+            for name in self._weighed.intersection(names):
                 before = self.beliefs[name]
                 if before.on_hand is not None and before.confidence > limit:
                     after = doubted(before, limit, "stale", self._facings[name])
@@ -115,15 +128,22 @@ class Estimator:
         return effects if effects.events else None
 
     def _step_g(self, names: list[str]) -> float:
-        weights = [self._products[self._facings[name].gtin].unit_weight_g for name in names]
+        weights = [self._product(name).unit_weight_g for name in names]
         return min((w for w in weights if w is not None), default=20.0)
 
+    def _product(self, name: str) -> Product:
+        return self._products[self._facings[name].gtin]
+
     def _view(self, key: PlateKey, mono_s: float) -> None:
-        """Mark the plate unseen when its last reading is older than its usual rhythm allows."""
+        """Mark the plate unseen when its last reading is older than its usual rhythm allows.
+
+        It must settle anew: that ends the doubt of the silence, and what came in it is told as unseen.
+        """
         last_s, rhythm_s = self._viewed.get(key, (float("-inf"), 0.0))
         gap_s = mono_s - last_s
         if gap_s > max(BLIND_S, 3 * rhythm_s):
             self._unseen.add(key)
+            self._plates[key].disturb(mono_s)
         usual_s = rhythm_s if gap_s == float("inf") else rhythm_s + 0.2 * (gap_s - rhythm_s)
         self._viewed[key] = (mono_s, usual_s)
 
@@ -188,7 +208,10 @@ class Estimator:
             )
             effects.tell("item.arrived" if move.arrived else "item.departed", body, now.at)
             effects.tags.append(move)
-            if item is not None and move.facing not in self._weighed:
+            if item is None or move.facing not in self.beliefs:  # a facing that the planogram dropped
+                continue
+            self._tagged[(move.facing, item.gtin)] += 1 if move.arrived else -1
+            if move.facing not in self._weighed:
                 self._counted_by_tags(effects, move.facing, item.gtin, now)
         return effects
 
@@ -198,7 +221,7 @@ class Estimator:
         tagged = self._products[facing.gtin].tagged
         if gtin != facing.gtin or tagged == 0:
             return
-        seen = self.presence.count(name)
+        seen = self._tagged[(name, gtin)]
         confidence = round((tagged * READ_SHARE) ** (seen + 1), 3)
         after = replace(
             before,

@@ -38,12 +38,10 @@ class Presence:
     def __init__(self) -> None:
         self.tags: dict[str, Tag] = {}
         self._reader_heard_s: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
 
     def restore(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
         """Put back a tag that was present when the process stopped."""
         self.tags[epc] = Tag(epc, device, facing, mono_s, {})
-        self._counts[facing] = self._counts.get(facing, 0) + 1
 
     def seen(
         self, *, epc: str, device: str, facing: str, rssi_dbm: float | None, mono_s: float
@@ -80,14 +78,10 @@ class Presence:
             del self.tags[tag.epc]
         return [self._depart(tag) for tag in gone]
 
-    def count(self, facing: str) -> int:
-        """How many tags are present at `facing`: a lower bound of its stock, never evidence of zero."""
-        return self._counts.get(facing, 0)
-
-    def _arrive(self, tag: Tag, facing: str) -> Moved:
-        self._counts[facing] = self._counts.get(facing, 0) + 1
+    @staticmethod
+    def _arrive(tag: Tag, facing: str) -> Moved:
         return Moved(tag, facing, arrived=True)
 
-    def _depart(self, tag: Tag) -> Moved:
-        self._counts[tag.facing] -= 1
+    @staticmethod
+    def _depart(tag: Tag) -> Moved:
         return Moved(tag, tag.facing, arrived=False)

@@ -208,3 +208,70 @@ def test_confidence_is_calibrated_on_counts_of_a_drawn_store(seed: int) -> None:
             sure, right = sure + 1, right + (count.on_hand == n)
     assert sure > 1000
     assert right / sure >= 0.95
+
+
+def test_after_a_silence_the_same_plate_is_believed_again() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    sure = shelf.told[-1]
+    shelf.estimator.device_lost("s1", shelf.now())
+    for _ in range(4000):
+        shelf.t += 0.5
+        shelf.note(shelf.estimator.tick(shelf.now()))
+    assert shelf.told[-1].status == "unknown"
+    shelf.hold(10 * UNIT_G, 2)
+    again = shelf.told[-1]
+    assert (again.on_hand, again.status, again.reasons, again.change) == (10, sure.status, [], 0)
+    assert again.confidence > 0.9
+
+
+def test_a_pick_after_a_silence_that_changed_nothing_is_a_pick() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    shelf.t += 60
+    shelf.hold(10 * UNIT_G, 60)
+    shelf.hold(9 * UNIT_G, 1)
+    assert shelf.last() == (9, -1, "pick")
+
+
+def sgtin(gtin: str, serial: int) -> str:
+    """SGTIN-96 of a GTIN with a seven-digit company prefix (GS1 TDS 14.6.1)."""
+    company, item = int(gtin[1:8]), int(gtin[0] + gtin[8:13])
+    return f"{0x30 << 88 | 1 << 85 | 5 << 82 | company << 58 | item << 38 | serial:024x}"
+
+
+def count_by_tags(shelf: Shelf, *epcs: str) -> int | None:
+    for epc in epcs:
+        shelf.note(shelf.estimator.tag(TagRead("r1", 1, epc, -50.0), shelf.now()))
+    return shelf.estimator.beliefs["A1-02"].on_hand
+
+
+def test_a_misplaced_tag_is_not_counted_as_the_facings_own_item() -> None:
+    shelf = Shelf()
+    assert count_by_tags(shelf, sgtin(TEA, 1), sgtin(COLA, 2), sgtin(TEA, 3)) == 2
+
+
+def test_restored_tags_count_on() -> None:
+    shelf = Shelf()
+    shelf.estimator.restore_tag(epc=sgtin(TEA, 1), device="r1", facing="A1-02", mono_s=shelf.t)
+    assert count_by_tags(shelf, sgtin(TEA, 1), sgtin(TEA, 2)) == 2
+
+
+def test_a_tag_at_a_facing_that_the_planogram_dropped_departs_quietly() -> None:
+    shelf = Shelf()
+    shelf.estimator.restore_tag(epc=sgtin(TEA, 1), device="r1", facing="gone", mono_s=shelf.t)
+    kinds = []
+    for _ in range(200):
+        shelf.t += 0.5
+        count_by_tags(shelf, "e28011606000020a6681f23f")
+        effects = shelf.estimator.tick(shelf.now())
+        kinds += [event.kind for event in effects.events] if effects else []
+    assert kinds == ["item.departed"]
+
+
+def test_tags_count_where_the_plate_cannot() -> None:
+    """Two items on one plate: their weight is not divided, so their tags are what there is."""
+    shelf = Shelf()
+    wiring = Wiring({("s1", None): ["A1-01", "A1-02"]}, {("r1", 1): "A1-02"})
+    shelf.estimator = Estimator(planogram(), wiring)
+    assert count_by_tags(shelf, sgtin(TEA, 1), sgtin(TEA, 2)) == 2
