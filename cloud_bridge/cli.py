@@ -29,13 +29,15 @@ def _name(text: str) -> str:
 
 
 def _group(name: str, help_text: str) -> typer.Typer:
-    group = typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(
+        help=help_text, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
     app.add_typer(group, name=name)
     return group
 
 
 app = typer.Typer(
-    name="cloud-bridge", no_args_is_help=True, add_completion=True, rich_markup_mode=None,
+    name="cloud-bridge", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False,
     help="HQ: takes in what stores tell, shows every shelf, serves the API and the pages.",
 )  # fmt: skip
 stores = _group("store", "Stores and their tokens.")

@@ -10,6 +10,9 @@ from edge_agent.contract.errors import ConfigError, HqUnreachable, JournalLocked
 
 FINE, PROBLEM, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
 
+EXTRA_OF = {name: "edge" for name in ("cv2", "numpy", "onnxruntime", "paho", "serial")}
+"""Libraries that a bare install leaves out, and the extra that brings them."""
+
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
@@ -23,6 +26,11 @@ def clear_errors() -> Iterator[None]:
         if rest is not None or ours is None:
             raise
         raise SystemExit(max(tell(error) for error in leaves(ours))) from None
+    except ModuleNotFoundError as error:
+        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise SystemExit(tell(_not_installed(error.name or "", extra))) from None
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(FINE) from None
@@ -42,6 +50,12 @@ def tell(error: ShelfEdgeError) -> int:
     if isinstance(error, HqUnreachable):
         return UNREACHABLE
     return WRONG_USE if isinstance(error, (ConfigError, JournalLocked)) else PROBLEM
+
+
+def _not_installed(module: str, extra: str) -> ConfigError:
+    return ConfigError(
+        f"this install has no {module}, which this command needs", hint=f"pip install 'shelf-edge[{extra}]'"
+    )
 
 
 def leaves(group: BaseExceptionGroup[ShelfEdgeError]) -> Iterator[ShelfEdgeError]:

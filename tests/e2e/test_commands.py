@@ -125,3 +125,13 @@ def test_every_command_helps_with_an_example(command: str) -> None:
     text = agent(command, "--help")[0]
     assert "Example:" in text
     assert "edge-agent" in text
+
+
+def test_a_bare_install_names_the_extra_that_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "store.yaml"
+    file.write_text("store: {id: s1}\n")
+    code = "import sys; sys.modules['paho'] = None; from edge_agent.cli import main; main()"
+    words = [sys.executable, "-c", code, "run", "-c", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "pip install 'shelf-edge[edge]'" in done.stderr
