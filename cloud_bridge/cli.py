@@ -37,7 +37,8 @@ def _group(name: str, help_text: str) -> typer.Typer:
 
 
 app = typer.Typer(
-    name="cloud-bridge", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    name="cloud-bridge", no_args_is_help=True, add_completion=True,
+    rich_markup_mode=None, pretty_exceptions_enable=False,
     help="HQ: takes in what stores tell, shows every shelf, serves the API and the pages.",
 )  # fmt: skip
 stores = _group("store", "Stores and their tokens.")

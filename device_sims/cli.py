@@ -18,7 +18,8 @@ from edge_agent.service import log, terminal
 from edge_agent.service.settings import read_secret
 
 app = typer.Typer(
-    name="device-sims", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    name="device-sims", no_args_is_help=True, add_completion=True,
+    rich_markup_mode=None, pretty_exceptions_enable=False,
     help="A whole store on real protocols, with faults, ground truth and a score.",
 )  # fmt: skip
 SeedOption = Annotated[

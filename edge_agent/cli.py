@@ -18,7 +18,8 @@ from edge_agent.service import log, terminal
 from edge_agent.service.settings import load
 
 app = typer.Typer(
-    name="edge-agent", no_args_is_help=True, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    name="edge-agent", no_args_is_help=True, add_completion=True,
+    rich_markup_mode=None, pretty_exceptions_enable=False,
     help="The gateway in the store: reads devices, estimates stock, buffers, tells HQ.",
 )  # fmt: skip
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The store's configuration.")]

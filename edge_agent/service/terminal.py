@@ -10,7 +10,7 @@ from edge_agent.contract.errors import ConfigError, HqUnreachable, JournalLocked
 
 FINE, PROBLEM, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
 
-EXTRA_OF = {name: "edge" for name in ("cv2", "numpy", "onnxruntime", "paho", "serial")}
+EXTRA_OF = dict.fromkeys(("cv2", "numpy", "onnxruntime", "paho", "serial"), "edge")
 """Libraries that a bare install leaves out, and the extra that brings them."""
 
 
