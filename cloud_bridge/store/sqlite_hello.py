@@ -75,23 +75,33 @@ def greet(
 def merge_base(connection: sqlite3.Connection, store: str, hello: Hello) -> Place | Want | None:
     """The newest position both sides hold, Want when the locator is too sparse, None when there is none.
 
-    Known positions are closed towards the past, but for roots that began above an unknown base: those
-    are asked for before a base counts as unknown.
+    Known positions are closed towards the past, but for roots that began above an unknown base: each
+    root above the newest known place is asked for before that place counts.
     """
     base = (hello.base_seq, bytes.fromhex(hello.base_chain))
     places = sorted({base, *((p.seq, bytes.fromhex(p.chain)) for p in hello.locator)}, reverse=True)
-    newer = hello.last_seq + 1
+    newer, found = hello.last_seq + 1, None
     for seq, chain in places:
         if is_known(connection, store, seq, chain):
-            return (seq, chain) if newer - seq <= 1 else Want(seq, min(newer, hello.last_seq) + 1)
+            found = (seq, chain)
+            break
         newer = seq
-    asked = {seq for seq, _ in places}
+    unasked = _unasked_roots(connection, store, hello, above=hello.base_seq if found is None else found[0])
+    if unasked:
+        return Want(unasked[0], unasked[-1] + 1)
+    if found is not None and newer - found[0] > 1:
+        return Want(found[0], min(newer, hello.last_seq) + 1)
+    return found
+
+
+def _unasked_roots(connection: sqlite3.Connection, store: str, hello: Hello, *, above: int) -> list[int]:
+    asked = {hello.base_seq, *(p.seq for p in hello.locator)}
     roots = connection.execute(
-        "select start_seq from branch where store = ? and parent is null and start_seq between ? and ?"
-        " order by start_seq desc",
-        (store, hello.base_seq + 1, hello.last_seq),
+        "select distinct start_seq from branch where store = ? and parent is null"
+        " and start_seq > ? and start_seq <= ? order by start_seq",
+        (store, above, hello.last_seq),
     )
-    return next((Want(seq, seq + 1) for (seq,) in roots if seq not in asked), None)
+    return [seq for (seq,) in roots if seq not in asked]
 
 
 def _decide(connection: sqlite3.Connection, store: str, hello: Hello, merge: Place | None) -> _Decision:

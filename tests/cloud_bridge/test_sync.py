@@ -206,6 +206,29 @@ async def test_an_unknown_base_becomes_a_root_with_an_alarm(hq, make, caplog):
     assert await hq.audit_problems() == []
 
 
+async def test_a_root_that_a_sparse_locator_misses_is_asked_for(hq, make):
+    outbox = make.Outbox()
+    outbox.add(*(make.stock("A1", n % 9) for n in range(100)))
+    store = await hq.new_store(outbox=outbox.copy(75).pruned(70))
+    await store.hello()
+    await store.send()
+    store.outbox = outbox  # an older disk: row 0 is known, the rows 71 to 75 lie between two of its positions
+    assert (await store.hello())["merge"][0] == 75
+    await store.send()
+    assert await hq.audit_problems() == []
+
+
+async def test_roots_of_other_histories_do_not_keep_a_hello_from_ending(hq, make):
+    store = await hq.new_store()
+    for rows, base in ((80, 70), (100, 90), (200, 20)):
+        line = make.Outbox()
+        line.add(*(make.stock("A1", n % 9) for n in range(rows)))
+        store.outbox = line.pruned(base)
+        assert (await store.hello())["merge"][0] == base
+        await store.send()
+    assert await hq.audit_problems() == []
+
+
 async def test_state_shows_the_present_before_the_past(hq, store, make):
     await store.tell(make.planogram(("A1", make.COLA), ("A2", make.COLA)), make.stock("A1", 10))
     store.outbox.add(*(make.stock("A1", n) for n in (9, 8, 6)), make.stock("A2", 5))
