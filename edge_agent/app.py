@@ -78,17 +78,7 @@ class StoreAgent:
 
     async def tell_planogram(self) -> None:
         """Journal the planogram in use when it is not the one that HQ was told of."""
-        plan = self.settings.planogram
-        await asyncio.wrap_future(
-            self.journal.forget_others(
-                facings={f.id: f.gtin for f in plan.facings}, devices={d.id for d in self.settings.devices}
-            )
-        )
-        body = PlanogramApplied(
-            revision=0,
-            products=[p.model_dump(mode="json") for p in plan.products],
-            facings=[f.model_dump(mode="json") for f in plan.facings],
-        )
+        body = self._planogram()
         digest = sha256(encode(body)).hexdigest()
         if self.journal.recall("planogram") == digest:
             return
@@ -96,6 +86,26 @@ class StoreAgent:
         capture.effects.tell("planogram.applied", body, utc_now())
         await asyncio.wrap_future(self.journal.submit(capture))
         await asyncio.wrap_future(self.journal.remember("planogram", digest))
+
+    async def retell(self) -> None:
+        """Journal the present once more, for an HQ that does not know what was forgotten here."""
+        capture, now = Capture(), utc_now()
+        capture.effects.tell("planogram.applied", self._planogram(), now)
+        for belief in self.pipeline.estimator.beliefs.values():
+            if belief.on_hand is not None:
+                capture.effects.tell("stock.changed", belief.changed_from(belief, "correction"), now)
+        for condition in self.pipeline.health.conditions.values():
+            capture.effects.tell("device.changed", condition.body(), condition.since)
+        log.warning("HQ does not know this store's past: telling it all facings again")
+        await asyncio.wrap_future(self.journal.submit(capture))
+
+    def _planogram(self) -> PlanogramApplied:
+        plan = self.settings.planogram
+        return PlanogramApplied(
+            revision=0,
+            products=[p.model_dump(mode="json") for p in plan.products],
+            facings=[f.model_dump(mode="json") for f in plan.facings],
+        )
 
     def presence(self) -> Presence:
         """When devices and facings were last heard of."""
@@ -227,6 +237,7 @@ def build(settings: StoreSettings) -> StoreAgent:
             ),
             presence=agent.presence,
             version=version("shelf-edge"),
+            retell=agent.retell,
         )
     return agent
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -87,11 +87,14 @@ class Uplink:
         profile: StoreProfile,
         presence: Callable[[], Presence],
         version: str,
+        retell: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`retell` journals the whole present: HQ begins after rows that are forgotten here."""
         self.status = SyncStatus(applied=journal.position.applied)
         self._journal, self._presence = journal, presence
         self._url, self._token = url.rstrip("/"), token
         self._store, self._profile, self._version = store, profile, version
+        self._retell = retell
         self._news = asyncio.Event()
         self._http: aiohttp.ClientSession | None = None
         self._max_rows_now = 5_000
@@ -181,7 +184,7 @@ class Uplink:
             )
             if reply.want is None:
                 break
-            seqs = evenly(*reply.want)
+            seqs = [*evenly(*reply.want), *seqs][:LOCATOR_LIMIT]  # what HQ asked for before counts on
         if reply.merge is None or reply.applied is None:
             raise HqRejected("HQ's answer to hello names no merge point", hint="is HQ the right version?")
         round_trip = (utc_now() - sent_at).total_seconds()
@@ -190,6 +193,8 @@ class Uplink:
         ).total_seconds() - round_trip / 2
         metrics.clock_offset_seconds.set(self.status.clock_offset_s)
         self._check_own_chain(reply.applied)
+        if self._retell is not None and self._begins_at_our_base(reply):
+            await self._retell()  # before the branch is stored: a crash in between only repeats it
         await asyncio.wrap_future(
             journal.acknowledged(reply.branch, applied=reply.applied.seq, safe=reply.safe)
         )
@@ -197,6 +202,15 @@ class Uplink:
         self._online(reply.applied.seq)
         self._max_rows_now = max(self._max_rows_now, reply.max_rows)
         return Session(reply.session, reply.branch, reply.applied, reply.max_rows, reply.max_bytes)
+
+    def _begins_at_our_base(self, reply: HelloReply) -> bool:
+        """HQ opened a branch where our rows begin: what was before is forgotten here and maybe lost there."""
+        at = self._journal.position
+        return (
+            reply.branch != at.branch
+            and reply.applied == Position(at.base_seq, at.base_chain.hex())
+            and (at.base_seq > 0)
+        )
 
     def _hello_message(self, seqs: list[int]) -> Hello:
         journal = self._journal
@@ -208,7 +222,9 @@ class Uplink:
             last_seq=journal.durable_seq,
             base_seq=position.base_seq,
             base_chain=position.base_chain.hex(),
-            locator=[Position(seq, chain.hex()) for seq, chain in journal.chains_at(seqs)],
+            locator=[
+                Position(s, chain.hex()) for s, chain in journal.chains_at(sorted({*seqs}, reverse=True))
+            ],
             versions={"agent": self._version, "schema": str(SCHEMA_VERSION)},
             sent_at=rfc3339(utc_now()),
             profile=self._profile,
@@ -352,7 +368,8 @@ def sparse(base: int, last: int) -> list[int]:
 
 
 def evenly(low: int, high: int) -> list[int]:
-    """Positions low <= seq < high, newest first: all, or as many evenly spaced as one hello carries."""
-    step = max(1, -(-(high - low) // LOCATOR_LIMIT))
+    """Positions low <= seq < high, newest first: all, or half of what one hello carries, evenly spaced."""
+    limit = LOCATOR_LIMIT // 2
+    step = max(1, -(-(high - low) // limit))
     seqs = list(range(high - 1, low - 1, -step))
-    return seqs if seqs and seqs[-1] == low else [*seqs[: LOCATOR_LIMIT - 1], low]
+    return seqs if seqs and seqs[-1] == low else [*seqs[: limit - 1], low]

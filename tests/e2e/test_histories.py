@@ -28,6 +28,8 @@ from cloud_bridge import control
 from cloud_bridge.app import Bridge, audit
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.store.sqlite_schema import FILE_NAME
+from edge_agent.app import build
+from edge_agent.config import StoreSettings
 from edge_agent.contract.messages import (
     BatchReply,
     DeviceChanged,
@@ -459,6 +461,56 @@ async def lived(
 @pytest.mark.parametrize("seed", range(10))
 async def test_nothing_is_lost_or_doubled(seed: int, tmp_path: Path) -> None:
     assert await lived(seed, tmp_path / "h") == [], f"seed {seed}"
+
+
+async def test_an_hq_without_a_past_is_told_every_facing_that_the_store_knows(tmp_path: Path) -> None:
+    async with Line().up() as line:
+        history = History(1, tmp_path / "h", line, forgets_at="applied", hq_is_restored=True)
+        await history.live(0)
+        try:
+            [gateway], hq = history.gateways, history.hq
+            for _ in range(20):
+                await gateway.capture(history.r)
+            await history.heal()
+            await asyncio.wrap_future(gateway.journal.prune(gateway.journal.last_seq))
+            await gateway.stop()
+            await history.restore_hq(gateway)
+            (tmp_path / "token").write_text(history.token)
+            agent = build(store_settings(gateway, hq.bridge.url, tmp_path / "token"))
+            assert agent.uplink is not None
+            telling = asyncio.create_task(agent.uplink.run())
+            try:
+                async with asyncio.timeout(20):
+                    base, journal = gateway.journal.last_seq, agent.journal
+                    while not base < journal.position.applied == journal.last_seq:  # noqa: ASYNC110  # no event tells
+                        await asyncio.sleep(0.01)
+                    assert hq.bridge.engine is not None
+                    page = await hq.bridge.engine.facing_page(STORE, status=None, after="", limit=9)
+            finally:
+                telling.cancel()
+                await asyncio.wait([telling])
+                rows = agent.journal.last_seq
+                agent.journal.close()
+            believed = {f: (b.gtin, b.on_hand) for f, b in gateway.beliefs.items()}
+            assert {f.facing: (f.gtin, f.on_hand) for f in page} == believed
+            assert audit(hq.settings, None)[0].problems == []
+            assert rows == gateway.journal.last_seq + 1 + len(claims(believed))
+        finally:
+            await history.end()
+
+
+def store_settings(gateway: Gateway, url: str, token_file: Path) -> StoreSettings:
+    beliefs = gateway.beliefs.values()
+    return StoreSettings.model_validate(
+        {
+            "store": {"id": STORE, "timezone": "UTC"},
+            "agent": {"data_dir": gateway.folder, "commit_window_ms": 0},
+            "uplink": {"url": url, "token_file": token_file},
+            "products": [{"gtin": gtin, "name": gtin, "unit_weight_g": 300.0} for gtin in GTINS],
+            "facings": [{"id": b.facing, "gtin": b.gtin, "capacity": 24} for b in beliefs],
+            "devices": [],
+        }
+    )
 
 
 @pytest.mark.soak
