@@ -2,7 +2,7 @@
 
 A seed decides every step and the fate of every exchange. Each history ends with a clean line for one gateway
 after the other; then nothing that a durable copy still holds is missing at HQ, nothing is there twice, and
-ledger, facings and feed agree. The negative controls break one rule each and must be caught.
+ledger, facings and feed agree. The negative control forgets too early and must be caught.
 """
 
 from __future__ import annotations
