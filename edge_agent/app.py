@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import ssl
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 
 from edge_agent.config import Camera, Device, Reader, Scale, StoreSettings
 from edge_agent.contract.errors import ConfigError
@@ -78,6 +80,9 @@ class StoreAgent:
 
     async def tell_planogram(self) -> None:
         """Journal the planogram in use when it is not the one that HQ was told of."""
+        facings = {f.id: f.gtin for f in self.settings.facings}
+        devices = {d.id for d in self.settings.devices}
+        await asyncio.wrap_future(self.journal.forget_others(facings=facings, devices=devices))
         body = self._planogram()
         digest = sha256(encode(body)).hexdigest()
         if self.journal.recall("planogram") == digest:
@@ -204,6 +209,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     Raises ConfigError, JournalLocked or SchemaTooNew.
     """
     uplink_token = read_secret(settings.uplink.token_file) if settings.uplink else None
+    uplink_tls = _tls(settings.uplink.ca_file) if settings.uplink else None
     mqtt = _mqtt(settings)
     journal = Journal(settings.agent.data_dir, commit_window_s=settings.agent.commit_window_ms / 1000)
     now = read_clocks()
@@ -237,6 +243,7 @@ def build(settings: StoreSettings) -> StoreAgent:
             ),
             presence=agent.presence,
             version=version("shelf-edge"),
+            tls=uplink_tls,
             retell=agent.retell,
         )
     return agent
@@ -283,6 +290,18 @@ def _mqtt(settings: StoreSettings) -> MqttSession | None:
             "mqtt.url: embedded is not available in this version", hint="start a broker, give its url"
         )
     return MqttSession(settings.mqtt, store=settings.store.id, topics=mqtt_topics(settings.devices))
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext | None:
+    """Trust in the uplink's own authority; None for the system's."""
+    if ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"uplink.ca_file {ca_file}: cannot be used: {error.strerror}", hint="give a PEM file"
+        ) from error
 
 
 def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
 import aiohttp
@@ -44,7 +46,11 @@ HELLO_TIMEOUT_S = 4.0
 FRESHEST_FIRST_ROWS = 500
 """A larger backlog than this sends the present state before the past."""
 LONGEST_DELAY_S = 30.0
+LONGEST_ASKED_S = 3600.0
+"""A Retry-After beyond this is taken for a mistake of whoever answered."""
 REFUSED_DELAY_S = 30.0
+HELLO_ROUNDS = 200
+"""A search for common history that takes more rounds does not end."""
 PRESENCE_EVERY_S = 10.0
 
 
@@ -87,6 +93,7 @@ class Uplink:
         profile: StoreProfile,
         presence: Callable[[], Presence],
         version: str,
+        tls: ssl.SSLContext | None = None,
         retell: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`retell` journals the whole present: HQ begins after rows that are forgotten here."""
@@ -99,7 +106,7 @@ class Uplink:
         self._http: aiohttp.ClientSession | None = None
         self._max_rows_now = 5_000
         self._told_presence_s = 0.0
-        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._tls = tls
 
     def wake(self) -> None:
         """There are new durable rows."""
@@ -107,7 +114,7 @@ class Uplink:
 
     async def run(self) -> None:
         """Sessions one after the other, with full jitter between failures."""
-        async with aiohttp.ClientSession() as self._http:
+        async with self._connections() as self._http:
             failing_since: float | None = None
             while True:
                 try:
@@ -129,7 +136,7 @@ class Uplink:
     async def last_words(self, limit_s: float) -> None:
         """At stop: send what is left, for at most `limit_s`."""
         try:
-            async with asyncio.timeout(limit_s), aiohttp.ClientSession() as self._http:
+            async with asyncio.timeout(limit_s), self._connections() as self._http:
                 session = await self._hello()
                 while self._journal.durable_seq > session.applied.seq:
                     await self._send(session, self._next_rows(session))
@@ -141,7 +148,10 @@ class Uplink:
     async def _session(self) -> None:
         session = await self._hello()
         if self._journal.durable_seq - session.applied.seq > FRESHEST_FIRST_ROWS:
-            await self._post("state", self._state(session), dict)
+            try:
+                await self._post("state", self._state(session), dict)
+            except BodyTooLarge as error:
+                log.warning("%s: HQ shows the past before the present", error)
         while True:
             self._news.clear()
             rows = self._next_rows(session)
@@ -165,7 +175,7 @@ class Uplink:
         )
 
     def _next_rows(self, session: Session) -> list[OutboxRow]:
-        limit = min(session.max_rows, self._max_rows_now)
+        limit = max(1, min(session.max_rows, self._max_rows_now))
         rows = self._journal.rows_after(session.applied.seq, limit=limit)
         size = 0
         for index, row in enumerate(rows):
@@ -177,7 +187,7 @@ class Uplink:
     async def _hello(self) -> Session:
         journal = self._journal
         seqs = sparse(journal.position.base_seq, journal.durable_seq)
-        while True:
+        for _ in range(HELLO_ROUNDS):
             sent_at = utc_now()
             reply = await self._post(
                 "hello", self._hello_message(seqs), HelloReply, timeout_s=HELLO_TIMEOUT_S
@@ -187,11 +197,7 @@ class Uplink:
             seqs = [*evenly(*reply.want), *seqs][:LOCATOR_LIMIT]  # what HQ asked for before counts on
         if reply.merge is None or reply.applied is None:
             raise HqRejected("HQ's answer to hello names no merge point", hint="is HQ the right version?")
-        round_trip = (utc_now() - sent_at).total_seconds()
-        self.status.clock_offset_s = (
-            parse_rfc3339(reply.received_at) - sent_at
-        ).total_seconds() - round_trip / 2
-        metrics.clock_offset_seconds.set(self.status.clock_offset_s)
+        self._note_clock(sent_at, reply.received_at)
         self._check_own_chain(reply.applied)
         if self._retell is not None and self._begins_at_our_base(reply):
             await self._retell()  # before the branch is stored: a crash in between only repeats it
@@ -211,6 +217,15 @@ class Uplink:
             and reply.applied == Position(at.base_seq, at.base_chain.hex())
             and (at.base_seq > 0)
         )
+
+    def _note_clock(self, sent_at: datetime, hq_at: str) -> None:
+        round_trip = (utc_now() - sent_at).total_seconds()
+        try:
+            ahead = (parse_rfc3339(hq_at) - sent_at).total_seconds()
+        except ValueError as error:
+            raise HqUnreachable(f"HQ's answer to hello is not understood: {error}") from error
+        self.status.clock_offset_s = ahead - round_trip / 2
+        metrics.clock_offset_seconds.set(self.status.clock_offset_s)
 
     def _hello_message(self, seqs: list[int]) -> Hello:
         journal = self._journal
@@ -248,12 +263,14 @@ class Uplink:
             reply = await self._post("batch", batch, BatchReply)
         except BodyTooLarge:
             if len(rows) <= 1:
-                raise HqRejected("HQ refuses a single row as too large") from None
+                raise
             self._max_rows_now = max(1, len(rows) // 2)
             return
         metrics.sync_batches.labels("applied").inc()
         self._check_own_chain(reply.applied)
-        if reply.applied.seq != session.applied.seq:
+        if rows and reply.applied.seq == session.applied.seq and not reply.next_delay_ms:
+            raise HqUnreachable(f"HQ has taken none of {len(rows)} rows")
+        if (reply.applied.seq, reply.safe) != (self._journal.position.applied, self._journal.position.safe):
             await asyncio.wrap_future(
                 self._journal.acknowledged(session.branch, applied=reply.applied.seq, safe=reply.safe)
             )
@@ -273,6 +290,9 @@ class Uplink:
         self._told_presence_s = time.monotonic()
         return self._presence()
 
+    def _connections(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._tls or True))
+
     # --- HTTP ------------------------------------------------------------------------------------
 
     async def _post(
@@ -280,8 +300,8 @@ class Uplink:
         *, timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> Reply:  # fmt: skip
         raw = encode(message)
-        body = await asyncio.to_thread(self._compressor.compress, raw) if len(raw) > 65536 else (
-            self._compressor.compress(raw)
+        body = await asyncio.to_thread(zstandard.compress, raw) if len(raw) > 65536 else (
+            zstandard.compress(raw)
         )  # fmt: skip
         headers = {
             "Authorization": f"Bearer {self._token}",
@@ -298,7 +318,7 @@ class Uplink:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise HqUnreachable(f"no answer from HQ: {type(error).__name__} {error}".rstrip()) from error
         if response.status != 200:
-            raise _refusal(response.status, response.headers.get("Retry-After"), answer)
+            raise _refusal(call, response.status, response.headers.get("Retry-After"), answer)
         try:
             return msgspec.json.decode(answer, type=reply)  # type: ignore[return-value]
         except msgspec.MsgspecError as error:
@@ -324,16 +344,18 @@ class Uplink:
         metrics.sync_batches.labels("failed").inc()
 
 
-class BodyTooLarge(Exception):
-    """HQ answered 413."""
+class BodyTooLarge(HqRejected):
+    """HQ, or a proxy before it, answered 413."""
 
 
-def _refusal(status: int, retry_after: str | None, answer: bytes) -> Exception:
+def _refusal(call: str, status: int, retry_after: str | None, answer: bytes) -> Exception:
     detail = answer[:300].decode(errors="replace")
     if status == 409:
         return Conflict(detail)
     if status == 413:
-        return BodyTooLarge()
+        return BodyTooLarge(
+            f"HQ finds a {call} too large", hint="is there a proxy before HQ? let it take bodies of 4 MiB"
+        )
     if status in (401, 403):
         return HqRejected(
             f"HQ refuses this store's token ({status})",
@@ -341,7 +363,8 @@ def _refusal(status: int, retry_after: str | None, answer: bytes) -> Exception:
         )
     if status in (429, 500, 502, 503, 504):
         error = HqUnreachable(f"HQ answers {status}: {detail}")
-        error.retry_after_s = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+        if retry_after and retry_after.isascii() and retry_after.isdecimal():
+            error.retry_after_s = min(float(retry_after), LONGEST_ASKED_S)
         return error
     return HqRejected(f"HQ answers {status}: {detail}", hint="are agent and HQ of matching versions?")
 

@@ -43,6 +43,7 @@ class ScriptedHq:
         self.hellos: list[Hello] = []
         self.states: list[State] = []
         self.sizes: list[int] = []
+        self.safe: int | None = None
         self.refuse: Callable[[str, int], web.Response | None] = lambda _call, _rows: None
 
     async def serve(self, request: web.Request) -> web.Response:
@@ -71,7 +72,11 @@ class ScriptedHq:
         if batch.rows:
             self.head = Position(batch.rows[-1].seq, batch.last_chain)
         return BatchReply(
-            branch="b", applied=self.head, safe=self.head.seq, next_delay_ms=0, server_time=rfc3339(utc_now())
+            branch="b",
+            applied=self.head,
+            safe=self.head.seq if self.safe is None else self.safe,
+            next_delay_ms=0,
+            server_time=rfc3339(utc_now()),
         )
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -185,6 +190,113 @@ async def test_an_hq_with_another_history_is_not_believed(line: tuple[ScriptedHq
     await hq.until(lambda: len(hq.hellos) >= 2)
     task.cancel()
     assert hq.rows == []
+
+
+async def test_a_hello_that_a_proxy_finds_too_large_is_said_and_ends_nothing(
+    line: tuple[ScriptedHq, Journal, Uplink],
+) -> None:
+    hq, _journal, uplink = line
+    hq.refuse = lambda _call, _rows: web.Response(status=413)
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: "too large" in (uplink.status.problem or "") or task.done())
+    assert not task.done()
+    task.cancel()
+
+
+async def test_a_state_that_a_proxy_finds_too_large_does_not_hold_up_the_rows(
+    line: tuple[ScriptedHq, Journal, Uplink],
+) -> None:
+    hq, journal, uplink = line
+    keep(journal, 501)
+    hq.refuse = lambda call, _rows: web.Response(status=413) if call == "state" else None
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: len(hq.rows) == 501 or task.done())
+    assert not task.done()
+    task.cancel()
+
+
+GARBAGE: list[tuple[str, bytes, dict[str, str]]] = [
+    ("hello", b"<html>log in to the guest network</html>", {}),
+    ("hello", b'{"want": [0, 10]}', {}),
+    (
+        "hello",
+        encode(
+            HelloReply(
+                session="s", branch="b", merge=Position(0, CHAIN_START.hex()),
+                applied=Position(0, CHAIN_START.hex()), received_at="2026-13-45T99:99:99.000Z",
+            )
+        ),
+        {},
+    ),
+    ("batch", b"\xff\xfe", {}),
+    ("batch", b"{}", {}),
+    ("batch", b"null", {"Content-Encoding": "gzip"}),
+    (
+        "batch",
+        encode(
+            BatchReply(
+                branch="b", applied=Position(0, CHAIN_START.hex()), safe=0, next_delay_ms=0,
+                server_time="2026-11-22T10:00:00.000Z",
+            )
+        ),
+        {},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "answer", "headers"), GARBAGE)
+async def test_an_answer_that_makes_no_sense_is_a_line_that_is_down(
+    line: tuple[ScriptedHq, Journal, Uplink],
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    answer: bytes,
+    headers: dict[str, str],
+) -> None:
+    hq, journal, uplink = line
+    monkeypatch.setattr("edge_agent.sync.REFUSED_DELAY_S", 0.1)
+    keep(journal, 5)
+    asked = []
+
+    def refuse(now: str, _rows: int) -> web.Response | None:
+        asked.append(now)
+        return web.Response(body=answer, headers=headers) if now == call else None
+
+    hq.refuse = refuse
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: "HQ" in (uplink.status.problem or "") or task.done())
+    assert not task.done()
+    assert len(asked) < 300  # no line is hammered for ever
+    hq.refuse = lambda _call, _rows: None
+    await hq.until(lambda: journal.position.applied == 5 or task.done())
+    task.cancel()
+
+
+@pytest.mark.parametrize("asked", ["\u00b2", "soon", "-5"])
+async def test_a_strange_retry_after_is_no_order(
+    line: tuple[ScriptedHq, Journal, Uplink], asked: str
+) -> None:
+    hq, journal, uplink = line
+    keep(journal, 5)
+    answers = iter([web.Response(status=503, headers={"Retry-After": asked})])
+    hq.refuse = lambda _call, _rows: next(answers, None)
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: journal.position.applied == 5 or task.done())
+    assert not task.done()
+    task.cancel()
+
+
+async def test_what_became_safe_later_is_kept_without_new_rows(
+    line: tuple[ScriptedHq, Journal, Uplink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hq, journal, uplink = line
+    monkeypatch.setattr("edge_agent.sync.HEARTBEAT_S", 0.02)
+    keep(journal, 5)
+    hq.safe = 2
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: journal.position.safe == 2)
+    hq.safe = 5
+    await hq.until(lambda: journal.position.safe == 5)
+    task.cancel()
 
 
 async def test_last_words_send_what_is_left(line: tuple[ScriptedHq, Journal, Uplink]) -> None:

@@ -1,0 +1,106 @@
+"""The whole agent, built from a configuration: what it trusts and what it restores."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from edge_agent.app import build
+from edge_agent.config import StoreSettings
+from edge_agent.contract.errors import ConfigError
+from edge_agent.contract.times import utc_now
+from edge_agent.health import Condition
+from edge_agent.journal import Capture, Journal
+from edge_agent.moment import Moment
+from edge_agent.stock.belief import Belief
+
+GTIN = "06901234567892"
+
+
+def settings(folder: Path, **more: object) -> StoreSettings:
+    (folder / "token").write_text("secret")
+    agent = {"data_dir": str(folder / "var"), "http": {"port": 0}}
+    return StoreSettings.model_validate({"store": {"id": "s1"}, "agent": agent, **more})
+
+
+def uplink(folder: Path, url: str, **more: object) -> dict[str, object]:
+    return {"url": url, "token_file": str(folder / "token"), **more}
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
+    subprocess.run([*made, *subject], check=True, capture_output=True)
+    return key, certificate
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_an_authority_of_ones_own_is_trusted_when_named(tmp_path: Path, trusted: bool) -> None:
+    key, certificate = make_certificate(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    asked = asyncio.Event()
+
+    async def answer(_request: web.Request) -> web.Response:
+        asked.set()
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.router.add_post("/v1/sync/hello", answer)
+    runner = web.AppRunner(app, auto_decompress=False)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    more = {"ca_file": str(certificate)} if trusted else {}
+    agent = build(settings(tmp_path, uplink=uplink(tmp_path, url, **more)))
+    assert agent.uplink is not None
+    task = asyncio.create_task(agent.uplink.run())
+    async with asyncio.timeout(20):
+        status = agent.uplink.status
+        while not asked.is_set() and "certificate" not in (status.problem or "").lower():  # noqa: ASYNC110  # a problem has no event
+            await asyncio.sleep(0.01)
+    assert asked.is_set() is trusted
+    task.cancel()
+    await asyncio.wait([task])
+    agent.journal.close()
+    await runner.cleanup()
+
+
+def test_an_authority_that_is_no_pem_file_is_a_line(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    for name in ("ca.pem", "absent.pem"):
+        line = uplink(tmp_path, "https://127.0.0.1:1", ca_file=str(tmp_path / name))
+        with pytest.raises(ConfigError, match="ca_file"):
+            build(settings(tmp_path, uplink=line))
+
+
+def test_a_device_that_never_speaks_after_a_restart_is_silent_in_time(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "var")
+    made = Capture()
+    made.conditions.append(Condition("s1", "mt-sics", "online", None, utc_now(), utc_now()))
+    journal.submit(made).result(5)
+    journal.close()
+    scale = {"id": "s1", "driver": "mt-sics", "port": "/dev/none", "expect_every_s": 5}
+    agent = build(settings(tmp_path, devices=[scale]))
+    later = Moment(utc_now(), agent.started_s + 60)
+    assert [(c.status, c.reason) for c in agent.pipeline.health.tick(later)] == [("degraded", "silent")]
+    agent.journal.close()
+
+
+async def test_a_facing_that_the_planogram_dropped_is_not_in_the_present_any_more(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "var")
+    made = Capture()
+    made.effects.beliefs += [Belief("A1", GTIN, 5), Belief("A2", GTIN, 5)]
+    journal.submit(made).result(5)
+    journal.close()
+    facing = {"id": "A1", "gtin": GTIN, "capacity": 9}
+    agent = build(settings(tmp_path, products=[{"gtin": GTIN}], facings=[facing]))
+    await agent.tell_planogram()
+    assert [belief.facing for belief in agent.journal.present()[1].beliefs] == ["A1"]
+    agent.journal.close()
