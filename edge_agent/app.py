@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import ssl
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 
 from edge_agent.config import Camera, Device, Reader, Scale, StoreSettings
 from edge_agent.contract.errors import ConfigError
@@ -27,6 +25,7 @@ from edge_agent.local_web import LocalWeb
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics
 from edge_agent.service.settings import read_secret
+from edge_agent.service.tls import trusted
 from edge_agent.stock.estimate import Estimator, Wiring
 from edge_agent.supervisor import KeptDevice, keep_running
 from edge_agent.sync import Uplink
@@ -209,7 +208,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     Raises ConfigError, JournalLocked or SchemaTooNew.
     """
     uplink_token = read_secret(settings.uplink.token_file) if settings.uplink else None
-    uplink_tls = _tls(settings.uplink.ca_file) if settings.uplink else None
+    uplink_tls = trusted(settings.uplink.ca_file) if settings.uplink else None
     mqtt = _mqtt(settings)
     journal = Journal(settings.agent.data_dir, commit_window_s=settings.agent.commit_window_ms / 1000)
     now = read_clocks()
@@ -290,18 +289,6 @@ def _mqtt(settings: StoreSettings) -> MqttSession | None:
             "mqtt.url: embedded is not available in this version", hint="start a broker, give its url"
         )
     return MqttSession(settings.mqtt, store=settings.store.id, topics=mqtt_topics(settings.devices))
-
-
-def _tls(ca_file: Path | None) -> ssl.SSLContext | None:
-    """Trust in the uplink's own authority; None for the system's."""
-    if ca_file is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # SSLError is one
-        raise ConfigError(
-            f"uplink.ca_file {ca_file}: cannot be used: {error.strerror}", hint="give a PEM file"
-        ) from error
 
 
 def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -125,6 +126,9 @@ class Uplink(Settings):
         return self
 
 
+_NUMBER = re.compile(r"[0-9]{1,4}")
+
+
 class Device(Settings):
     """What every device has. `expect_every_s` says when silence means trouble."""
 
@@ -149,7 +153,7 @@ class Scale(Device):
         if self.facings and self.channels:
             raise ValueError("has both facings and channels; use facings for one plate, channels for several")
         for channel in self.channels:
-            if not channel.isdigit():
+            if not _NUMBER.fullmatch(channel):
                 raise ValueError(f"channel {channel!r} must be a number in quotes")
         return self
 
@@ -175,7 +179,7 @@ class Reader(Device):
     @model_validator(mode="after")
     def _numbered(self) -> Self:
         for antenna in self.antennas:
-            if not antenna.isdigit():
+            if not _NUMBER.fullmatch(antenna):
                 raise ValueError(f"antenna {antenna!r} must be a number in quotes")
         return self
 
@@ -220,6 +224,14 @@ class Footfall(Settings):
     lines: Annotated[list[CountingLine], Field(min_length=1)]
     detections_per_s: Annotated[float, Field(gt=0, le=10)] = 5.0
     masks: list[Annotated[list[Point], Field(min_length=3)]] = []
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        ids = [line.id for line in self.lines]
+        for line in ids:
+            if ids.count(line) > 1:
+                raise ValueError(f"line id {line!r} is used twice; ids are unique on a camera")
+        return self
 
 
 class ShelfGap(Settings):
@@ -321,10 +333,11 @@ class StoreSettings(Settings):
             for place, facing in _facings_of(device):
                 if facing not in known:
                     problems.append(((*here, *place), f"facing {facing!r} is not in facings"))
-                elif isinstance(device, Scale) and plated.setdefault(facing, device.id) != device.id:
-                    problems.append(
-                        ((*here, *place), f"facing {facing!r} already lies on {plated[facing]!r}")
-                    )
+                elif isinstance(device, Scale):
+                    if facing in plated:
+                        text = f"facing {facing!r} already lies on a plate of {plated[facing]!r}"
+                        problems.append(((*here, *place), text))
+                    plated.setdefault(facing, device.id)
             if isinstance(device, ImpinjR700) and self.mqtt is None:
                 problems.append(
                     ((*here, "driver"), f"{device.driver} needs the mqtt section, which is missing")

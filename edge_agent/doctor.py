@@ -15,13 +15,16 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from edge_agent.config import Camera, MtSics, StoreSettings
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
+from edge_agent.contract.messages import Whoami
 from edge_agent.contract.times import parse_rfc3339, utc_now
 from edge_agent.drivers import Driver, Resources, make_driver
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
 from edge_agent.service.settings import read_secret
+from edge_agent.service.tls import trusted
 
 Level = Literal["ok", "warn", "FAIL"]
 
@@ -127,6 +130,7 @@ async def _hq(settings: StoreSettings) -> AsyncIterator[Finding]:
         return
     try:
         token = read_secret(settings.uplink.token_file)
+        tls = trusted(settings.uplink.ca_file)
     except ShelfEdgeError as error:
         yield Finding("FAIL", "HQ", error.message, error.hint)
         return
@@ -136,10 +140,10 @@ async def _hq(settings: StoreSettings) -> AsyncIterator[Finding]:
         async with (
             asyncio.timeout(ANSWER_WITHIN_S),
             aiohttp.ClientSession() as http,
-            http.get(f"{url}/v1/sync/whoami", headers=headers) as response,
+            http.get(f"{url}/v1/sync/whoami", headers=headers, ssl=tls or True) as response,
         ):
-            status, answer = response.status, await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            status, answer = response.status, await response.read()
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
         yield Finding(
             "FAIL", "HQ", f"{url}: {type(error).__name__} {error}".rstrip(), "is the line up? see uplink.url"
         )
@@ -148,13 +152,16 @@ async def _hq(settings: StoreSettings) -> AsyncIterator[Finding]:
         hint = f"cloud-bridge store add {settings.store.id}; put the token into uplink.token_file"
         yield Finding("FAIL", "HQ", f"{status}: the token is refused", hint)
         return
-    if status != 200 or answer.get("store") != settings.store.id:
-        yield Finding(
-            "FAIL", "HQ", f"{url} answers {status} for store {answer.get('store')!r}", "see store.id"
-        )
+    try:
+        whose = msgspec.json.decode(answer, type=Whoami)
+    except msgspec.MsgspecError:
+        yield Finding("FAIL", "HQ", f"{url} answers {status}, which is not HQ's answer", "see uplink.url")
+        return
+    if whose.store != settings.store.id:
+        yield Finding("FAIL", "HQ", f"the token is that of store {whose.store!r}", "see store.id")
         return
     yield Finding("ok", "HQ", f"{url} accepts the token of {settings.store.id}")
-    offset_s = (utc_now() - parse_rfc3339(answer["server_time"])).total_seconds()
+    offset_s = (utc_now() - parse_rfc3339(whose.server_time)).total_seconds()
     if abs(offset_s) > CLOCK_WARN_S:
         yield Finding(
             "warn", "clock", f"{offset_s:+.1f} s from HQ's", "set the time (chrony, systemd-timesyncd)"

@@ -41,6 +41,7 @@ class KeptDevice:
     restarts: int = 0
     next_try_in_s: float = 0.0
     _crashes: deque[float] = field(default_factory=deque)
+    _told: str | None = None
 
     async def run(self, emit: Emit) -> None:
         """Run until cancelled, or until the crash budget is spent."""
@@ -67,7 +68,9 @@ class KeptDevice:
         except DeviceError as error:
             return str(error)
         except ShelfEdgeError as error:
-            log.warning("%s: %s%s", self.device, error, f" ({error.hint})" if error.hint else "")
+            level = logging.DEBUG if str(error) == self._told else logging.WARNING
+            self._told = str(error)
+            log.log(level, "%s: %s%s", self.device, error, f" ({error.hint})" if error.hint else "")
             return str(error)
         except Exception as error:
             self._crashes.append(time.monotonic())

@@ -182,3 +182,23 @@ def test_no_text_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, t
     file.write_text(text, encoding="utf-8", errors="replace")
     with pytest.raises(ConfigError):
         load(file, StoreSettings, env_prefix="EDGE_AGENT", environ={})
+
+
+@pytest.mark.parametrize(
+    ("wiring", "word"),
+    [
+        ("facings: [A1-01, A1-01]", "already lies on a plate of 'scale-1'"),
+        ('channels: {"1": [A1-01], "2": [A1-01]}', "already lies on a plate of 'scale-1'"),
+        ('channels: {"²": [A1-01]}', "must be a number in quotes"),
+    ],
+)
+def test_a_facing_lies_on_one_plate_and_plates_have_numbers(tmp_path: Path, wiring: str, word: str) -> None:
+    [problem] = problems(tmp_path, GOOD.replace("facings: [A1-01]", wiring))
+    assert word in problem
+
+
+def test_lines_of_one_camera_have_names_of_their_own(tmp_path: Path) -> None:
+    line = "{id: door, from: [0, 0], to: [9, 9]}"
+    camera = f"  - {{id: cam, driver: camera, source: usb:0, footfall: {{lines: [{line}, {line}]}}}}\n"
+    [problem] = problems(tmp_path, GOOD + camera)
+    assert "line id 'door' is used twice" in problem
