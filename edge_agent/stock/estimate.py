@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from edge_agent.contract.gs1 import decode_epc
 from edge_agent.contract.messages import Cause, ItemMoved
@@ -25,6 +26,8 @@ BLIND_S = 5.0
 """A change found after at least this long without a reading is a correction: nobody saw who did it."""
 READ_SHARE = 0.98
 """Share of present tags that a working reader finds within the presence window."""
+CONFIRM_EVERY = timedelta(seconds=1)
+"""How often a plate at rest moves its facing's `observed_at`."""
 
 PlateKey = tuple[str, int | None]
 
@@ -89,6 +92,8 @@ class Estimator:
             return None
         settled = plate.feed(now.mono_s, reading.weight_g, stable=reading.stable)
         if settled is None:
+            if not plate.moving:
+                self._confirm(self._wiring.plates[key], now)
             return self._remember(key, reading.weight_g, now)
         effects = self._settled(self._wiring.plates[key], settled, now, unseen=key in self._unseen)
         self._unseen.discard(key)
@@ -146,6 +151,13 @@ class Estimator:
             self._plates[key].disturb(mono_s)
         usual_s = rhythm_s if gap_s == float("inf") else rhythm_s + 0.2 * (gap_s - rhythm_s)
         self._viewed[key] = (mono_s, usual_s)
+
+    def _confirm(self, names: list[str], now: Moment) -> None:
+        """A plate at rest is evidence that goes on; noted once a second, for it is no event."""
+        for name in self._weighed.intersection(names):
+            belief = self.beliefs[name]
+            if belief.observed_at is not None and now.at - belief.observed_at >= CONFIRM_EVERY:
+                self.beliefs[name] = replace(belief, observed_at=now.at)
 
     def _remember(self, key: PlateKey, weight_g: float, now: Moment) -> Effects | None:
         """The reading of a touched plate, made durable when it differs from the durable one."""

@@ -64,6 +64,19 @@ class Shelf:
         return body.on_hand, body.change, body.cause
 
 
+def test_a_plate_at_rest_goes_on_being_evidence_without_an_event() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 60)
+    belief = shelf.estimator.beliefs["A1-01"]
+    assert len(shelf.told) == 1
+    assert belief.observed_at is not None
+    assert shelf.now().at - belief.observed_at < timedelta(seconds=1.2)
+    assert belief.changed_at is not None
+    assert belief.changed_at < START + timedelta(seconds=102)
+    shelf.t += 600
+    assert shelf.estimator.beliefs["A1-01"].observed_at == belief.observed_at  # silence is no evidence
+
+
 def test_first_rest_is_initial_then_pick_return_and_restock_have_their_names() -> None:
     shelf = Shelf()
     shelf.hold(10 * UNIT_G, 1)
