@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_agent.config import ENV_PREFIX, StoreSettings
-from edge_agent.contract.errors import HqUnreachable
+from edge_agent.contract.errors import AgentUnreachable
 from edge_agent.service import log, terminal
 from edge_agent.service.settings import load
 
@@ -66,7 +66,8 @@ def status(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = Fals
     """Ask the running agent: devices, facings, outbox, sync state, versions."""
     settings = _load(config)
     http = settings.agent.http
-    answer = asyncio.run(_ask(f"http://{http.host}:{http.port}/v1/status"))
+    host = f"[{http.host}]" if ":" in http.host else http.host
+    answer = asyncio.run(_ask(f"http://{host}:{http.port}/v1/status"))
     if as_json:
         _print_json(answer)
     else:
@@ -132,8 +133,8 @@ async def _ask(url: str) -> Any:
     try:
         async with asyncio.timeout(5), aiohttp.ClientSession() as http, http.get(url) as response:
             return await response.json()
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise HqUnreachable(
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise AgentUnreachable(
             f"no agent answers at {url}", hint="is it running? edge-agent run -c …"
         ) from error
 

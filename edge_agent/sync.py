@@ -359,7 +359,7 @@ def _refusal(call: str, status: int, retry_after: str | None, answer: bytes) -> 
     if status in (401, 403):
         return HqRejected(
             f"HQ refuses this store's token ({status})",
-            hint="cloud-bridge store add ID prints a new one; put it into uplink.token_file",
+            hint="put a new one (cloud-bridge store add ID) into uplink.token_file, start the agent again",
         )
     if status in (429, 500, 502, 503, 504):
         error = HqUnreachable(f"HQ answers {status}: {detail}")

@@ -103,6 +103,13 @@ class HqUnreachable(SyncError):
     retry_after_s: float = 0.0
 
 
+class AgentUnreachable(ShelfEdgeError):
+    """No agent answers at its own address."""
+
+    code = "E-AGENT-UNREACHABLE"
+    retry = True
+
+
 class HqRejected(SyncError):
     """HQ refuses the token or the message; keep buffering and tell a person."""
 

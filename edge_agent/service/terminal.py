@@ -6,7 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edge_agent.contract.errors import ConfigError, HqUnreachable, JournalLocked, ShelfEdgeError
+from edge_agent.contract.errors import (
+    AgentUnreachable,
+    ConfigError,
+    HqUnreachable,
+    JournalLocked,
+    ShelfEdgeError,
+)
 
 FINE, PROBLEM, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
 
@@ -47,7 +53,7 @@ def tell(error: ShelfEdgeError) -> int:
         print(f"Error: {text}", file=sys.stderr)  # noqa: T201
     if error.hint:
         print(f"Try: {error.hint}", file=sys.stderr)  # noqa: T201
-    if isinstance(error, HqUnreachable):
+    if isinstance(error, (HqUnreachable, AgentUnreachable)):
         return UNREACHABLE
     return WRONG_USE if isinstance(error, (ConfigError, JournalLocked)) else PROBLEM
 
