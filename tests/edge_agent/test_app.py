@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,17 +31,11 @@ def uplink(folder: Path, url: str, **more: object) -> dict[str, object]:
     return {"url": url, "token_file": str(folder / "token"), **more}
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
-    subprocess.run([*made, *subject], check=True, capture_output=True)
-    return key, certificate
-
-
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_an_authority_of_ones_own_is_trusted_when_named(tmp_path: Path, trusted: bool) -> None:
-    key, certificate = make_certificate(tmp_path)
+async def test_an_authority_of_ones_own_is_trusted_when_named(
+    tmp_path: Path, own_certificate: tuple[Path, Path], trusted: bool
+) -> None:
+    key, certificate = own_certificate
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate, key)
     asked = asyncio.Event()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +52,10 @@ async def test_a_missing_password_file_is_an_outage_not_a_crash(broker: Any, tmp
             pass
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
-    subprocess.run([*made, *subject], check=True, capture_output=True)
-    return key, certificate
-
-
-async def test_thousands_of_messages_over_tls_and_no_trust_in_strangers(broker: Any, tmp_path: Path) -> None:
-    key, certificate = make_certificate(tmp_path)
+async def test_thousands_of_messages_over_tls_and_no_trust_in_strangers(
+    broker: Any, own_certificate: tuple[Path, Path]
+) -> None:
+    key, certificate = own_certificate
     broker.stop()
     broker.extra = f"certfile {certificate}\nkeyfile {key}"
     broker.start()
