@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 from aiohttp import web
@@ -132,8 +132,3 @@ def from_cursor(cursor: str | None) -> str:
             f"cursor {cursor!r} is not one of ours", hint="use next_cursor as it came"
         ) from error
     return key
-
-
-def iso(ms: int) -> datetime:
-    """Unix milliseconds as a moment."""
-    return datetime.fromtimestamp(ms / 1000, UTC)

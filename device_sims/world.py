@@ -94,10 +94,6 @@ class World:
                 done.append(moved)
         return done
 
-    def next_step_s(self) -> float | None:
-        """When `advance` has something to do next; None when the plan is through."""
-        return self._steps[0][0] if self._steps else None
-
     def on_hand(self, facing: str) -> int:
         """How many items truly lie there."""
         return len(self._shelves[facing].items)

@@ -9,7 +9,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -178,11 +177,3 @@ async def _connects(host: str, port: int) -> str | None:
         return str(error) or type(error).__name__
     writer.close()
     return None
-
-
-def installed() -> str:
-    """The product's version, for `--version` and reports."""
-    try:
-        return version("shelf-edge")
-    except PackageNotFoundError:
-        return "unknown"

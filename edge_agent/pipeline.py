@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.times import utc_now
@@ -27,7 +28,7 @@ from edge_agent.readings import (
 from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
 from edge_agent.stock.estimate import Estimator
-from edge_agent.traffic import Traffic
+from edge_agent.traffic import Bucket, Traffic
 
 log = logging.getLogger(__name__)
 
@@ -100,15 +101,9 @@ class Pipeline:
             case WeightReading():
                 effects = self.estimator.weight(reading, now)
             case LineCrossing():
-                buckets = self.traffic.crossed(reading)
-                capture.buckets += buckets
-                for bucket in buckets:
-                    capture.effects.tell("footfall.counted", bucket.body(), reading.occurred_at)
+                self._footfall(self.traffic.crossed(reading), reading.occurred_at, capture)
             case LineWatched():
-                buckets = self.traffic.watched(reading)
-                capture.buckets += buckets
-                for bucket in buckets:
-                    capture.effects.tell("footfall.counted", bucket.body(), reading.occurred_at)
+                self._footfall(self.traffic.watched(reading), reading.occurred_at, capture)
             case DeviceDegraded():
                 heard.pop(reading.device, None)
                 self._condition(self.health.degraded(reading.device, reading.reason, now), capture)
@@ -121,6 +116,11 @@ class Pipeline:
             heard[reading.device] = reading.identity
         else:
             heard.setdefault(reading.device)
+
+    def _footfall(self, buckets: list[Bucket], at: datetime, capture: Capture) -> None:
+        capture.buckets += buckets
+        for bucket in buckets:
+            capture.effects.tell("footfall.counted", bucket.body(), at)
 
     def _condition(self, condition: Condition | None, capture: Capture) -> None:
         if condition is None:

@@ -100,7 +100,7 @@ def rows_of(connection: sqlite3.Connection, store: str, segments: list[Segment])
     for segment in reversed(segments):
         yield from _ready(
             connection.execute(
-                "select l.seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, body from ledger l"  # noqa: S608
+                "select l.seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, body from ledger l"  # noqa: S608 - constants
                 " left join set_aside a on a.store = l.store and a.seq = l.seq and a.branch = l.branch"
                 f" where l.store = ? and l.branch = ? and l.seq between ? and ? and kind in ({kinds})"
                 " and a.fate is null order by l.seq",

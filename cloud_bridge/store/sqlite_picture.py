@@ -189,7 +189,7 @@ def _some(
     """All rows of a store, or those whose key, named like the table, is in `only`."""
     if only is None:
         return select_many(connection, columns, f"from {table} where store = ?", (store,))
-    rest = f"from {table} where store = ? and {table} in (select value from json_each(?))"  # noqa: S608
+    rest = f"from {table} where store = ? and {table} in (select value from json_each(?))"  # noqa: S608 - our names
     return select_many(connection, columns, rest, (store, json.dumps(list(only))))
 
 

@@ -75,7 +75,7 @@ def facing_page(
 ) -> list[FacingRecord]:
     """A store's facings by id, those behind `after`."""
     rows = connection.execute(
-        f"select {_FACING} from shown_facing where store = ? and facing > ? and (? is null or status = ?)"  # noqa: S608
+        f"select {_FACING} from shown_facing where store = ? and facing > ? and (? is null or status = ?)"  # noqa: S608 - constants
         " order by facing limit ?",
         (store, after, status, status, limit),
     )

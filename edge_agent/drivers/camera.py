@@ -19,6 +19,7 @@ from edge_agent.readings import (
     LineWatched,
     Reading,
 )
+from edge_agent.service import metrics
 from edge_agent.vision.capture import Capture, Frame
 from edge_agent.vision.detect import Detector
 from edge_agent.vision.footfall import LineCounter
@@ -53,8 +54,11 @@ class CameraDriver:
         source, device = self._settings.source, self._settings.id
         lines = tuple(line.id for line in duty.lines)
         watched_s: float | None = None
+        dropped = 0
         async with Capture(source, per_s=duty.detections_per_s, masks=duty.masks) as frames:
             async for frame in frames:
+                metrics.frames_dropped.labels(device).inc(frames.dropped - dropped)
+                dropped = frames.dropped
                 readings: list[Reading] = []
                 if watched_s is None:
                     _check_lines(duty.lines, frame)

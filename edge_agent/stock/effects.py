@@ -22,7 +22,7 @@ class ShelfEvent:
 
 @dataclass(frozen=True, slots=True)
 class PlatePosition:
-    """The last durable word of one plate; it seeds the settle detector after a restart."""
+    """The last durable word of one plate; after a restart it tells whether a reading is news."""
 
     device: str
     channel: int | None

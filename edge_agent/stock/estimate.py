@@ -16,7 +16,7 @@ from edge_agent.stock.belief import Belief, doubted, status_of
 from edge_agent.stock.division import count_from_weight
 from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.presence import Moved, Presence
-from edge_agent.stock.settle import Plate, Settled
+from edge_agent.stock.settle import Plate
 
 RETURN_MOST = 2
 """More than this at once is put there by staff, not brought back by a shopper."""
@@ -65,12 +65,11 @@ class Estimator:
         self._tagged: Counter[tuple[str, str]] = Counter()
         self._lost_s: dict[str, float] = {}
 
-    def restore_plate(self, position: PlatePosition, mono_s: float) -> None:
-        """Seed a plate's settle detector with its last durable reading."""
-        plate = self._plates.get((position.device, position.channel))
-        if plate is not None:
-            plate.rest_g, plate.moved_since_s = position.weight_g, mono_s
-            self._positions[(position.device, position.channel)] = position
+    def restore_plate(self, position: PlatePosition) -> None:
+        """Put back the last durable word of a plate; the plate itself has to come to rest anew."""
+        key = (position.device, position.channel)
+        if key in self._plates:
+            self._positions[key] = position
 
     def restore_tag(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
         """Put back a tag that was present when the process stopped."""
@@ -88,16 +87,16 @@ class Estimator:
             return None
         self._view(key, now.mono_s)
         if reading.weight_g is None or "over" in reading.flags or "under" in reading.flags:
-            plate.disturb(now.mono_s)
+            plate.disturb()
             return None
-        settled = plate.feed(now.mono_s, reading.weight_g, stable=reading.stable)
-        if settled is None:
+        rest_g = plate.feed(now.mono_s, reading.weight_g, stable=reading.stable)
+        if rest_g is None:
             if not plate.moving:
                 self._confirm(self._wiring.plates[key], now)
             return self._remember(key, reading.weight_g, now)
-        effects = self._settled(self._wiring.plates[key], settled, now, unseen=key in self._unseen)
+        effects = self._settled(self._wiring.plates[key], rest_g, now, unseen=key in self._unseen)
         self._unseen.discard(key)
-        effects.plates.append(self._position(key, settled.weight_g, now))
+        effects.plates.append(self._position(key, rest_g, now))
         return effects
 
     def tag(self, reading: TagRead, now: Moment) -> Effects | None:
@@ -148,7 +147,7 @@ class Estimator:
         gap_s = mono_s - last_s
         if gap_s > max(BLIND_S, 3 * rhythm_s):
             self._unseen.add(key)
-            self._plates[key].disturb(mono_s)
+            self._plates[key].disturb()
         usual_s = rhythm_s if gap_s == float("inf") else rhythm_s + 0.2 * (gap_s - rhythm_s)
         self._viewed[key] = (mono_s, usual_s)
 
@@ -171,7 +170,7 @@ class Estimator:
         self._positions[key] = position
         return position
 
-    def _settled(self, names: list[str], settled: Settled, now: Moment, *, unseen: bool) -> Effects:
+    def _settled(self, names: list[str], rest_g: float, now: Moment, *, unseen: bool) -> Effects:
         effects = Effects()
         if len(names) != 1:
             return effects
@@ -180,7 +179,7 @@ class Estimator:
         if unit_weight_g is None:
             return effects
         count = count_from_weight(
-            settled.weight_g,
+            rest_g,
             unit_weight_g=unit_weight_g,
             unit_sd_g=self._products[facing.gtin].unit_weight_sd_g,
             capacity=facing.capacity,

@@ -14,14 +14,6 @@ LEAVE_SHARE, ENTER_SHARE = 0.08, 0.30
 STILL_MIN_G, STILL_MAX_G, TOUCH_MIN_G = 1.0, 6.0, 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The plate came to rest at `weight_g`; it had been moving since `since_s` (monotonic)."""
-
-    weight_g: float
-    since_s: float
-
-
 @dataclass(slots=True)
 class Plate:
     """The settle detector of one plate. `step_g` is the weight of the lightest item on it."""
@@ -29,7 +21,6 @@ class Plate:
     step_g: float
     rest_g: float | None = None
     moving: bool = True
-    moved_since_s: float = 0.0
     samples: deque[tuple[float, float]] = field(default_factory=deque)
 
     @property
@@ -42,14 +33,13 @@ class Plate:
         """A reading this far from rest, in grams, means somebody touches the plate."""
         return max(TOUCH_MIN_G, ENTER_SHARE * self.step_g)
 
-    def disturb(self, mono_s: float) -> None:
+    def disturb(self) -> None:
         """The plate is known to move though it gives no weight (motion, overload, a lost link)."""
         self.samples.clear()
-        if not self.moving:
-            self.moving, self.moved_since_s = True, mono_s
+        self.moving = True
 
-    def feed(self, mono_s: float, weight_g: float, *, stable: bool | None) -> Settled | None:
-        """One reading; returns Settled once each time the plate comes to rest."""
+    def feed(self, mono_s: float, weight_g: float, *, stable: bool | None) -> float | None:
+        """One reading; returns the weight at rest, in grams, once each time the plate comes to rest."""
         samples = self.samples
         samples.append((mono_s, weight_g))
         while len(samples) > 2 and samples[1][0] <= mono_s - DOUBTED_WINDOW_S:
@@ -62,7 +52,7 @@ class Plate:
             return None
         self.moving = False
         self.rest_g = sum(weights) / len(weights)
-        return Settled(self.rest_g, self.moved_since_s)
+        return self.rest_g
 
     def _still_weights(self, mono_s: float, window_s: float) -> list[float]:
         """The weights of the newest stretch that is at least `window_s` long; empty when there is none."""
@@ -79,6 +69,6 @@ class Plate:
         if rest is not None and abs(weight_g - rest) <= self.touch_g:
             self.rest_g = rest + 0.05 * (weight_g - rest)
             return
-        self.moving, self.moved_since_s = True, mono_s
+        self.moving = True
         self.samples.clear()
         self.samples.append((mono_s, weight_g))

@@ -133,7 +133,7 @@ def test_a_restart_with_the_same_shelf_tells_nothing() -> None:
     again.estimator = Estimator(
         planogram(), Wiring({("s1", None): ["A1-01"]}, {}), shelf.estimator.beliefs.values()
     )
-    again.estimator.restore_plate(PlatePosition("s1", None, 10 * UNIT_G, START), again.t)
+    again.estimator.restore_plate(PlatePosition("s1", None, 10 * UNIT_G, START))
     again.hold(10 * UNIT_G, 5)
     assert again.told == []
 
