@@ -13,10 +13,11 @@ from datetime import timedelta
 from hashlib import sha256
 from importlib.metadata import version
 
-from edge_agent.config import Camera, Device, Reader, Scale, StoreSettings
+from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
 from edge_agent.contract.times import rfc3339, utc_now
+from edge_agent.devices import Device, Reader, Scale
 from edge_agent.drivers import Resources, make_driver, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.health import Condition, Health
@@ -294,7 +295,7 @@ def _mqtt(settings: StoreSettings) -> MqttSession | None:
 def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:
     """At start every device is as it was; one never seen is offline until it answers."""
     driver = str(getattr(device, "driver", ""))
-    expect = device.expect_every_s or (10.0 if isinstance(device, (Scale, Camera)) else None)
+    expect = device.expect_every_s or device.silence_s
     if before is None:
         return Condition(device.id, driver, "offline", "not seen yet", utc_now(), expect_every_s=expect)
     return Condition(

@@ -1,35 +1,22 @@
-"""The agent's settings, all device kinds in one place (`store.yaml`)."""
+"""The agent's settings, whole (`store.yaml`)."""
 
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
+from edge_agent.cameras import Camera
 from edge_agent.contract.gs1 import Gln
 from edge_agent.contract.planogram import Facing, Identifier, Planogram, Product, planogram_problems
-from edge_agent.service.settings import FilePath, Place, invalid, is_loopback
+from edge_agent.devices import Device, ImpinjR700, MqttDevice, MtSics, Reader, Scale
+from edge_agent.service.settings import FilePath, Place, Settings, invalid, is_loopback
 
 ENV_PREFIX = "EDGE_AGENT"
-
-
-class Settings(BaseModel):
-    """Base of every settings model: unknown keys are errors, defaults are resolved like given values."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def _known_zone(name: str) -> str:
@@ -126,158 +113,12 @@ class Uplink(Settings):
         return self
 
 
-_NUMBER = re.compile(r"[0-9]{1,4}")
-
-
-class Device(Settings):
-    """What every device has. `expect_every_s` says when silence means trouble."""
-
-    id: Identifier
-    expect_every_s: Annotated[float, Field(gt=0)] | None = None
-
-
-class Scale(Device):
-    """A scale: one plate with `facings`, or several plates with `channels`."""
-
-    facings: list[Identifier] = []
-    channels: dict[str, list[Identifier]] = {}
-
-    def plates(self) -> dict[int | None, list[str]]:
-        """Channel number (None for a one-plate scale) to the facings on that plate."""
-        if self.channels:
-            return {int(channel): list(facings) for channel, facings in self.channels.items()}
-        return {None: list(self.facings)} if self.facings else {}
-
-    @model_validator(mode="after")
-    def _one_wiring(self) -> Self:
-        if self.facings and self.channels:
-            raise ValueError("has both facings and channels; use facings for one plate, channels for several")
-        for channel in self.channels:
-            if not _NUMBER.fullmatch(channel):
-                raise ValueError(f"channel {channel!r} must be a number in quotes")
-        return self
-
-
-class MtSics(Scale):
-    """A Mettler-Toledo, Ohaus or Kern scale speaking MT-SICS over serial or `socket://host:port`."""
-
-    driver: Literal["mt-sics"]
-    port: str
-    baudrate: Annotated[int, Field(gt=0)] = 9600
-    poll_hz: Annotated[float, Field(gt=0, le=50)] = 10.0
-
-
-class Reader(Device):
-    """An RFID reader: antenna number to the facing it covers."""
-
-    antennas: dict[str, Identifier] = {}
-
-    def places(self) -> dict[int, str]:
-        """Antenna number to facing."""
-        return {int(antenna): facing for antenna, facing in self.antennas.items()}
-
-    @model_validator(mode="after")
-    def _numbered(self) -> Self:
-        for antenna in self.antennas:
-            if not _NUMBER.fullmatch(antenna):
-                raise ValueError(f"antenna {antenna!r} must be a number in quotes")
-        return self
-
-
-def _topic_filter(topic: str) -> str:
-    levels = topic.split("/")
-    if "#" in "".join(levels[:-1]) or any(len(level) > 1 and set(level) & set("+#") for level in levels):
-        raise ValueError(f"found {topic!r}; + stands for a whole level and # for all the last ones")
-    return topic
-
-
-class ImpinjR700(Reader):
-    """An Impinj R700 (IoT Device Interface) publishing tag events on `topic`."""
-
-    driver: Literal["impinj-r700"]
-    topic: Annotated[str, Field(min_length=1), AfterValidator(_topic_filter)]
-
-
-Point = Annotated[list[float], Field(min_length=2, max_length=2)]
-
-
-class CountingLine(Settings):
-    """Who crosses from the left side to the right side, seen walking `from` -> `to`, has entered."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    id: Identifier
-    start: Annotated[Point, Field(alias="from")]
-    end: Annotated[Point, Field(alias="to")]
-    anchor: Literal["feet", "centre"] = "feet"
-
-    @model_validator(mode="after")
-    def _has_length(self) -> Self:
-        if self.start == self.end:
-            raise ValueError("from and to are the same point")
-        return self
-
-
-class Footfall(Settings):
-    """Counting people over lines."""
-
-    lines: Annotated[list[CountingLine], Field(min_length=1)]
-    detections_per_s: Annotated[float, Field(gt=0, le=10)] = 5.0
-    masks: list[Annotated[list[Point], Field(min_length=3)]] = []
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        ids = [line.id for line in self.lines]
-        for line in ids:
-            if ids.count(line) > 1:
-                raise ValueError(f"line id {line!r} is used twice; ids are unique on a camera")
-        return self
-
-
-class ShelfGap(Settings):
-    """Facing to the polygon of its place in the picture."""
-
-    facings: dict[Identifier, Annotated[list[Point], Field(min_length=3)]]
-
-
-class VisionModel(Settings):
-    """Which detector: a packed one by name, or any ONNX file of a known output family."""
-
-    name: Literal["coco-ssd", "nanodet"] | None = None
-    path: FilePath | None = None
-    family: Literal["yolox", "nanodet", "ssd"] | None = None
-
-    @model_validator(mode="after")
-    def _named_or_given(self) -> Self:
-        if self.path is not None and self.family is None:
-            raise ValueError("path needs family: one of yolox, nanodet, ssd")
-        return self
-
-
-def _camera_source(source: str, info: ValidationInfo) -> str:
-    scheme, _, rest = source.partition(":")
-    if scheme in ("rtsp", "rtsps", "http", "https") and rest.startswith("//"):
-        return source
-    if scheme == "usb":
-        if not rest.isdecimal():
-            raise ValueError(f"found {source!r}; a USB camera is usb:0, usb:1, ...")
-        return source
-    if "://" in source:
-        raise ValueError(f"found {scheme}://; use rtsp://, http://, https://, usb:0 or a video file")
-    return str(Path((info.context or {}).get("base", "."), source))
-
-
-class Camera(Device):
-    """A camera: `source` is an RTSP or HTTP URL, a video file, or a USB index like `usb:0`."""
-
-    driver: Literal["camera"]
-    source: Annotated[str, AfterValidator(_camera_source)]
-    footfall: Footfall | None = None
-    shelf_gap: ShelfGap | None = None
-    model: VisionModel = VisionModel()
-
-
 AnyDevice = Annotated[MtSics | ImpinjR700 | Camera, Field(discriminator="driver")]
+
+DEVICE_KINDS: dict[str, type[Device]] = {
+    get_args(kind.model_fields["driver"].annotation)[0]: kind for kind in get_args(get_args(AnyDevice)[0])
+}
+"""`driver:` -> its settings."""
 
 
 class StoreSettings(Settings):
@@ -338,7 +179,7 @@ class StoreSettings(Settings):
                         text = f"facing {facing!r} already lies on a plate of {plated[facing]!r}"
                         problems.append(((*here, *place), text))
                     plated.setdefault(facing, device.id)
-            if isinstance(device, ImpinjR700) and self.mqtt is None:
+            if isinstance(device, MqttDevice) and self.mqtt is None:
                 problems.append(
                     ((*here, "driver"), f"{device.driver} needs the mqtt section, which is missing")
                 )

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from edge_agent.config import Camera, MtSics, StoreSettings
+from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
 from edge_agent.contract.messages import Whoami
 from edge_agent.contract.times import parse_rfc3339, utc_now
+from edge_agent.devices import MqttDevice
 from edge_agent.drivers import Driver, Resources, make_driver
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
 from edge_agent.service.settings import read_secret
@@ -48,7 +49,7 @@ async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
     yield _disk(settings.agent.data_dir)
     yield await _broker(settings)
     for device in settings.devices:
-        if isinstance(device, (MtSics, Camera)):
+        if not isinstance(device, MqttDevice):
             yield await _device(device.id, make_driver(device, Resources(mqtt=None)))
     async for finding in _hq(settings):
         yield finding

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_agent.config import Camera, Device, ImpinjR700, MtSics
+from edge_agent.cameras import Camera
 from edge_agent.contract.errors import ConfigError
+from edge_agent.devices import Device, ImpinjR700, MqttDevice, MtSics
+from edge_agent.drivers.tap import Taps
 from edge_agent.readings import Emit
 
 if TYPE_CHECKING:
@@ -32,22 +34,27 @@ class Resources:
     """What drivers share. `mqtt` is None in a store without a broker."""
 
     mqtt: MqttSession | None = None
+    taps: Taps = field(default_factory=Taps)
+
+    def broker_of(self, device: Device) -> MqttSession:
+        """The broker's session; ConfigError in a store without one."""
+        if self.mqtt is None:
+            raise ConfigError(
+                f"device {device.id} needs the mqtt section", hint="add mqtt.url to the store file"
+            )
+        return self.mqtt
 
 
-def _mt_sics(settings: MtSics, _resources: Resources) -> Driver:
+def _mt_sics(settings: MtSics, resources: Resources) -> Driver:
     from edge_agent.drivers.mt_sics import MtSicsDriver
 
-    return MtSicsDriver(settings)
+    return MtSicsDriver(settings, resources.taps.of(settings.id))
 
 
 def _impinj_r700(settings: ImpinjR700, resources: Resources) -> Driver:
     from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
 
-    if resources.mqtt is None:
-        raise ConfigError(
-            f"device {settings.id} needs the mqtt section", hint="add mqtt.url to the store file"
-        )
-    return ImpinjR700Driver(settings, resources.mqtt)
+    return ImpinjR700Driver(settings, resources.broker_of(settings))
 
 
 def _camera(settings: Camera, _resources: Resources) -> Driver:
@@ -76,4 +83,4 @@ def make_driver(settings: Device, resources: Resources) -> Driver:
 
 def mqtt_topics(devices: Sequence[Device]) -> dict[str, str]:
     """Device id -> topic of every device that listens to the broker (what `MqttSession` wants)."""
-    return {device.id: device.topic for device in devices if isinstance(device, ImpinjR700)}
+    return {device.id: device.topic for device in devices if isinstance(device, MqttDevice)}

@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, Protocol
 
+import yaml
+from pydantic import ValidationError
+
+from edge_agent.config import DEVICE_KINDS
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.gs1 import decode_epc
 from edge_agent.contract.times import rfc3339
-from edge_agent.drivers.impinj_r700 import decode_payload
-from edge_agent.drivers.mt_sics import MtSicsFramer, Noise, weight_reading
+from edge_agent.devices import Device
+from edge_agent.drivers.tap import Heard, printable
 from edge_agent.readings import EnvironmentReading, Reading, TagRead, WeightReading
 
 Decoded = dict[str, object] | str
 """A reading, or one line of text about input that is no message of the protocol."""
+
+DECODERS: dict[str, tuple[str, str]] = {
+    "mt-sics": ("edge_agent.drivers.mt_sics", "MtSicsDecoder"),
+    "impinj-r700": ("edge_agent.drivers.impinj_r700", "ImpinjR700Decoder"),
+}
+"""`driver:` -> where its decoder is, imported only when it is used."""
+
+_STANDS_IN: dict[str, Any] = {"id": "decode", "port": "stdin", "topic": "#"}
+"""What `decode` gives a driver's settings where they need a place that bytes from stdin do not have."""
+
+
+class Decoder(Protocol):
+    """One driver's bytes to readings, the same however they are cut. Never raises on what a device sends.
+
+    Built as `Decoder(settings, options)`; `options` names what `decode` takes beyond the driver's settings.
+    """
+
+    options: frozenset[str]
+
+    def feed(self, heard: Heard) -> Iterator[Reading | str]:
+        """Readings that the chunk completes, and one line of text for each thing that is not understood."""
+        ...
+
+    def end(self) -> Iterator[Reading | str]:
+        """What still waits when the input has ended."""
+        ...
 
 
 def decode_stream(
@@ -21,18 +53,21 @@ def decode_stream(
 ) -> Iterator[Decoded]:
     """Readings as JSON objects (`device` is null) and what could not be decoded, in the order of the input.
 
-    `lines` is binary standard input: raw bytes however they are cut for `mt-sics`, one payload a line for
-    `impinj-r700`; with `as_hex` each line holds the hexadecimal digits of its bytes instead.
-    Options: `after_command=CMD` (mt-sics) prints only replies to CMD. ConfigError on an unknown driver or
-    option, before anything is read.
+    `lines` is binary standard input: raw bytes however they are cut for a serial driver, one payload a line
+    for an MQTT one; with `as_hex` each line holds the hexadecimal digits of its bytes instead. Options are
+    the driver's settings (`dialect=nci`, `profile=laumas`, …). ConfigError on an unknown driver or option,
+    before anything is read.
     """
-    decoder, known = _decoder(driver)
-    wanted = dict(options or {})
-    for option in wanted:
-        if option not in known:
-            hint = f"known: {', '.join(sorted(known)) or 'none'}"
-            raise ConfigError(f"{driver} has no option {option!r}", hint=hint)
-    return decoder(_unhexed(lines) if as_hex else iter(lines), wanted)
+    decoder = _configured(driver, dict(options or {}))
+    return _decoded(decoder, _unhexed(lines) if as_hex else iter(lines))
+
+
+def decoder_for(settings: Device, options: Mapping[str, str] | None = None) -> Decoder:
+    """The decoder of a configured device; ConfigError for one that has no bytes (a camera)."""
+    name = getattr(settings, "driver", "")
+    module, built = _known(name)
+    decoder: Decoder = getattr(import_module(module), built)(settings, options or {})
+    return decoder
 
 
 def reading_json(reading: Reading) -> dict[str, object] | None:
@@ -41,7 +76,7 @@ def reading_json(reading: Reading) -> dict[str, object] | None:
         case WeightReading():
             return {
                 "kind": "weight",
-                "device": reading.device or None,
+                "device": reading.device,
                 "channel": reading.channel,
                 "weight_g": reading.weight_g,
                 "stable": reading.stable,
@@ -52,7 +87,7 @@ def reading_json(reading: Reading) -> dict[str, object] | None:
             item = decode_epc(reading.epc)
             return {
                 "kind": "tag",
-                "device": reading.device or None,
+                "device": reading.device,
                 "antenna": reading.antenna,
                 "epc": reading.epc,
                 "gtin": item.gtin if item else None,
@@ -71,69 +106,51 @@ def reading_json(reading: Reading) -> dict[str, object] | None:
             return None
 
 
-Chunks = Iterator[bytes | str]
-Decoder = Callable[[Chunks, Mapping[str, str]], Iterator[Decoded]]
-
-
-def _decoder(driver: str) -> tuple[Decoder, frozenset[str]]:
-    found = _DECODERS.get(driver)
+def _known(driver: str) -> tuple[str, str]:
+    found = DECODERS.get(driver)
     if found is None:
-        known = ", ".join(_DECODERS)
-        raise ConfigError(f"{driver!r} has no bytes to decode", hint=f"known: {known}")
+        raise ConfigError(f"{driver!r} has no bytes to decode", hint=f"known: {', '.join(DECODERS)}")
     return found
 
 
-def _mt_sics(chunks: Chunks, options: Mapping[str, str]) -> Iterator[Decoded]:
-    framer, only = MtSicsFramer(), options.get("after_command")
+def _configured(driver: str, options: dict[str, str]) -> Decoder:
+    """The decoder of a driver whose settings are given as options."""
+    module, built = _known(driver)
+    extra: frozenset[str] = getattr(import_module(module), built).options
+    kind = DEVICE_KINDS[driver]
+    known = kind.model_fields.keys() - {"id", "driver"} | extra
+    for option in options.keys() - known:
+        raise ConfigError(f"{driver} has no option {option!r}", hint=f"known: {', '.join(sorted(known))}")
+    stand_in = {key: text for key, text in _STANDS_IN.items() if key in kind.model_fields}
+    given = {key: yaml.safe_load(text) for key, text in options.items() if key not in extra}
+    try:
+        settings = kind.model_validate(stand_in | given | {"driver": driver})
+    except ValidationError as error:
+        problems = tuple(f"{'.'.join(map(str, e['loc'])) or driver}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{driver}: {problems[0]}", hint="--option KEY=VALUE", problems=problems) from error
+    return decoder_for(settings, {key: text for key, text in options.items() if key in extra})
+
+
+def _decoded(decoder: Decoder, chunks: Iterator[bytes | str]) -> Iterator[Decoded]:
     for chunk in chunks:
-        if isinstance(chunk, str):
-            yield chunk
-        else:
-            yield from _sics_lines(framer, chunk, only)
-    yield from _sics_lines(framer, b"\r\n", only)
+        found = iter((chunk,)) if isinstance(chunk, str) else decoder.feed(Heard("in", chunk))
+        yield from _shown(found)
+    yield from _shown(decoder.end())
 
 
-def _sics_lines(framer: MtSicsFramer, chunk: bytes, only: str | None) -> Iterator[Decoded]:
-    for item in framer.feed(chunk):
-        if isinstance(item, Noise):
-            yield f"not a reply: {_printable(item.line)}"
-        elif only is None or item.command == only:
-            yield from _known([weight_reading("", item)])
-
-
-def _impinj_r700(payloads: Chunks, _options: Mapping[str, str]) -> Iterator[Decoded]:
-    for payload in payloads:
-        if isinstance(payload, str):
-            yield payload
-        elif payload.strip():
-            decoded = decode_payload("", payload)
-            yield from _known(decoded.reads)
-            for fault in decoded.faults:
-                yield f"{fault}: {_printable(payload.strip())}"
-
-
-def _known(readings: Iterable[Reading | None]) -> Iterator[Decoded]:
-    for reading in readings:
-        shown = None if reading is None else reading_json(reading)
+def _shown(found: Iterable[Reading | str]) -> Iterator[Decoded]:
+    for item in found:
+        shown = item if isinstance(item, str) else reading_json(item)
+        if isinstance(shown, dict) and "device" in shown:
+            shown["device"] = None
         if shown is not None:
             yield shown
 
 
-def _unhexed(lines: Iterable[bytes]) -> Chunks:
+def _unhexed(lines: Iterable[bytes]) -> Iterator[bytes | str]:
     for line in lines:
         digits = line.translate(None, b" \t\r\n:-")
         try:
             yield binascii.unhexlify(digits)
         except binascii.Error as error:
-            yield f"not hexadecimal ({error}): {_printable(line.strip())}"
-
-
-def _printable(raw: bytes, limit: int = 120) -> str:
-    text = raw.decode("utf-8", "backslashreplace")
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)[:limit]
-
-
-_DECODERS: dict[str, tuple[Decoder, frozenset[str]]] = {
-    "mt-sics": (_mt_sics, frozenset({"after_command"})),
-    "impinj-r700": (_impinj_r700, frozenset()),
-}
+            yield f"not hexadecimal ({error}): {printable(line.strip())}"

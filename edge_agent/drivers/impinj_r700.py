@@ -8,7 +8,7 @@ same events come as an array (webhook) or line by line (HTTP stream), and all th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,10 +16,11 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
-from edge_agent.config import ImpinjR700
 from edge_agent.contract.gs1 import epc_from_base64
 from edge_agent.contract.times import parse_rfc3339
+from edge_agent.devices import ImpinjR700
 from edge_agent.drivers.mqtt import Message, MqttSession
+from edge_agent.drivers.tap import Heard, printable
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading, TagRead
 
 EPC_BYTES_LIMIT = 62
@@ -161,3 +162,25 @@ class ImpinjR700Driver:
         if faults and not self._faulty:
             _log.warning("%s: %d unreadable events, the first: %s", self._settings.id, len(faults), faults[0])
         self._faulty = bool(faults)
+
+
+class ImpinjR700Decoder:
+    """For `decode` and `replay`: one payload at a time."""
+
+    options = frozenset[str]()
+
+    def __init__(self, settings: ImpinjR700, _options: Mapping[str, str]) -> None:
+        self._device = settings.id
+
+    def feed(self, heard: Heard) -> Iterator[Reading | str]:
+        """The reads of one payload, and what it holds that is none."""
+        if not heard.chunk.strip():
+            return
+        decoded = decode_payload(self._device, heard.chunk)
+        yield from decoded.reads
+        for fault in decoded.faults:
+            yield f"{fault}: {printable(heard.chunk.strip())}"
+
+    def end(self) -> Iterator[Reading | str]:
+        """Nothing waits behind a payload."""
+        return iter(())

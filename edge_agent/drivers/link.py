@@ -12,13 +12,15 @@ import os
 import socket
 import termios
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from serial import Serial, SerialException, serial_for_url
 
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
+from edge_agent.devices import SerialDevice
+from edge_agent.drivers.tap import Heard, Tap, deaf
 
 CONNECT_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 5.0
@@ -30,14 +32,19 @@ _AGAIN = (errno.EAGAIN, errno.EINTR)
 
 
 @asynccontextmanager
-async def open_link(port: str, baudrate: int = 9600) -> AsyncIterator[Link]:
-    """A link over `port`, 8N1 where it is serial, held exclusively and closed on the way out.
+async def open_link(
+    port: str, baudrate: int = 9600, *, serial_format: str = "8N1", tap: Tap = deaf
+) -> AsyncIterator[Link]:
+    """A link over `port`, held exclusively and closed on the way out.
 
+    `serial_format` (data bits, parity, stop bits) counts where the port is a real serial one: a pty and a
+    port server carry all 8 bits, so framers of 7-bit protocols mask the last one.
     Raises LinkDenied when this user may not have the port or another program holds it, LinkLost when
     it is absent or does not answer; both carry a hint.
     """
-    opened = await (_open_tcp(port) if port.startswith("socket://") else _open_tty(port, baudrate))
-    link = Link(port, opened.fileno())
+    is_tcp = port.startswith("socket://")
+    opened = await (_open_tcp(port) if is_tcp else _open_tty(port, baudrate, serial_format))
+    link = Link(port, opened.fileno(), tap)
     try:
         yield link
     finally:
@@ -47,11 +54,16 @@ async def open_link(port: str, baudrate: int = 9600) -> AsyncIterator[Link]:
         opened.close()
 
 
+def device_link(settings: SerialDevice, tap: Tap = deaf) -> AbstractAsyncContextManager[Link]:
+    """The link of a configured device; as `open_link`."""
+    return open_link(settings.port, settings.baudrate, serial_format=settings.serial_format, tap=tap)
+
+
 class Link:
     """An open link. Lost once, it stays lost: read and write raise LinkLost and a new one is opened."""
 
-    def __init__(self, port: str, fd: int) -> None:
-        self._port, self._fd = port, fd
+    def __init__(self, port: str, fd: int, tap: Tap = deaf) -> None:
+        self._port, self._fd, self._tap = port, fd, tap
         self._loop = asyncio.get_running_loop()
         self._received = bytearray()
         self._changed = asyncio.Event()
@@ -81,6 +93,7 @@ class Link:
 
     async def write(self, chunk: bytes) -> None:
         """Hand all of `chunk` to the operating system; LinkLost when the device takes no bytes for 5 s."""
+        self._tap(Heard("out", chunk))
         rest = memoryview(chunk)
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
@@ -123,6 +136,7 @@ class Link:
         if not chunk:
             self._lose("the other side hung up")
             return
+        self._tap(Heard("in", chunk))
         self._received += chunk
         self._changed.set()
         if len(self._received) >= BUFFER_LIMIT:
@@ -150,13 +164,19 @@ class Link:
             raise
 
 
-async def _open_tty(port: str, baudrate: int) -> Serial:
+async def _open_tty(port: str, baudrate: int, serial_format: str) -> Serial:
     # inter_byte_timeout=0 sets VMIN to 1: then "nothing there" reads as EAGAIN and only a hang-up as empty.
     options: dict[str, Any] = {"timeout": 0, "write_timeout": 0, "inter_byte_timeout": 0, "exclusive": True}
+    options |= _serial_options(baudrate, serial_format)
     try:
-        return await asyncio.to_thread(serial_for_url, port, baudrate=baudrate, **options)
+        return await asyncio.to_thread(serial_for_url, port, **options)
     except (SerialException, OSError, ValueError) as error:
         raise _refused(port, error) from error
+
+
+def _serial_options(baudrate: int, serial_format: str) -> dict[str, Any]:
+    bits, parity, stop = tuple(serial_format)
+    return {"baudrate": baudrate, "bytesize": int(bits), "parity": parity, "stopbits": int(stop)}
 
 
 def _refused(port: str, error: Exception) -> DeviceError:

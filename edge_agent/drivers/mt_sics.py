@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from edge_agent.config import MtSics
 from edge_agent.contract.errors import DeviceSilent
-from edge_agent.drivers.link import Link, open_link
+from edge_agent.devices import MtSics
+from edge_agent.drivers.link import Link, device_link
+from edge_agent.drivers.tap import Heard, Tap, deaf, printable
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Flag, Reading, WeightReading
 
 LINE_LIMIT = 256
@@ -179,9 +180,14 @@ class MtSicsDriver:
     """
 
     def __init__(
-        self, settings: MtSics, *, reply_timeout_s: float = REPLY_TIMEOUT_S, silent_after: int = SILENT_AFTER
+        self,
+        settings: MtSics,
+        tap: Tap = deaf,
+        *,
+        reply_timeout_s: float = REPLY_TIMEOUT_S,
+        silent_after: int = SILENT_AFTER,
     ) -> None:
-        self._settings = settings
+        self._settings, self._tap = settings, tap
         self._reply_timeout_s = reply_timeout_s
         self._silent_after = silent_after
         self._framer = MtSicsFramer()
@@ -192,7 +198,7 @@ class MtSicsDriver:
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled. Raises LinkLost, LinkDenied, or DeviceSilent after 3 unanswered questions."""
         clock = asyncio.get_running_loop().time
-        async with open_link(self._settings.port, self._settings.baudrate) as link:
+        async with device_link(self._settings, self._tap) as link:
             await self._greet(link)
             await emit([DeviceAnswered(self._settings.id, self._identity)])
             due = clock()
@@ -278,3 +284,27 @@ class MtSicsDriver:
 
 def _names_itself(reply: Reply) -> bool:
     return reply.command == "I4" and bool(reply.fields)
+
+
+class MtSicsDecoder:
+    """For `decode` and `replay`. Option `after_command=CMD`: only replies to CMD."""
+
+    options = frozenset({"after_command"})
+
+    def __init__(self, settings: MtSics, options: Mapping[str, str]) -> None:
+        self._device, self._only = settings.id, options.get("after_command")
+        self._framer = MtSicsFramer()
+
+    def feed(self, heard: Heard) -> Iterator[Reading | str]:
+        """What these bytes complete."""
+        for item in self._framer.feed(heard.chunk):
+            if isinstance(item, Noise):
+                yield f"not a reply: {printable(item.line)}"
+            elif self._only is None or item.command == self._only:
+                reading = weight_reading(self._device, item)
+                if reading is not None:
+                    yield reading
+
+    def end(self) -> Iterator[Reading | str]:
+        """The last line may lack its end."""
+        return self.feed(Heard("in", b"\r\n"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from edge_agent.contract.errors import ConfigError
@@ -18,6 +18,12 @@ from edge_agent.contract.errors import ConfigError
 Place = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 _ABSENT: Final = ("missing", "union_tag_not_found")
+
+
+class Settings(BaseModel):
+    """Base of every settings model: unknown keys are errors, defaults are resolved like given values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:

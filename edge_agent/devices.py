@@ -1,0 +1,102 @@
+"""What `store.yaml` says of every kind of device but the camera."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from edge_agent.contract.planogram import Identifier
+from edge_agent.service.settings import Settings
+
+_NUMBER = re.compile(r"[0-9]{1,4}")
+
+
+class Device(Settings):
+    """What every device has. `expect_every_s` says when silence means trouble."""
+
+    silence_s: ClassVar[float | None] = None
+    """Silence that means trouble when `expect_every_s` is not given; None: the connection alone decides."""
+
+    id: Identifier
+    expect_every_s: Annotated[float, Field(gt=0)] | None = None
+
+
+class Scale(Device):
+    """A scale: one plate with `facings`, or several plates with `channels`."""
+
+    facings: list[Identifier] = []
+    channels: dict[str, list[Identifier]] = {}
+
+    def plates(self) -> dict[int | None, list[str]]:
+        """Channel number (None for a one-plate scale) to the facings on that plate."""
+        if self.channels:
+            return {int(channel): list(facings) for channel, facings in self.channels.items()}
+        return {None: list(self.facings)} if self.facings else {}
+
+    @model_validator(mode="after")
+    def _one_wiring(self) -> Self:
+        if self.facings and self.channels:
+            raise ValueError("has both facings and channels; use facings for one plate, channels for several")
+        for channel in self.channels:
+            if not _NUMBER.fullmatch(channel):
+                raise ValueError(f"channel {channel!r} must be a number in quotes")
+        return self
+
+
+class Reader(Device):
+    """An RFID reader: antenna number to the facing it covers."""
+
+    antennas: dict[str, Identifier] = {}
+
+    def places(self) -> dict[int, str]:
+        """Antenna number to facing."""
+        return {int(antenna): facing for antenna, facing in self.antennas.items()}
+
+    @model_validator(mode="after")
+    def _numbered(self) -> Self:
+        for antenna in self.antennas:
+            if not _NUMBER.fullmatch(antenna):
+                raise ValueError(f"antenna {antenna!r} must be a number in quotes")
+        return self
+
+
+SerialFormat = Annotated[str, Field(pattern=r"^[78][NEO][12]$")]
+"""Data bits, parity, stop bits: `8N1`, `7E1`, …"""
+
+
+class SerialDevice(Device):
+    """A device on a serial port (`/dev/serial/by-id/…`), or behind a port server (`socket://host:port`)."""
+
+    silence_s: ClassVar[float | None] = 10.0
+
+    port: str
+    baudrate: Annotated[int, Field(gt=0)] = 9600
+    serial_format: SerialFormat = "8N1"
+
+
+def _topic_filter(topic: str) -> str:
+    levels = topic.split("/")
+    if "#" in "".join(levels[:-1]) or any(len(level) > 1 and set(level) & set("+#") for level in levels):
+        raise ValueError(f"found {topic!r}; + stands for a whole level and # for all the last ones")
+    return topic
+
+
+class MqttDevice(Device):
+    """A device that publishes on the store's broker; `topic` may hold the wildcards + and #."""
+
+    topic: Annotated[str, Field(min_length=1), AfterValidator(_topic_filter)]
+
+
+class MtSics(SerialDevice, Scale):
+    """A Mettler-Toledo, Ohaus or Kern scale speaking MT-SICS."""
+
+    driver: Literal["mt-sics"]
+    poll_hz: Annotated[float, Field(gt=0, le=50)] = 10.0
+
+
+class ImpinjR700(MqttDevice, Reader):
+    """An Impinj R700 (IoT Device Interface) publishing tag events on `topic`."""
+
+    driver: Literal["impinj-r700"]
