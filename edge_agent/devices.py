@@ -62,6 +62,34 @@ class Reader(Device):
         return self
 
 
+Quantity = Literal["temperature_c", "humidity_pct", "door"]
+UNITS: dict[Quantity, str] = {"temperature_c": "°C", "humidity_pct": "%", "door": "open"}
+"""What a quantity is measured in; a door is 1 while it stands open, else 0."""
+
+
+class Limits(Settings):
+    """What a quantity should stay within; an alarm after `for_s` outside, cleared `hysteresis` inside."""
+
+    min: float | None = None
+    max: float | None = None
+    for_s: Annotated[float, Field(ge=0)] = 600.0
+    hysteresis: Annotated[float, Field(ge=0)] = 0.5
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("has neither min nor max")
+        if self.min is not None and self.max is not None and self.min + 2 * self.hysteresis >= self.max:
+            raise ValueError("min and max are closer than twice the hysteresis: no alarm could ever clear")
+        return self
+
+
+class Sensor(Device):
+    """A device that may measure its surroundings; `limits` say when HQ is alarmed."""
+
+    limits: dict[Quantity, Limits] = {}
+
+
 SerialFormat = Annotated[str, Field(pattern=r"^[78][NEO][12]$")]
 """Data bits, parity, stop bits: `8N1`, `7E1`, …"""
 
