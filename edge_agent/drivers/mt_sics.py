@@ -17,8 +17,9 @@ from decimal import Decimal
 from edge_agent.contract.errors import DeviceSilent
 from edge_agent.devices import MtSics
 from edge_agent.drivers.link import Link, device_link
+from edge_agent.drivers.plate_watch import PlateWatch
 from edge_agent.drivers.tap import Heard, Tap, deaf, printable
-from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Flag, Reading, WeightReading
+from edge_agent.readings import DeviceAnswered, Emit, Flag, Reading, WeightReading
 
 LINE_LIMIT = 256
 """The longest line kept, in bytes; of a longer one only the end can still be a reply."""
@@ -26,8 +27,6 @@ LINE_LIMIT = 256
 REPLY_TIMEOUT_S = 1.0
 SILENT_AFTER = 3
 """Questions without any reply until the scale counts as silent."""
-DEGRADED_AFTER_S = 5.0
-"""How long a scale may answer without a weight (overload, busy) until it counts as degraded."""
 
 _GRAMS = {
     "g": Decimal(1),
@@ -193,7 +192,7 @@ class MtSicsDriver:
         self._framer = MtSicsFramer()
         self._identity: str | None = None
         self._missed = 0
-        self._weightless_since: float | None = None
+        self._plate = PlateWatch(settings.id)
 
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled. Raises LinkLost, LinkDenied, or DeviceSilent after 3 unanswered questions."""
@@ -261,7 +260,7 @@ class MtSicsDriver:
             elif reply.command in _PLATE or reply.command in _REFUSALS:
                 reading = weight_reading(self._settings.id, reply)
                 if reading is not None:
-                    readings.append(self._watched(reading, reply, now))
+                    readings += self._plate.judged([reading], now, why=_why(reply))
         return readings
 
     def _powered_up(self, identity: str) -> list[Reading]:
@@ -270,16 +269,9 @@ class MtSicsDriver:
         self._identity = identity
         return [DeviceAnswered(self._settings.id, identity)]
 
-    def _watched(self, reading: WeightReading, reply: Reply, now: float) -> Reading:
-        if reading.weight_g is not None:
-            self._weightless_since = None
-            return reading
-        if self._weightless_since is None:
-            self._weightless_since = now
-        if now - self._weightless_since < DEGRADED_AFTER_S:
-            return reading
-        reason = f"weighs in {reply.unit}; set it to grams" if reply.unit else _MEANING[reply.status]
-        return DeviceDegraded(self._settings.id, reason)
+
+def _why(reply: Reply) -> str | None:
+    return f"weighs in {reply.unit}; set it to grams" if reply.unit else _MEANING.get(reply.status)
 
 
 def _names_itself(reply: Reply) -> bool:

@@ -153,7 +153,7 @@ async def test_a_condition_is_a_flag_without_a_weight(
 async def test_a_lasting_condition_degrades_the_device_and_a_weight_ends_it(
     scale: Any, emitted: Any, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_agent.drivers.mt_sics.DEGRADED_AFTER_S", 0.1)
+    monkeypatch.setattr("edge_agent.drivers.plate_watch.DEGRADED_AFTER_S", 0.1)
     scale.weight = "S +"
     async with running(driver(scale.link).run(emitted)):
         await emitted.until(lambda rs: isinstance(rs[-1], DeviceDegraded) if rs else False)
