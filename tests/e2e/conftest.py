@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from device_sims.proxy import Mode, UplinkProxy
+
 T = TypeVar("T")
 STORE = "store-0042"
 GTIN = "06901234567892"
@@ -195,6 +197,40 @@ def wait_for() -> Any:
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     made.prepare_hq()
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+class Line:
+    """The proxy between agent and HQ, driven from the test."""
+
+    def __init__(self, port: int) -> None:
+        self._loop, self._end = asyncio.new_event_loop(), asyncio.Event()
+        self._up = threading.Event()
+        self.proxy = UplinkProxy("127.0.0.1", port)
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self._thread.start()
+        assert self._up.wait(10)
+
+    async def _serve(self) -> None:
+        async with self.proxy.running():
+            self._up.set()
+            await self._end.wait()
+
+    def set(self, mode: Mode) -> None:
+        asyncio.run_coroutine_threadsafe(self.proxy.set_mode(mode), self._loop).result(10)
+
+    def end(self) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@pytest.fixture
+def line(world: Any) -> Iterator[Line]:
+    made = Line(world.hq_port)
     try:
         yield made
     finally:

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from device_sims.proxy import Mode, UplinkProxy
-
-
-class Line:
-    """The proxy between agent and HQ, driven from the test."""
-
-    def __init__(self, port: int) -> None:
-        self._loop, self._end = asyncio.new_event_loop(), asyncio.Event()
-        self._up = threading.Event()
-        self.proxy = UplinkProxy("127.0.0.1", port)
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        assert self._up.wait(10)
-
-    async def _serve(self) -> None:
-        async with self.proxy.running():
-            self._up.set()
-            await self._end.wait()
-
-    def set(self, mode: Mode) -> None:
-        asyncio.run_coroutine_threadsafe(self.proxy.set_mode(mode), self._loop).result(10)
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
-        self._loop.close()
-
-
-@pytest.fixture
-def line(world: Any) -> Iterator[Line]:
-    made = Line(world.hq_port)
-    try:
-        yield made
-    finally:
-        made.end()
+from device_sims.proxy import Mode
 
 
 @pytest.mark.parametrize("mode", ["silent", "refused"])
 def test_a_cut_line_loses_and_doubles_nothing(
-    world: Any, scales: Any, wait_for: Any, line: Line, mode: Mode
+    world: Any, scales: Any, wait_for: Any, line: Any, mode: Mode
 ) -> None:
     world.write_store(scales.devices(), uplink_port=line.proxy.port)
     world.start_hq()
