@@ -20,6 +20,7 @@ from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.devices import Device, Reader, Scale
 from edge_agent.drivers import Resources, make_driver, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
+from edge_agent.drivers.tap import Taps
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Capture, Journal
 from edge_agent.local_web import LocalWeb
@@ -210,7 +211,8 @@ def build(settings: StoreSettings) -> StoreAgent:
     """
     uplink_token = read_secret(settings.uplink.token_file) if settings.uplink else None
     uplink_tls = trusted(settings.uplink.ca_file) if settings.uplink else None
-    mqtt = _mqtt(settings)
+    taps = Taps()
+    mqtt = _mqtt(settings, taps)
     journal = Journal(settings.agent.data_dir, commit_window_s=settings.agent.commit_window_ms / 1000)
     now = read_clocks()
     restored = journal.restored
@@ -222,7 +224,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     before = {c.device: c for c in restored.conditions}
     conditions = [_condition(device, before.get(device.id), now.mono_s) for device in settings.devices]
     pipeline = Pipeline(estimator, Traffic(restored.buckets), Health(conditions), journal)
-    resources = Resources(mqtt=mqtt)
+    resources = Resources(mqtt=mqtt, taps=taps)
     devices = [
         KeptDevice(device.id, lambda device=device: make_driver(device, resources), pipeline.device_lost)  # type: ignore[misc]  # mypy cannot infer a lambda's default
         for device in settings.devices
@@ -282,14 +284,15 @@ def wiring(devices: Sequence[Device]) -> Wiring:
     return Wiring(plates, antennas)
 
 
-def _mqtt(settings: StoreSettings) -> MqttSession | None:
+def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:
     if settings.mqtt is None:
         return None
     if settings.mqtt.url == "embedded":
         raise ConfigError(
             "mqtt.url: embedded is not available in this version", hint="start a broker, give its url"
         )
-    return MqttSession(settings.mqtt, store=settings.store.id, topics=mqtt_topics(settings.devices))
+    topics = mqtt_topics(settings.devices)
+    return MqttSession(settings.mqtt, store=settings.store.id, topics=topics, taps=taps)
 
 
 def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:

@@ -22,6 +22,7 @@ from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.contract.messages import encode
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.drivers.mqtt_connection import V5, V311, Connection, NoHandshake, Version, open_connection
+from edge_agent.drivers.tap import Heard, Taps
 
 BATCH = 500
 """The most messages that one get_batch returns."""
@@ -128,12 +129,22 @@ class MqttSession:
 
     `topics` is device id -> topic filter of every configured device: their messages are kept from the first
     moment on, although the drivers start later. Whatever else the broker still sends us is unsubscribed.
+    With `kept=False` it is the session of an onlooker: the broker forgets it, and the store's state is not
+    published. `taps` hear every message.
     """
 
     def __init__(
-        self, settings: Mqtt, *, store: str, topics: Mapping[str, str], client_id: str | None = None
+        self,
+        settings: Mqtt,
+        *,
+        store: str,
+        topics: Mapping[str, str],
+        client_id: str | None = None,
+        kept: bool = True,
+        taps: Taps | None = None,
     ) -> None:
         self._settings = settings
+        self._kept, self._taps = kept, taps or Taps()
         self._client_id = client_id or f"shelf-edge-{store}"
         self._state_topic = f"store/{store}/edge/state"
         self._inboxes = {device: Inbox(self, device, topic) for device, topic in topics.items()}
@@ -235,7 +246,7 @@ class MqttSession:
     async def _one_connection(self) -> None:
         # Acknowledgements belong to their connection: what the old one left open comes again.
         self._unacked = deque()
-        will = (self._state_topic, encode({"status": "offline"}))
+        will = (self._state_topic, encode({"status": "offline"})) if self._kept else None
         try:
             async with open_connection(
                 self._settings,
@@ -243,6 +254,7 @@ class MqttSession:
                 on_message=self._arrived,
                 will=will,
                 version=self._version,
+                kept=self._kept,
             ) as connection:
                 self._intake = connection
                 topics = sorted({inbox.topic for inbox in self._inboxes.values()})
@@ -257,7 +269,8 @@ class MqttSession:
         _log.info("connected to %s", self._settings.url)
         self._connection, self._problem = connection, None
         state = encode({"status": "online", "since": rfc3339(utc_now())})
-        for topic, payload in {**self._retained, self._state_topic: state}.items():
+        told = {**self._retained, self._state_topic: state} if self._kept else {}
+        for topic, payload in told.items():
             connection.publish(topic, payload, retain=True)
         self.finish(())
         self._wake_all()
@@ -306,6 +319,9 @@ class MqttSession:
         message = Message(topic, bytes(received.payload), received.retain, received.mid, len(inboxes))
         if received.qos:
             self._unacked.append(message)
+        if self._taps.attended and not message.retained:
+            for inbox in inboxes:
+                self._taps.of(inbox.device)(Heard("in", message.payload, topic))
         for inbox in inboxes:
             inbox.put(message)
         if not inboxes:

@@ -50,13 +50,15 @@ async def open_connection(
     on_message: OnMessage,
     will: tuple[str, bytes] | None = None,
     version: Version = V5,
+    kept: bool = True,
 ) -> AsyncIterator[Connection]:
     """A connection to a kept session; `will` (topic, payload) is retained by the broker when we go.
 
+    With `kept=False` the session is new and ends with the connection.
     Raises LinkLost when the broker cannot be reached, NoHandshake when it does not speak `version`,
     LinkDenied when it refuses us; later ends are told by `Connection.lost`. The way out says goodbye.
     """
-    connection = Connection(settings, client_id, version, will, on_message)
+    connection = Connection(settings, client_id, version, will, on_message, kept=kept)
     try:
         await connection.open()
         yield connection
@@ -74,7 +76,10 @@ class Connection:
         version: Version,
         will: tuple[str, bytes] | None,
         on_message: OnMessage,
+        *,
+        kept: bool = True,
     ) -> None:
+        self._kept = kept
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._version, self._will = version, will
@@ -93,7 +98,7 @@ class Connection:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id,
-            clean_session=None if self._version == V5 else False,
+            clean_session=None if self._version == V5 else not self._kept,
             protocol=self._version,
             manual_ack=True,
             reconnect_on_failure=False,
@@ -140,7 +145,8 @@ class Connection:
             self._client.tls_set_context(_tls(settings))
         address = (parts.hostname or "", parts.port or (8883 if secure else 1883), KEEPALIVE_S)
         if self._version == V5:
-            self._client.connect(*address, clean_start=False, properties=_kept_session())
+            properties = _session(SESSION_EXPIRY_S if self._kept else 0)
+            self._client.connect(*address, clean_start=not self._kept, properties=properties)
         else:
             self._client.connect(*address)
         opened = self._client.socket()
@@ -316,9 +322,9 @@ def _pending(opened: Any) -> bool:
     return pending is not None and pending() > 0
 
 
-def _kept_session() -> Properties:
+def _session(expiry_s: int) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no annotation
-    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.SessionExpiryInterval = expiry_s
     properties.ReceiveMaximum = RECEIVE_MAXIMUM
     return properties
 

@@ -30,6 +30,8 @@ class Taps:
 
     def __init__(self) -> None:
         self._listeners: dict[str, list[Listener]] = {}
+        self.attended = False
+        """Whether anybody listens to any device: what a busy session asks before it tells."""
 
     def of(self, device: str) -> Tap:
         """The tap of one device, for its link."""
@@ -46,10 +48,12 @@ class Taps:
         """Hear the device while the block lasts."""
         listeners = self._listeners.setdefault(device, [])
         listeners.append(listener)
+        self.attended = True
         try:
             yield
         finally:
             listeners.remove(listener)
+            self.attended = any(self._listeners.values())
 
 
 def deaf(_heard: Heard) -> None:
