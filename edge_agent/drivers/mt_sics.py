@@ -12,11 +12,11 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 from edge_agent.contract.errors import DeviceSilent
 from edge_agent.devices import MtSics
 from edge_agent.drivers.link import Link, device_link
+from edge_agent.drivers.mass import grams
 from edge_agent.drivers.plate_watch import PlateWatch
 from edge_agent.drivers.tap import Heard, Tap, deaf, printable
 from edge_agent.readings import DeviceAnswered, Emit, Flag, Reading, WeightReading
@@ -28,14 +28,6 @@ REPLY_TIMEOUT_S = 1.0
 SILENT_AFTER = 3
 """Questions without any reply until the scale counts as silent."""
 
-_GRAMS = {
-    "g": Decimal(1),
-    "kg": Decimal(1000),
-    "mg": Decimal("0.001"),
-    "t": Decimal(1_000_000),
-    "lb": Decimal("453.59237"),
-    "oz": Decimal("28.349523125"),
-}
 _FLAGS: dict[str, Flag] = {"+": "over", "-": "under", "I": "error", "L": "error", "": "error"}
 _MEANING = {
     "+": "overload: too much on the plate",
@@ -81,10 +73,7 @@ class Reply:
         """The weight in grams; None without one, or in a unit that is no mass (PCS, %)."""
         if self.value is None or self.unit is None:
             return None
-        if self.unit == "g":
-            return float(self.value)
-        factor = _GRAMS.get(self.unit)
-        return None if factor is None else float(Decimal(self.value) * factor)
+        return grams(self.value, self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +150,9 @@ def weight_reading(device: str, reply: Reply) -> WeightReading | None:
     `S I` and refusals (ES, ET, EL, L) carry the flag error: the scale is there and has no weight to give.
     """
     if reply.value is not None:
-        grams = reply.weight_g
-        flags: tuple[Flag, ...] = () if grams is not None else ("error",)
-        return WeightReading(device, None, grams, reply.status != "D", flags)
+        weight_g = reply.weight_g
+        flags: tuple[Flag, ...] = () if weight_g is not None else ("error",)
+        return WeightReading(device, None, weight_g, reply.status != "D", flags)
     if reply.command in _REFUSALS or (reply.command in _PLATE and reply.status in _FLAGS):
         return WeightReading(device, None, None, None, (_FLAGS[reply.status],))
     return None
