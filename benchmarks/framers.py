@@ -44,7 +44,7 @@ def scale(stream: bytes) -> int:
 
 
 def reader(payloads: list[bytes]) -> int:
-    return sum(len(decode_payload("r1", one).reads) for one in payloads)
+    return sum(len(decode_payload("r1", one).readings) for one in payloads)
 
 
 def payload(number: int) -> bytes:

@@ -98,6 +98,8 @@ class SerialDevice(Device):
     """A device on a serial port (`/dev/serial/by-id/…`), or behind a port server (`socket://host:port`)."""
 
     silence_s: ClassVar[float | None] = 10.0
+    shares_port: ClassVar[bool] = False
+    """Whether several devices of this kind may hang on one port, each with an address of its own."""
 
     port: str
     baudrate: Annotated[int, Field(gt=0)] = 9600
@@ -125,6 +127,11 @@ class MtSics(SerialDevice, Scale):
 
 
 class ImpinjR700(MqttDevice, Reader):
-    """An Impinj R700 (IoT Device Interface) publishing tag events on `topic`."""
+    """An Impinj R700 (IoT Device Interface) publishing tag events on `topic`.
+
+    `will_message` and `connect_message` are the texts of its MQTT settings, where `topic` covers their topic.
+    """
 
     driver: Literal["impinj-r700"]
+    will_message: str | None = None
+    connect_message: str | None = None

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.contract.times import parse_rfc3339
-from edge_agent.drivers.impinj_r700 import decode_payload
-from edge_agent.readings import TagRead
+from edge_agent.devices import ImpinjR700
+from edge_agent.drivers.impinj_r700 import decode_payload, understand_r700
+from edge_agent.readings import DeviceDegraded, TagRead
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "devices.json"
 VECTORS: list[dict[str, Any]] = [
@@ -35,23 +36,23 @@ def test_every_vector_decodes(vector: dict[str, Any]) -> None:
     decoded = decode_payload("r1", json.dumps(sent).encode())
     assert decoded.faults == []
     if "epc" not in expected:
-        assert (decoded.reads, decoded.other_events) == ([], 1)
+        assert (decoded.readings, decoded.others) == ([], 1)
         return
     moment = parse_rfc3339(sent["timestamp"])
-    assert decoded.reads == [
+    assert decoded.readings == [
         TagRead("r1", expected["antenna"], expected["epc"], expected["rssi_dbm"], moment)
     ]
 
 
 def test_object_array_and_lines_are_the_same_reads() -> None:
     events = [vector["in"]["json"] for vector in TAGS]
-    single = [read for one in events for read in decode_payload("r1", json.dumps(one).encode()).reads]
+    single = [read for one in events for read in decode_payload("r1", json.dumps(one).encode()).readings]
     array = decode_payload("r1", json.dumps(events, indent=2).encode())
     lines = decode_payload("r1", "\r\n".join(map(json.dumps, events)).encode() + b"\n\n")
     pretty = [
-        read for one in events for read in decode_payload("r1", json.dumps(one, indent=2).encode()).reads
+        read for one in events for read in decode_payload("r1", json.dumps(one, indent=2).encode()).readings
     ]
-    assert single == array.reads == lines.reads == pretty
+    assert single == array.readings == lines.readings == pretty
     assert array.faults == lines.faults == []
 
 
@@ -62,7 +63,7 @@ def test_one_bad_event_costs_only_itself() -> None:
         "\n".join([json.dumps(good), '{"cut', json.dumps(good)]),
     ):
         decoded = decode_payload("r1", payload.encode())
-        assert len(decoded.reads) == 2
+        assert len(decoded.readings) == 2
         assert len(decoded.faults) == 1
 
 
@@ -70,7 +71,7 @@ def test_nanoseconds_are_cut_to_microseconds() -> None:
     (read,) = decode_payload(
         "r1",
         json.dumps({**event(epc="ikUCJA=="), "timestamp": "2026-02-26T17:13:37.432087177Z"}).encode(),
-    ).reads
+    ).readings
     assert read.occurred_at == datetime(2026, 2, 26, 17, 13, 37, 432087, UTC)
 
 
@@ -78,12 +79,12 @@ def test_nanoseconds_are_cut_to_microseconds() -> None:
 def test_a_read_without_a_usable_time_still_counts(timestamp: str | None) -> None:
     (read,) = decode_payload(
         "r1", json.dumps({**event(epc="ikUCJA=="), "timestamp": timestamp}).encode()
-    ).reads
+    ).readings
     assert read.occurred_at is None
 
 
 def test_missing_fields_are_none_never_zero() -> None:
-    (read,) = decode_payload("r1", json.dumps(event(epcHex="3034257BF400B7800004CB2F")).encode()).reads
+    (read,) = decode_payload("r1", json.dumps(event(epcHex="3034257BF400B7800004CB2F")).encode()).readings
     assert (read.epc, read.antenna, read.rssi_dbm) == ("3034257bf400b7800004cb2f", None, None)
 
 
@@ -93,7 +94,7 @@ def test_missing_fields_are_none_never_zero() -> None:
 )
 def test_a_tag_without_an_epc_is_a_fault(tag: dict[str, Any]) -> None:
     decoded = decode_payload("r1", json.dumps(event(**tag)).encode())
-    assert decoded.reads == []
+    assert decoded.readings == []
     assert len(decoded.faults) == 1
 
 
@@ -104,7 +105,7 @@ def test_every_epc_survives_base64url_and_hex(epc: bytes) -> None:
         {"epc": base64.urlsafe_b64encode(epc).decode().rstrip("=")},
         {"epcHex": epc.hex().upper()},
     ):
-        (read,) = decode_payload("r1", json.dumps(event(**tag)).encode()).reads
+        (read,) = decode_payload("r1", json.dumps(event(**tag)).encode()).readings
         assert read.epc == epc.hex()
 
 
@@ -118,7 +119,7 @@ JSON = st.recursive(
 @given(st.binary(max_size=200))
 def test_no_bytes_raise(payload: bytes) -> None:
     decoded = decode_payload("r1", payload)
-    assert decoded.reads == []
+    assert decoded.readings == []
 
 
 @given(JSON)
@@ -131,6 +132,43 @@ def test_no_json_raises(value: Any) -> None:
 )
 def test_hostile_payloads_are_faults(payload: bytes) -> None:
     decoded = decode_payload("r1", payload)
-    assert decoded.reads == []
+    assert decoded.readings == []
     assert decoded.faults
     assert all(len(fault) < 500 for fault in decoded.faults)
+
+
+def test_the_readers_own_texts_are_no_faults() -> None:
+    settings = ImpinjR700(
+        id="r1", driver="impinj-r700", topic="r/#", will_message="reader lost", connect_message="hello"
+    )
+    understand = understand_r700(settings)
+    (degraded,) = understand(b" reader lost\n", "r/state").readings
+    assert isinstance(degraded, DeviceDegraded)
+    assert understand(b"hello", "r/state").others == 1
+    assert understand(b"something else", "r/state").faults
+
+
+def test_smart_reader_reads_are_hexadecimal_with_microseconds() -> None:
+    payload = {
+        "readerName": "door",
+        "tag_reads": [
+            {
+                "epc": "E28011606000020A6681F23F",
+                "antennaPort": 2,
+                "peakRssi": "-61.5",
+                "firstSeenTimestamp": 1640995200000001,
+            },
+            {"epc": "30340000", "isHeartBeat": False, "firstSeenTimestamp": "1640995200000001"},
+            {"epc": "*****", "isHeartBeat": True},
+            {"antennaPort": 1},
+        ],
+    }
+    understood = decode_payload("r1", json.dumps(payload).encode())
+    at = datetime(2022, 1, 1, 0, 0, 0, 1, UTC)
+    assert understood.readings == [
+        TagRead("r1", 2, "e28011606000020a6681f23f", -61.5, at),
+        TagRead("r1", None, "30340000", None, at),
+    ]
+    assert len(understood.faults) == 1
+    heartbeat = decode_payload("r1", b'{"tag_reads": [{"epc": "*****", "isHeartBeat": true}]}')
+    assert (heartbeat.readings, heartbeat.others, heartbeat.faults) == ([], 1, [])
