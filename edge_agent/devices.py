@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from edge_agent.contract.planogram import Identifier
 from edge_agent.service.settings import Settings
@@ -124,6 +124,24 @@ class MtSics(SerialDevice, Scale):
 
     driver: Literal["mt-sics"]
     poll_hz: Annotated[float, Field(gt=0, le=50)] = 10.0
+
+
+class Toledo8217(SerialDevice, Scale):
+    """A counter or bin scale that speaks Toledo 8217, or NCI SCP-01 (`dialect: nci`).
+
+    An 8217 does not name its unit: `auto` reads WW.WWW as kilograms and WW.WW as pounds. NCI names its own.
+    """
+
+    driver: Literal["toledo-8217"]
+    serial_format: SerialFormat = "7E1"
+    dialect: Literal["8217", "nci"] = "8217"
+    unit: Literal["auto", "kg", "lb"] = "auto"
+    poll_hz: Annotated[float, Field(gt=0, le=20)] = 5.0
+
+    @field_validator("dialect", mode="before")
+    @classmethod
+    def _digits(cls, dialect: object) -> object:
+        return str(dialect) if isinstance(dialect, int) else dialect  # YAML reads 8217 as a number
 
 
 class ImpinjR700(MqttDevice, Reader):

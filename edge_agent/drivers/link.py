@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import socket
 import termios
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,15 +22,20 @@ from serial import Serial, SerialException, serial_for_url
 
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.devices import SerialDevice
+from edge_agent.drivers.port import absent_hint, held_hint
 from edge_agent.drivers.tap import Heard, Tap, deaf
 
 CONNECT_TIMEOUT_S = 5.0
-WRITE_TIMEOUT_S = 5.0
+WRITE_TIMEOUT_S = 3.0
 BUFFER_LIMIT = 64 * 1024
 """Bytes kept for a slow reader; beyond it the port itself is left to wait (back-pressure)."""
 
 _CHUNK = 4096
 _AGAIN = (errno.EAGAIN, errno.EINTR)
+_TIOCGEXCL = 0x80045440
+"""Linux, asm-generic/ioctls.h: is the terminal in exclusive mode?"""
+_PTY_MAJORS = range(136, 144)
+"""Linux, admin-guide/devices.txt: Unix98 PTY slaves."""
 
 
 @asynccontextmanager
@@ -50,7 +57,7 @@ async def open_link(
     finally:
         link.detach()
         if isinstance(opened, Serial):
-            _discard_output(opened)
+            _let_go(opened)
         opened.close()
 
 
@@ -92,7 +99,7 @@ class Link:
         return chunk
 
     async def write(self, chunk: bytes) -> None:
-        """Hand all of `chunk` to the operating system; LinkLost when the device takes no bytes for 5 s."""
+        """Hand all of `chunk` to the operating system; LinkLost when the device takes no bytes for 3 s."""
         self._tap(Heard("out", chunk))
         rest = memoryview(chunk)
         try:
@@ -167,11 +174,32 @@ class Link:
 async def _open_tty(port: str, baudrate: int, serial_format: str) -> Serial:
     # inter_byte_timeout=0 sets VMIN to 1: then "nothing there" reads as EAGAIN and only a hang-up as empty.
     options: dict[str, Any] = {"timeout": 0, "write_timeout": 0, "inter_byte_timeout": 0, "exclusive": True}
-    options |= _serial_options(baudrate, serial_format)
+    return await asyncio.to_thread(_claim_tty, port, options | _serial_options(baudrate, serial_format))
+
+
+def _claim_tty(port: str, options: dict[str, Any]) -> Serial:
     try:
-        return await asyncio.to_thread(serial_for_url, port, **options)
+        opened = serial_for_url(port, **options)
     except (SerialException, OSError, ValueError) as error:
         raise _refused(port, error) from error
+    try:
+        _keep_others_out(opened.fileno())
+    except OSError as error:
+        opened.close()
+        raise _refused(port, error) from error
+    return opened
+
+
+def _keep_others_out(fd: int) -> None:
+    """Respect and set the terminal's exclusive mode; the advisory lock (flock) is held already.
+
+    A pty stays exclusive for as long as its other end keeps it open, even when we are killed: there the
+    lock has to do. The mode does not stop root, who has to ask.
+    """
+    if any(fcntl.ioctl(fd, _TIOCGEXCL, bytes(4))):
+        raise BlockingIOError(errno.EBUSY, "in exclusive mode")
+    if os.major(os.fstat(fd).st_rdev) not in _PTY_MAJORS:
+        fcntl.ioctl(fd, termios.TIOCEXCL)
 
 
 def _serial_options(baudrate: int, serial_format: str) -> dict[str, Any]:
@@ -187,16 +215,17 @@ def _refused(port: str, error: Exception) -> DeviceError:
             hint="add the user to the group of the port (dialout on Debian) and log in again",
         )
     if reason in (errno.EAGAIN, errno.EBUSY):
-        return LinkDenied(f"{port} is held by another program", hint="stop the program that uses the port")
+        return LinkDenied(f"{port} is held by another program", hint=held_hint(port))
     if reason in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-        return LinkLost(f"{port} is absent", hint="plug the device in; `ls -l /dev/serial/by-id` shows ports")
+        return LinkLost(f"{port} is absent", hint=absent_hint(port))
     return LinkLost(f"{port} cannot be opened: {error}", hint="is it a serial port or socket://host:port?")
 
 
-def _discard_output(port: Serial) -> None:
+def _let_go(port: Serial) -> None:
     # Closing a tty waits up to 30 s for unsent bytes when the device holds the line.
     with suppress(OSError, termios.error):  # gone devices have no output left
         termios.tcflush(port.fileno(), termios.TCOFLUSH)
+        fcntl.ioctl(port.fileno(), termios.TIOCNXCL)
 
 
 async def _open_tcp(url: str) -> socket.socket:
@@ -220,7 +249,7 @@ async def _open_tcp(url: str) -> socket.socket:
 async def _connect(host: str, port: int) -> socket.socket:
     loop = asyncio.get_running_loop()
     failure: OSError = OSError(f"no address for {host}")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in await _addresses(host, port):
         opened = socket.socket(family, kind, protocol)
         try:
             opened.setblocking(False)
@@ -235,6 +264,14 @@ async def _connect(host: str, port: int) -> socket.socket:
         else:
             return opened
     raise failure
+
+
+async def _addresses(host: str, port: int) -> list[tuple[Any, ...]]:
+    """Where `host` is. A number is not looked up: name servers may be down, and a look-up takes a thread."""
+    with suppress(ValueError):
+        family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
+        return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
+    return list(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 def _notice_silence(opened: socket.socket) -> None:

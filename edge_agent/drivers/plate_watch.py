@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge_agent.readings import DeviceDegraded, Flag, Reading, WeightReading
 
-DEGRADED_AFTER_S = 5.0
+DEGRADED_AFTER_S = 4.0
 """How long a plate may be over, under or in error until its scale counts as degraded."""
 RESTLESS_AFTER_S = 60.0
 """How long a plate may only move: somebody fills the shelf; longer than that, something shakes it."""

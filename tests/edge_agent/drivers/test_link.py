@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 import threading
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,38 @@ async def test_a_port_is_held_by_one_program_only(scale: Any) -> None:
         with pytest.raises(LinkDenied, match="held by another program") as raised:
             async with open_link(str(scale.link)):
                 pass
-    assert "stop the program" in raised.value.hint
+    assert "another device of this configuration has it" in raised.value.hint
+
+
+_HOLD = """
+import fcntl, os, sys, termios
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
+fcntl.ioctl(fd, termios.TIOCEXCL) if sys.argv[2] == "exclusive" else fcntl.flock(fd, fcntl.LOCK_EX)
+print("holding", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("manner", ["exclusive", "lock"])
+async def test_a_port_that_another_program_holds_is_denied_and_the_program_named(
+    scale: Any, manner: str
+) -> None:
+    """By the terminal's exclusive mode, which does not stop root, or by the advisory lock."""
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _HOLD, str(scale.link), manner, stdin=PIPE, stdout=PIPE
+    )
+    assert other.stdout is not None
+    assert await other.stdout.readline() == b"holding\n"
+    with pytest.raises(LinkDenied, match="held by another program") as raised:
+        async with open_link(str(scale.link)):
+            pass
+    assert f"(process {other.pid})" in raised.value.hint
+    other.terminate()
+    await other.wait()
+    scale.unplug()
+    scale.plug()
+    async with open_link(str(scale.link)):
+        pass
 
 
 async def test_an_absent_port_is_lost_with_a_hint(tmp_path: Path) -> None:
@@ -63,6 +96,16 @@ async def test_an_absent_port_is_lost_with_a_hint(tmp_path: Path) -> None:
         async with open_link(str(tmp_path / "ttyUSB9")):
             pass
     assert "/dev/serial/by-id" in raised.value.hint
+
+
+async def test_an_absent_name_is_answered_with_the_one_that_was_meant(scale: Any) -> None:
+    scale.link.with_name("usb-FTDI_FT232R_A50285BI-if00").symlink_to(scale.link.readlink())
+    for name, hint in (("usb-FTDI_FT232R_A50285B1-if00", "did you mean"), ("ttyS9", "there is")):
+        with pytest.raises(LinkLost, match="is absent") as raised:
+            async with open_link(str(scale.link.with_name(name))):
+                pass
+        assert hint in raised.value.hint
+        assert "usb-FTDI_FT232R_A50285BI-if00" in raised.value.hint
 
 
 async def test_a_forbidden_port_is_denied_with_a_hint(scale: Any, monkeypatch: pytest.MonkeyPatch) -> None:
