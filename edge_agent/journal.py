@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +18,18 @@ from edge_agent import journal_file
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
 from edge_agent.contract.times import rfc3339
+from edge_agent.environment import Quantity
 from edge_agent.health import Condition
-from edge_agent.journal_state import Restored, restore
+from edge_agent.journal_state import (
+    Restored,
+    keep_buckets,
+    keep_conditions,
+    keep_effects,
+    keep_quantities,
+    restore,
+)
 from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
-from edge_agent.stock.presence import Moved
 from edge_agent.traffic import Bucket
 
 log = logging.getLogger(__name__)
@@ -41,6 +47,7 @@ class Capture:
     effects: Effects = field(default_factory=Effects)
     conditions: list[Condition] = field(default_factory=list)
     buckets: list[Bucket] = field(default_factory=list)
+    quantities: list[Quantity] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,54 +291,12 @@ class Journal:
                 item.done.set_exception(JournalError(f"the journal cannot be written: {self._failure}"))
 
     def _apply(self, capture: Capture) -> None:
-        effects = capture.effects
-        for event in effects.events:
+        for event in capture.effects.events:
             self._append(event.kind, encode(event.body).decode(), rfc3339(event.occurred_at))
-        if effects.beliefs or effects.plates or effects.tags or capture.conditions or capture.buckets:
-            self._apply_state(capture)
-
-    def _apply_state(self, capture: Capture) -> None:
-        effects = capture.effects
-        self._db.executemany(
-            "insert or replace into facing values(?,?,?,?,?,?,?,?,?,?)",
-            [
-                (
-                    b.facing, b.gtin, b.on_hand, b.confidence, b.status, ",".join(b.sources),
-                    ",".join(b.reasons), _text(b.changed_at), _text(b.observed_at), b.taken,
-                )
-                for b in effects.beliefs
-            ],
-        )  # fmt: skip
-        self._db.executemany(
-            "insert or replace into plate values(?,?,?,?)",
-            [
-                (p.device, -1 if p.channel is None else p.channel, p.weight_g, rfc3339(p.observed_at))
-                for p in effects.plates
-            ],
-        )
-        self._keep_tags(effects.tags)
-        self._db.executemany(
-            "insert or replace into device values(?,?,?,?,?,?)",
-            [
-                (c.device, c.driver, c.status, c.reason, rfc3339(c.since), _text(c.last_seen_at))
-                for c in capture.conditions
-            ],
-        )
-        self._db.executemany(
-            "insert or replace into bucket values(?,?,?,?,?)",
-            [(b.device, b.line, rfc3339(b.start), b.entered, b.exited) for b in capture.buckets],
-        )
-
-    def _keep_tags(self, moves: list[Moved]) -> None:
-        """A tag is at its last facing; one that departed and did not arrive elsewhere is gone."""
-        last = {move.tag.epc: move for move in moves}.values()
-        self._db.executemany(
-            "insert or replace into tag values(?,?,?)",
-            [(move.tag.epc, move.tag.device, move.facing) for move in last if move.arrived],
-        )
-        self._db.executemany(
-            "delete from tag where epc = ?", [(move.tag.epc,) for move in last if not move.arrived]
-        )
+        keep_effects(self._db, capture.effects)
+        keep_conditions(self._db, capture.conditions)
+        keep_buckets(self._db, capture.buckets)
+        keep_quantities(self._db, capture.quantities)
 
     def _append(self, kind: str, body: str, occurred_at: str) -> None:
         eid = secrets.token_bytes(16)
@@ -372,6 +337,10 @@ class Journal:
         for (device,) in self._db.execute("select device from device").fetchall():
             if device not in devices:
                 self._db.execute("delete from device where device = ?", (device,))
+        # A quantity with an open alarm stays until that is cleared at HQ too.
+        for (device,) in self._db.execute("select device from environment where alarm is null").fetchall():
+            if device not in devices:
+                self._db.execute("delete from environment where device = ? and alarm is null", (device,))
 
     # --- opening -----------------------------------------------------------------------------------
 
@@ -387,10 +356,6 @@ class Journal:
         self._db.execute("insert or ignore into sync values(1, 0, ?, '', 0, 0)", (CHAIN_START,))
         row = self._db.execute("select base_seq, base_chain, branch, applied, safe from sync").fetchone()
         return SyncPosition(*row)
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
 
 
 def _nobody(_seq: int) -> None:

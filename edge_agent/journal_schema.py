@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from edge_agent.contract.errors import SchemaTooNew
 
-VERSION = 1
+VERSION = 2
 
 
 def _tables_1(db: Database) -> None:
@@ -81,7 +81,33 @@ def _tables_1(db: Database) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_tables_1,)
+def _tables_2(db: Database) -> None:
+    db.create_table(
+        "environment",
+        {
+            "device": str,
+            "quantity": str,
+            "unit": str,
+            "value": float,
+            "measured_at": str,
+            "own_at": str,
+            "start": str,
+            "count": int,
+            "total": float,
+            "low": float,
+            "high": float,
+            "told": int,
+            "outside": str,
+            "outside_s": float,
+            "alarm": str,
+            "alarm_limit": float,
+        },
+        pk=("device", "quantity"),
+        strict=True,
+    )
+
+
+MIGRATIONS: tuple[Callable[[Database], None], ...] = (_tables_1, _tables_2)
 """Step n leads from version n to n + 1; steps are never edited once released."""
 
 

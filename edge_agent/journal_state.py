@@ -1,16 +1,19 @@
-"""What the journal remembers of the store, read back at start."""
+"""What the journal remembers of the store: written by each capture, read back at start."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from edge_agent.contract.times import parse_rfc3339
+from edge_agent.contract.times import parse_rfc3339, rfc3339
+from edge_agent.environment import Minute, Quantity
 from edge_agent.health import Condition
 from edge_agent.stock.belief import Belief
-from edge_agent.stock.effects import PlatePosition
+from edge_agent.stock.effects import Effects, PlatePosition
+from edge_agent.stock.presence import Moved
 from edge_agent.traffic import Bucket
 
 
@@ -23,6 +26,7 @@ class Restored:
     tags: list[tuple[str, str, str]]
     buckets: list[Bucket]
     conditions: list[Condition]
+    quantities: list[Quantity]
 
 
 def restore(db: sqlite3.Connection) -> Restored:
@@ -42,6 +46,99 @@ def restore(db: sqlite3.Connection) -> Restored:
             Condition(device, driver, status, reason, parse_rfc3339(since), _time(seen))
             for device, driver, status, reason, since, seen in db.execute("select * from device")
         ],
+        quantities=[_quantity(row) for row in db.execute("select * from environment")],
+    )
+
+
+def keep_effects(db: sqlite3.Connection, effects: Effects) -> None:
+    """Facings, plates and tags as they are now."""
+    if effects.beliefs:
+        db.executemany(
+            "insert or replace into facing values(?,?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    b.facing, b.gtin, b.on_hand, b.confidence, b.status, ",".join(b.sources),
+                    ",".join(b.reasons), _text(b.changed_at), _text(b.observed_at), b.taken,
+                )
+                for b in effects.beliefs
+            ],
+        )  # fmt: skip
+    if effects.plates:
+        db.executemany(
+            "insert or replace into plate values(?,?,?,?)",
+            [
+                (p.device, -1 if p.channel is None else p.channel, p.weight_g, rfc3339(p.observed_at))
+                for p in effects.plates
+            ],
+        )
+    if effects.tags:
+        _keep_tags(db, effects.tags)
+
+
+def keep_conditions(db: sqlite3.Connection, conditions: Sequence[Condition]) -> None:
+    """The devices' health."""
+    if conditions:
+        db.executemany(
+            "insert or replace into device values(?,?,?,?,?,?)",
+            [
+                (c.device, c.driver, c.status, c.reason, rfc3339(c.since), _text(c.last_seen_at))
+                for c in conditions
+            ],
+        )
+
+
+def keep_buckets(db: sqlite3.Connection, buckets: Sequence[Bucket]) -> None:
+    """The open minute of each counting line."""
+    if buckets:
+        db.executemany(
+            "insert or replace into bucket values(?,?,?,?,?)",
+            [(b.device, b.line, rfc3339(b.start), b.entered, b.exited) for b in buckets],
+        )
+
+
+def keep_quantities(db: sqlite3.Connection, quantities: Sequence[Quantity]) -> None:
+    """The newest value, open minute and alarm of each measured quantity."""
+    if quantities:
+        db.executemany(
+            "insert or replace into environment values(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    q.device, q.quantity, q.unit, q.value, rfc3339(q.measured_at), _text(q.own_at),
+                    rfc3339(q.minute.start), q.minute.count, q.minute.total, q.minute.low, q.minute.high,
+                    int(q.minute.told), q.outside, q.outside_s, q.alarm, q.limit,
+                )
+                for q in quantities
+            ],
+        )  # fmt: skip
+
+
+def _keep_tags(db: sqlite3.Connection, moves: Sequence[Moved]) -> None:
+    """A tag is at its last facing; one that departed and did not arrive elsewhere is gone."""
+    last = {move.tag.epc: move for move in moves}.values()
+    db.executemany(
+        "insert or replace into tag values(?,?,?)",
+        [(move.tag.epc, move.tag.device, move.facing) for move in last if move.arrived],
+    )
+    db.executemany("delete from tag where epc = ?", [(move.tag.epc,) for move in last if not move.arrived])
+
+
+def _quantity(row: tuple[Any, ...]) -> Quantity:
+    device, quantity, unit, value, measured_at, own_at, start, count, total, low, high, told, *alarm = row
+    outside, outside_s, side, limit = alarm
+    return Quantity(
+        device=device,
+        quantity=quantity,
+        unit=unit,
+        value=value,
+        measured_at=parse_rfc3339(measured_at),
+        own_at=_time(own_at),
+        minute=Minute(
+            start=parse_rfc3339(start), count=count, total=total, low=low, high=high, told=bool(told)
+        ),
+        outside=outside,
+        outside_s=outside_s,
+        alarm=side,
+        limit=limit,
     )
 
 
@@ -59,6 +156,10 @@ def _belief(row: tuple[Any, ...]) -> Belief:
         observed_at=_time(observed_at),
         taken=taken,
     )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
 
 
 def _time(text: Any) -> datetime | None:
