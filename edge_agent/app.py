@@ -279,7 +279,7 @@ def wiring(devices: Sequence[Device]) -> Wiring:
         (d.id, antenna): name
         for d in devices
         if isinstance(d, Reader)
-        for antenna, name in d.places().items()
+        for antenna, name in d.coverage().items()
     }
     return Wiring(plates, antennas)
 

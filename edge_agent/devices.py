@@ -57,6 +57,11 @@ class Reader(Device):
     @model_validator(mode="after")
     def _numbered(self) -> Self:
         for antenna in self.antennas:
+    def coverage(self) -> dict[int | None, str]:
+        """`places`, and where a read without an antenna (None) belongs: to the only facing, if there is one."""
+        places: dict[int | None, str] = {**self.places()}
+        return {**places, None: next(iter(places.values()))} if len(places) == 1 else places
+
             if not _NUMBER.fullmatch(antenna):
                 raise ValueError(f"antenna {antenna!r} must be a number in quotes")
         return self
@@ -153,3 +158,79 @@ class ImpinjR700(MqttDevice, Reader):
     driver: Literal["impinj-r700"]
     will_message: str | None = None
     connect_message: str | None = None
+
+
+class ZebraIotc(MqttDevice, Reader):
+    """A Zebra reader with the IoT Connector, publishing tag data events on `topic`."""
+
+    driver: Literal["zebra-iotc"]
+
+
+class SerialReader(SerialDevice, Reader):
+    """An RFID reader on a serial port; `poll_hz` inventories a second at most, all its antennas together."""
+
+    baudrate: Annotated[int, Field(gt=0)] = 115200
+    poll_hz: Annotated[float, Field(gt=0, le=50)] = 10.0
+
+    @property
+    def only_antenna(self) -> int | None:
+        """The antenna of readers whose protocol names none: the one that is configured."""
+        places = self.places()
+        return next(iter(places)) if len(places) == 1 else None
+
+
+class R2000(SerialReader):
+    """A reader with the 0xA0 protocol of R2000 modules; the configured antennas are inventoried in turn.
+
+    `high_antenna_in_rssi`: the firmware tells antennas 5 to 8 by the highest bit of RSSI. `power_dbm` is kept
+    until the reader is switched off.
+    """
+
+    driver: Literal["r2000"]
+    address: Annotated[int, Field(ge=0, le=255)] = 255
+    high_antenna_in_rssi: bool = False
+    power_dbm: Annotated[int, Field(ge=20, le=33)] | None = None
+
+    @model_validator(mode="after")
+    def _antennas_told_apart(self) -> Self:
+        most = 8 if self.high_antenna_in_rssi else 4
+        for antenna in self.places():
+            if not 1 <= antenna <= most:
+                raise ValueError(
+                    f"antenna {antenna} must be from 1 to {most}"
+                    + ("" if most == 8 else "; readers with more need high_antenna_in_rssi: true")
+                )
+        return self
+
+
+class UhfReader18(SerialReader):
+    """A reader of the UHFReader18 or UHFReader288 family; `model` says which, `auto` asks the reader.
+
+    The power is kept in the reader's flash and written only when it differs.
+    """
+
+    driver: Literal["uhfreader18"]
+    baudrate: Annotated[int, Field(gt=0)] = 57600
+    address: Annotated[int, Field(ge=0, le=255)] = 255
+    model: Literal["auto", 18, 288] = "auto"
+    power_dbm: Annotated[int, Field(ge=1, le=33)] | None = None
+
+    @model_validator(mode="after")
+    def _antennas_it_may_have(self) -> Self:
+        most = 1 if self.model == 18 else 8
+        if len(self.antennas) > most or any(not 1 <= antenna <= 8 for antenna in self.places()):
+            raise ValueError(f"antennas must be 1 to 8, at most {most} of them")
+        return self
+
+
+class M100(SerialReader):
+    """A module with the 0xBB protocol (M100, QM100, YRM100, R200); it has one antenna."""
+
+    driver: Literal["m100"]
+    power_dbm: Annotated[int, Field(ge=1, le=33)] | None = None
+
+    @model_validator(mode="after")
+    def _one_antenna(self) -> Self:
+        if len(self.antennas) > 1:
+            raise ValueError('has more than one antenna; write antennas: {"1": FACING}')
+        return self

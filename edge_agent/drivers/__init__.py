@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_agent.cameras import Camera
 from edge_agent.contract.errors import ConfigError
-from edge_agent.devices import Device, ImpinjR700, MqttDevice, MtSics
+from edge_agent.devices import Device, ImpinjR700, MqttDevice, MtSics, Toledo8217, ZebraIotc, M100, R2000, UhfReader18
+from edge_agent.drivers.event_numbers import TopicNumbers
 from edge_agent.drivers.tap import Taps
 from edge_agent.readings import Emit
 
@@ -35,6 +36,7 @@ class Resources:
 
     mqtt: MqttSession | None = None
     taps: Taps = field(default_factory=Taps)
+    event_numbers: dict[str, TopicNumbers] = field(default_factory=dict)
 
     def broker_of(self, device: Device) -> MqttSession:
         """The broker's session; ConfigError in a store without one."""
@@ -43,6 +45,10 @@ class Resources:
                 f"device {device.id} needs the mqtt section", hint="add mqtt.url to the store file"
             )
         return self.mqtt
+
+    def numbers_of(self, device: Device) -> TopicNumbers:
+        """The event numbers of one device; they outlive its driver, for what an outage has cost."""
+        return self.event_numbers.setdefault(device.id, TopicNumbers())
 
 
 def _mt_sics(settings: MtSics, resources: Resources) -> Driver:
@@ -63,6 +69,30 @@ def _camera(settings: Camera, _resources: Resources) -> Driver:
     return CameraDriver(settings)
 
 
+def _zebra_iotc(settings: ZebraIotc, resources: Resources) -> Driver:
+    from edge_agent.drivers.zebra_iotc import ZebraIotcDriver
+
+    return ZebraIotcDriver(settings, resources.broker_of(settings), resources.numbers_of(settings))
+
+
+def _r2000(settings: R2000, resources: Resources) -> Driver:
+    from edge_agent.drivers.r2000 import r2000_driver
+
+    return r2000_driver(settings, resources.taps.of(settings.id))
+
+
+def _uhfreader18(settings: UhfReader18, resources: Resources) -> Driver:
+    from edge_agent.drivers.uhfreader18 import uhfreader18_driver
+
+    return uhfreader18_driver(settings, resources.taps.of(settings.id))
+
+
+def _m100(settings: M100, resources: Resources) -> Driver:
+    from edge_agent.drivers.m100 import m100_driver
+
+    return m100_driver(settings, resources.taps.of(settings.id))
+
+
 # Any, because each builder takes the settings of its own driver: `driver:` decides, as in the configuration.
 DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
     "mt-sics": _mt_sics,
@@ -74,6 +104,10 @@ DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
 
 def make_driver(settings: Device, resources: Resources) -> Driver:
     """A new driver for one life of a device; touches nothing yet."""
+    "zebra-iotc": _zebra_iotc,
+    "r2000": _r2000,
+    "uhfreader18": _uhfreader18,
+    "m100": _m100,
     name: str = getattr(settings, "driver", "")
     build = DRIVERS.get(name)
     if build is None:

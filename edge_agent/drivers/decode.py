@@ -25,6 +25,10 @@ DECODERS: dict[str, tuple[str, str]] = {
     "mt-sics": ("edge_agent.drivers.mt_sics", "MtSicsDecoder"),
     "impinj-r700": ("edge_agent.drivers.impinj_r700", "ImpinjR700Decoder"),
 }
+    "zebra-iotc": ("edge_agent.drivers.zebra_iotc", "ZebraIotcDecoder"),
+    "r2000": ("edge_agent.drivers.r2000", "R2000Decoder"),
+    "uhfreader18": ("edge_agent.drivers.uhfreader18", "UhfReader18Decoder"),
+    "m100": ("edge_agent.drivers.m100", "M100Decoder"),
 """`driver:` -> where its decoder is, imported only when it is used."""
 
 _STANDS_IN: dict[str, Any] = {"id": "decode", "port": "stdin", "topic": "#"}

@@ -27,3 +27,6 @@ clock_offset_seconds = Gauge("edge_clock_offset_seconds", "HQ's clock minus this
 frames_dropped = Counter(
     "edge_frames_dropped", "Frames replaced by a newer one unseen", ["device"], registry=REGISTRY
 )
+rfid_events_missed = Counter(
+    "edge_rfid_events_missed", "Tag events numbered by a reader and never here", ["device"], registry=REGISTRY
+)

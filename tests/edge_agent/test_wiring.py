@@ -1,0 +1,18 @@
+"""Which facing a tag read belongs to."""
+
+from __future__ import annotations
+
+from edge_agent.app import wiring
+from edge_agent.devices import ZebraIotc
+
+
+def reader(antennas: dict[str, str]) -> ZebraIotc:
+    return ZebraIotc(id="z1", driver="zebra-iotc", topic="rfid/z1", antennas=antennas)
+
+
+def test_a_read_without_an_antenna_belongs_to_the_only_facing() -> None:
+    assert wiring([reader({"3": "A1-01"})]).antennas == {("z1", 3): "A1-01", ("z1", None): "A1-01"}
+
+
+def test_a_read_without_an_antenna_has_no_place_among_several() -> None:
+    assert wiring([reader({"1": "A1-01", "2": "A1-02"})]).antennas == {("z1", 1): "A1-01", ("z1", 2): "A1-02"}
