@@ -13,7 +13,19 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, mod
 from edge_agent.cameras import Camera
 from edge_agent.contract.gs1 import Gln
 from edge_agent.contract.planogram import Facing, Identifier, Planogram, Product, planogram_problems
-from edge_agent.devices import Device, ImpinjR700, MqttDevice, MtSics, Reader, Scale, Toledo8217, ZebraIotc, M100, R2000, UhfReader18
+from edge_agent.devices import (
+    M100,
+    R2000,
+    Device,
+    ImpinjR700,
+    MqttDevice,
+    MtSics,
+    Reader,
+    Scale,
+    Toledo8217,
+    UhfReader18,
+    ZebraIotc,
+)
 from edge_agent.service.settings import FilePath, Place, Settings, invalid, is_loopback
 
 ENV_PREFIX = "EDGE_AGENT"
@@ -113,7 +125,10 @@ class Uplink(Settings):
         return self
 
 
-AnyDevice = Annotated[MtSics | Toledo8217 | ImpinjR700 | ZebraIotc | R2000 | UhfReader18 | M100 | Camera, Field(discriminator="driver")]
+AnyDevice = Annotated[
+    MtSics | Toledo8217 | ImpinjR700 | ZebraIotc | R2000 | UhfReader18 | M100 | Camera,
+    Field(discriminator="driver"),
+]
 
 DEVICE_KINDS: dict[str, type[Device]] = {
     get_args(kind.model_fields["driver"].annotation)[0]: kind for kind in get_args(get_args(AnyDevice)[0])

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_agent.cameras import Camera
 from edge_agent.contract.errors import ConfigError
-from edge_agent.devices import Device, ImpinjR700, MqttDevice, MtSics, Toledo8217, ZebraIotc, M100, R2000, UhfReader18
+from edge_agent.devices import (
+    M100,
+    R2000,
+    Device,
+    ImpinjR700,
+    MqttDevice,
+    MtSics,
+    Toledo8217,
+    UhfReader18,
+    ZebraIotc,
+)
 from edge_agent.drivers.event_numbers import TopicNumbers
 from edge_agent.drivers.tap import Taps
 from edge_agent.readings import Emit
@@ -57,16 +67,16 @@ def _mt_sics(settings: MtSics, resources: Resources) -> Driver:
     return MtSicsDriver(settings, resources.taps.of(settings.id))
 
 
+def _toledo_8217(settings: Toledo8217, resources: Resources) -> Driver:
+    from edge_agent.drivers.toledo_8217 import Toledo8217Driver
+
+    return Toledo8217Driver(settings, resources.taps.of(settings.id))
+
+
 def _impinj_r700(settings: ImpinjR700, resources: Resources) -> Driver:
     from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
 
     return ImpinjR700Driver(settings, resources.broker_of(settings))
-
-
-def _camera(settings: Camera, _resources: Resources) -> Driver:
-    from edge_agent.drivers.camera import CameraDriver
-
-    return CameraDriver(settings)
 
 
 def _zebra_iotc(settings: ZebraIotc, resources: Resources) -> Driver:
@@ -93,10 +103,21 @@ def _m100(settings: M100, resources: Resources) -> Driver:
     return m100_driver(settings, resources.taps.of(settings.id))
 
 
+def _camera(settings: Camera, _resources: Resources) -> Driver:
+    from edge_agent.drivers.camera import CameraDriver
+
+    return CameraDriver(settings)
+
+
 # Any, because each builder takes the settings of its own driver: `driver:` decides, as in the configuration.
 DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
     "mt-sics": _mt_sics,
+    "toledo-8217": _toledo_8217,
     "impinj-r700": _impinj_r700,
+    "zebra-iotc": _zebra_iotc,
+    "r2000": _r2000,
+    "uhfreader18": _uhfreader18,
+    "m100": _m100,
     "camera": _camera,
 }
 """`driver:` in the configuration -> what builds it. Each imports its libraries only when it is used."""
@@ -104,10 +125,6 @@ DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
 
 def make_driver(settings: Device, resources: Resources) -> Driver:
     """A new driver for one life of a device; touches nothing yet."""
-    "zebra-iotc": _zebra_iotc,
-    "r2000": _r2000,
-    "uhfreader18": _uhfreader18,
-    "m100": _m100,
     name: str = getattr(settings, "driver", "")
     build = DRIVERS.get(name)
     if build is None:

@@ -23,12 +23,13 @@ Decoded = dict[str, object] | str
 
 DECODERS: dict[str, tuple[str, str]] = {
     "mt-sics": ("edge_agent.drivers.mt_sics", "MtSicsDecoder"),
+    "toledo-8217": ("edge_agent.drivers.toledo_8217", "Toledo8217Decoder"),
     "impinj-r700": ("edge_agent.drivers.impinj_r700", "ImpinjR700Decoder"),
-}
     "zebra-iotc": ("edge_agent.drivers.zebra_iotc", "ZebraIotcDecoder"),
     "r2000": ("edge_agent.drivers.r2000", "R2000Decoder"),
     "uhfreader18": ("edge_agent.drivers.uhfreader18", "UhfReader18Decoder"),
     "m100": ("edge_agent.drivers.m100", "M100Decoder"),
+}
 """`driver:` -> where its decoder is, imported only when it is used."""
 
 _STANDS_IN: dict[str, Any] = {"id": "decode", "port": "stdin", "topic": "#"}
@@ -44,7 +45,10 @@ class Decoder(Protocol):
     options: frozenset[str]
 
     def feed(self, heard: Heard) -> Iterator[Reading | str]:
-        """Readings that the chunk completes, and one line of text for each thing that is not understood."""
+        """Readings that the chunk completes, and one line of text for each thing that is not understood.
+
+        `replay` also feeds what went out to the device: no reading, but some replies need their question.
+        """
         ...
 
     def end(self) -> Iterator[Reading | str]:
