@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -73,12 +74,18 @@ class Health:
                 moved += [changed] if changed else []
         return moved
 
+    def silence_s(self, device: str, mono_s: float) -> float:
+        """Seconds since the device was last heard; NaN when it has not been heard since the start."""
+        heard_s = self.conditions[device].heard_s
+        return math.nan if heard_s is None else mono_s - heard_s
+
     def _become(
         self, before: Condition, after: Condition, status: DeviceStatus, reason: str | None, now: Moment
     ) -> Condition | None:
         if (before.status, before.reason) == (status, reason):
             self.conditions[before.device] = after
             return None
-        after = replace(after, status=status, reason=reason, since=now.at)
+        since = before.since if before.status == status else now.at
+        after = replace(after, status=status, reason=reason, since=since)
         self.conditions[before.device] = after
         return after
