@@ -18,6 +18,7 @@ from edge_agent.devices import (
     R2000,
     Device,
     ImpinjR700,
+    ModbusScale,
     MqttDevice,
     MtSics,
     Reader,
@@ -126,7 +127,7 @@ class Uplink(Settings):
 
 
 AnyDevice = Annotated[
-    MtSics | Toledo8217 | ImpinjR700 | ZebraIotc | R2000 | UhfReader18 | M100 | Camera,
+    MtSics | Toledo8217 | ModbusScale | ImpinjR700 | ZebraIotc | R2000 | UhfReader18 | M100 | Camera,
     Field(discriminator="driver"),
 ]
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from edge_agent.contract.planogram import Identifier
+from edge_agent.modbus_profile import MassUnit, profile_problem, read_profile
 from edge_agent.service.settings import Settings
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:]+):[0-9]{1,5}")
 
 
 class Device(Settings):
@@ -147,6 +150,61 @@ class Toledo8217(SerialDevice, Scale):
     @classmethod
     def _digits(cls, dialect: object) -> object:
         return str(dialect) if isinstance(dialect, int) else dialect  # YAML reads 8217 as a number
+
+
+def _modbus_port(port: str) -> str:
+    kind, _, place = port.partition("://")
+    if not place:
+        return port
+    if kind not in ("tcp", "socket") or not _HOST_PORT.fullmatch(place):
+        raise ValueError(f"found {port!r}; a path, tcp://host:502 (Modbus TCP) or socket://host:port (RTU)")
+    return port
+
+
+def _usable_profile(name: str, info: ValidationInfo) -> str:
+    base = (info.context or {}).get("base")
+    if name.endswith((".yaml", ".yml")) and base is not None:
+        name = str(Path(base, name))
+    problem = profile_problem(name)
+    if problem is not None:
+        raise ValueError(problem)
+    return name
+
+
+class ModbusScale(SerialDevice, Scale, Sensor):
+    """A weighing module or sensor on Modbus RTU or TCP; `profile` is its register map.
+
+    Many modules may hang on one `port`, each with its own `unit_id`; baudrate and format are then the same.
+    `port` may also be `tcp://host:502` (Modbus TCP) and `socket://host:port` (RTU behind a port server).
+    `response_timeout_s` is what the module may think, beside the time on the wire. `unit` and `decimals` win
+    over what the profile says or reads. `poll_hz` not given: the profile's.
+    """
+
+    shares_port: ClassVar[bool] = True
+
+    driver: Literal["modbus-scale"]
+    port: Annotated[str, AfterValidator(_modbus_port)]
+    unit_id: Annotated[int, Field(ge=1, le=247)] = 1
+    profile: Annotated[str, AfterValidator(_usable_profile)] = "laumas"
+    poll_hz: Annotated[float, Field(gt=0, le=50)] | None = None
+    response_timeout_s: Annotated[float, Field(gt=0, le=1)] = 0.3
+    unit: MassUnit | None = None
+    decimals: Annotated[int, Field(ge=0, le=6)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_profile(self) -> Self:
+        channels = read_profile(self.profile).channels
+        known = ", ".join(str(channel) for channel in sorted(c for c in channels if c is not None))
+        if (self.facings or self.channels) and not channels:
+            raise ValueError(f"profile {self.profile} has no plate: it measures the surroundings only")
+        if self.facings and None not in channels:
+            raise ValueError(f"profile {self.profile} has several plates; use channels: {known}")
+        if self.channels and None in channels:
+            raise ValueError(f"profile {self.profile} has one plate; use facings")
+        for channel in self.channels:
+            if int(channel) not in channels:
+                raise ValueError(f"channel {channel!r} is not in profile {self.profile}; known: {known}")
+        return self
 
 
 class ImpinjR700(MqttDevice, Reader):

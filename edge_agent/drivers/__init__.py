@@ -13,6 +13,7 @@ from edge_agent.devices import (
     R2000,
     Device,
     ImpinjR700,
+    ModbusScale,
     MqttDevice,
     MtSics,
     Toledo8217,
@@ -24,6 +25,7 @@ from edge_agent.drivers.tap import Taps
 from edge_agent.readings import Emit
 
 if TYPE_CHECKING:
+    from edge_agent.drivers.modbus_line import ModbusPort
     from edge_agent.drivers.mqtt import MqttSession
 
 
@@ -46,6 +48,7 @@ class Resources:
 
     mqtt: MqttSession | None = None
     taps: Taps = field(default_factory=Taps)
+    modbus_ports: dict[str, ModbusPort] = field(default_factory=dict)
     event_numbers: dict[str, TopicNumbers] = field(default_factory=dict)
 
     def broker_of(self, device: Device) -> MqttSession:
@@ -56,9 +59,21 @@ class Resources:
             )
         return self.mqtt
 
+    def modbus_port(self, settings: ModbusScale) -> ModbusPort:
+        """What all devices on one Modbus line share."""
+        from edge_agent.drivers.modbus_line import ModbusPort
+
+        return self.modbus_ports.setdefault(settings.port, ModbusPort())
+
     def numbers_of(self, device: Device) -> TopicNumbers:
         """The event numbers of one device; they outlive its driver, for what an outage has cost."""
         return self.event_numbers.setdefault(device.id, TopicNumbers())
+
+
+def _modbus_scale(settings: ModbusScale, resources: Resources) -> Driver:
+    from edge_agent.drivers.modbus_scale import ModbusScaleDriver
+
+    return ModbusScaleDriver(settings, resources.modbus_port(settings), resources.taps.of(settings.id))
 
 
 def _mt_sics(settings: MtSics, resources: Resources) -> Driver:
@@ -112,6 +127,7 @@ def _camera(settings: Camera, _resources: Resources) -> Driver:
 # Any, because each builder takes the settings of its own driver: `driver:` decides, as in the configuration.
 DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
     "mt-sics": _mt_sics,
+    "modbus-scale": _modbus_scale,
     "toledo-8217": _toledo_8217,
     "impinj-r700": _impinj_r700,
     "zebra-iotc": _zebra_iotc,
