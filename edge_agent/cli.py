@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None, pretty_exceptions_enable=False,
     help="The gateway in the store: reads devices, estimates stock, buffers, tells HQ.",
 )  # fmt: skip
+DeviceArgument = Annotated[str, typer.Argument(help="The id of a configured device.")]
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The store's configuration.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout.")]
 
@@ -91,6 +93,67 @@ def decode(
             typer.echo(json.dumps(result, ensure_ascii=False))
 
 
+@app.command(epilog="Example: edge-agent watch scale-a1-01 -c store.yaml | jq .weight_g")
+def watch(
+    device: DeviceArgument, config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False
+) -> None:
+    """Show live readings of one device as JSON Lines; how the device is goes to stderr. Ctrl-C ends it."""
+    from edge_agent.watching import show
+
+    log.setup(level="ERROR")
+    line = _LivePrinter(as_json=as_json)
+    with terminal.reader_may_leave():
+        asyncio.run(_until_stopped(show(_load(config), device, line)))
+
+
+@app.command(epilog="Example: edge-agent record scale-a1-01 -o odd.jsonl --seconds 30 -c store.yaml")
+def record(
+    device: DeviceArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The recording.")],
+    config: ConfigOption = Path("store.yaml"),
+    seconds: Annotated[float | None, typer.Option(min=0, help="How long; else until Ctrl-C.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Record a device's raw bytes with their times, to make a bug a test."""
+    from edge_agent.watching import record as record_bytes
+
+    log.setup(level="ERROR")
+    asyncio.run(_until_stopped(record_bytes(_load(config), device, output, force=force), seconds))
+    facts = {"file": str(output), "lines": output.read_bytes().count(b"\n") - 1}
+    if as_json:
+        _print_json(facts)
+    else:
+        typer.echo(f"{facts['file']}: {facts['lines']} pieces; edge-agent replay {output}")
+
+
+@app.command(epilog="Example: edge-agent replay odd.jsonl > odd.readings.jsonl")
+def replay(
+    recording: Annotated[Path, typer.Argument(help="A file made by `edge-agent record`.")],
+    pace: Annotated[bool, typer.Option("--pace", help="As fast as it was recorded.")] = False,
+    pty: Annotated[bool, typer.Option("--pty", help="Play the device on a tty, for a real agent.")] = False,
+    as_json: JsonOption = False,  # noqa: ARG001  # readings are JSON Lines either way
+) -> None:
+    """Decode a recording into the readings that the agent made of it, as JSON Lines."""
+    from edge_agent.replaying import Complaint
+    from edge_agent.replaying import replay as replay_file
+
+    if pty:
+        from edge_agent.acting import act
+
+        asyncio.run(_until_stopped(act(recording, typer.echo)))
+        return
+    damaged = False
+    with terminal.reader_may_leave():
+        for found in replay_file(recording, pace=pace):
+            if isinstance(found, Complaint):
+                damaged = damaged or found.damaged
+                typer.echo(found.text, err=True)
+            else:
+                typer.echo(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
+    raise typer.Exit(terminal.PROBLEM if damaged else terminal.FINE)
+
+
 @app.command(epilog="Example: edge-agent schema > store.schema.json")
 def schema() -> None:
     """Print the JSON Schema of the configuration, for completion in an editor."""
@@ -101,6 +164,37 @@ def main() -> None:
     """Entry point."""
     with terminal.clear_errors():
         app()
+
+
+class _LivePrinter:
+    """Readings to stdout as they came, everything else to stderr: a device's state when it changes."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._told: dict[str, Any] = {}
+
+    def __call__(self, line: bytes) -> None:
+        said = json.loads(line)
+        if said["kind"] not in ("status", "dropped"):
+            typer.echo(line.decode())
+        elif said != self._told:
+            self._told = said
+            typer.echo(line.decode() if self._as_json else _sentence(said), err=True)
+
+
+def _sentence(said: dict[str, Any]) -> str:
+    if said["kind"] == "dropped":
+        return f"{said['lines']} lines left out: this terminal is slower than the device"
+    who = f" as {said['identity']}" if said["identity"] else ""
+    why = f": {said['reason']}" if said["reason"] else ""
+    return f"{said['device']} is {said['status']}{who}{why}"
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None], seconds: float | None = None) -> None:
+    from edge_agent.service.stop import stop_event
+    from edge_agent.watching import until
+
+    await until(stop_event(), work, seconds)
 
 
 def _load(config: Path) -> StoreSettings:
@@ -164,4 +258,11 @@ def _print_status(answer: dict[str, Any]) -> None:
         facings.add_row(f["facing"], f["name"], on_hand, str(f["capacity"]), sure, f["status"])
     console.print(devices)
     console.print(facings)
+    if answer["environment"]:
+        measured = Table("device", "quantity", "value", "unit", "alarm", "measured", box=None)
+        for e in answer["environment"]:
+            alarm = f"ALARM: {e['alarm']} its limit" if e["alarm"] else ""
+            value = f"{e['value']:g}"
+            measured.add_row(e["device"], e["quantity"], value, e["unit"], alarm, e["measured_at"])
+        console.print(measured)
     console.print(f"outbox {outbox['rows']} rows   disk {answer['disk']['free_mb']} MB free")

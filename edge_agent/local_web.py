@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -26,9 +26,10 @@ class LocalWeb:
         http: Http,
         status: Callable[[], dict[str, object]],
         facings: Callable[[], list[dict[str, object]]],
+        more: Sequence[web.RouteDef] = (),
     ) -> None:
         self._http = http
-        self._status, self._facings = status, facings
+        self._status, self._facings, self._more = status, facings, more
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> LocalWeb:
@@ -39,6 +40,7 @@ class LocalWeb:
                 web.get("/metrics", self._metrics),
                 web.get("/v1/status", self._get_status),
                 web.get("/v1/facings", self._get_facings),
+                *self._more,
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from edge_agent.contract.errors import (
     AgentUnreachable,
     ConfigError,
+    DeviceError,
     HqUnreachable,
     JournalLocked,
     ShelfEdgeError,
@@ -16,7 +18,7 @@ from edge_agent.contract.errors import (
 
 FINE, PROBLEM, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
 
-EXTRA_OF = dict.fromkeys(("cv2", "numpy", "onnxruntime", "paho", "serial"), "edge")
+EXTRA_OF = dict.fromkeys(("cv2", "numpy", "onnxruntime", "paho", "serial"), "edge") | {"llrpkit": "llrp"}
 """Libraries that a bare install leaves out, and the extra that brings them."""
 
 
@@ -42,6 +44,17 @@ def clear_errors() -> Iterator[None]:
         raise SystemExit(FINE) from None
 
 
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """End quietly when whoever reads our output has enough (`… | head`)."""
+    try:
+        yield
+    except BrokenPipeError:
+        # What still waits for the pipe would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(FINE) from None
+
+
 def tell(error: ShelfEdgeError) -> int:
     """Print one error on stderr; returns the exit status that belongs to it."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
@@ -53,7 +66,7 @@ def tell(error: ShelfEdgeError) -> int:
         print(f"Error: {text}", file=sys.stderr)  # noqa: T201
     if error.hint:
         print(f"Try: {error.hint}", file=sys.stderr)  # noqa: T201
-    if isinstance(error, (HqUnreachable, AgentUnreachable)):
+    if isinstance(error, (HqUnreachable, AgentUnreachable, DeviceError)):
         return UNREACHABLE
     return WRONG_USE if isinstance(error, (ConfigError, JournalLocked)) else PROBLEM
 

@@ -1,0 +1,96 @@
+"""Asks the running agent at its own address: one answer, or a stream of lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from edge_agent.config import Http
+from edge_agent.contract.errors import AgentUnreachable, ConfigError
+from edge_agent.service.settings import read_secret
+
+ANSWER_WITHIN_S = 5.0
+SILENT_AFTER_S = 15.0
+"""The agent gives a sign of life every 5 s; after this silence it counts as gone."""
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where the agent listens, not we
+_LINE_LIMIT = 8 * 2**20
+
+
+def address(http: Http) -> str:
+    """The agent's address as its own machine reaches it; AgentUnreachable when nobody can know its port."""
+    if http.port == 0:
+        raise AgentUnreachable(
+            "a running agent cannot be asked: agent.http.port is 0", hint="set agent.http.port to a number"
+        )
+    host = _EVERYWHERE.get(http.host, http.host)
+    return f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
+
+
+async def ask(http: Http, path: str) -> Any:
+    """The JSON answer to `GET path`; AgentUnreachable when nobody gives one."""
+    url = address(http) + path
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S), _session(http) as session, session.get(url) as response:
+            return await response.json()
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise AgentUnreachable(
+            f"no agent answers at {url}", hint="is it running? edge-agent run -c …"
+        ) from error
+
+
+@asynccontextmanager
+async def lines_from(http: Http, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The lines of an endless answer, without the empty ones.
+
+    AgentUnreachable when no agent answers, and from the iterator when it ends; ConfigError when the agent
+    refuses (it knows no such device).
+    """
+    url = address(http) + path
+    async with _session(http) as session:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                response = await session.get(url)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise AgentUnreachable(
+                f"no agent answers at {url}", hint="is it running? edge-agent run -c …"
+            ) from error
+        async with response:
+            if response.status != 200 or response.content_type != "application/x-ndjson":
+                raise await _refused(response)
+            yield _lines(response)
+
+
+def _session(http: Http) -> aiohttp.ClientSession:
+    token = read_secret(http.token_file)
+    return aiohttp.ClientSession(
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        timeout=aiohttp.ClientTimeout(total=None, sock_read=SILENT_AFTER_S),
+        read_bufsize=_LINE_LIMIT,
+    )
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for line in response.content:
+            if line.strip():
+                yield line
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise AgentUnreachable("the agent is gone", hint="start it again: edge-agent run -c …") from error
+    raise AgentUnreachable("the agent has ended", hint="start it again: edge-agent run -c …")
+
+
+async def _refused(response: aiohttp.ClientResponse) -> Exception:
+    try:
+        answer = msgspec.json.decode(await response.read())
+        return ConfigError(f"the running agent says: {answer['error']}", hint=answer["hint"])
+    except (msgspec.MsgspecError, aiohttp.ClientError, KeyError, TypeError):
+        return AgentUnreachable(
+            f"what answers at {response.url.origin()} is no agent of this version",
+            hint="see agent.http.port; restart the agent after an update",
+        )

@@ -1,0 +1,189 @@
+"""What a device says now: through the running agent or, where none runs, from the device itself."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import Any, Literal
+
+from edge_agent.asking import lines_from
+from edge_agent.audience import DeviceLost, Told, readings_follower
+from edge_agent.config import StoreSettings
+from edge_agent.contract.errors import AgentUnreachable, ConfigError, DeviceError
+from edge_agent.devices import Device, MqttDevice
+from edge_agent.drivers import Resources, make_driver, mqtt_topics
+from edge_agent.drivers.mqtt import MqttSession
+from edge_agent.drivers.tap import Taps
+from edge_agent.follower import Follower
+from edge_agent.readings import Reading
+from edge_agent.recording import hearing, recordable
+from edge_agent.supervisor import backoff_s
+
+What = Literal["readings", "bytes"]
+Tell = Callable[[Sequence[Told]], None]
+
+
+def device_named(settings: StoreSettings, name: str) -> Device:
+    """The configured device; ConfigError, with the known ids, when there is none of this name."""
+    found = next((device for device in settings.devices if device.id == name), None)
+    if found is None:
+        known = ", ".join(device.id for device in settings.devices) or "none"
+        raise ConfigError(f"there is no device {name!r}", hint=f"known: {known}")
+    return found
+
+
+@asynccontextmanager
+async def following(settings: StoreSettings, name: str, what: What) -> AsyncIterator[AsyncIterator[bytes]]:
+    """One device's JSON Lines, in pieces of one or several lines, until the block ends.
+
+    The running agent is asked, since a port has one owner; where none answers, the real driver runs here.
+    Raises ConfigError (no such device; a camera's bytes), DeviceError when the device cannot be reached,
+    AgentUnreachable when the agent ends meanwhile.
+    """
+    device = device_named(settings, name)
+    if what == "bytes":
+        recordable(device)
+    async with AsyncExitStack() as stack:
+        try:
+            asked = lines_from(settings.agent.http, f"/v1/devices/{name}/{what}")
+            lines = await stack.enter_async_context(asked)
+        except AgentUnreachable:
+            lines = await stack.enter_async_context(_from_the_device(settings, device, what))
+        yield lines
+
+
+@asynccontextmanager
+async def _from_the_device(
+    settings: StoreSettings, device: Device, what: What
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    taps = Taps()
+    follow = _hear_readings() if what == "readings" else _hear_bytes(device, taps)
+    with follow as (first, follower, tell):
+        driving = asyncio.create_task(_drive(settings, device, taps, tell), name=f"device:{device.id}")
+        driving.add_done_callback(lambda _: follower.wake())
+        try:
+            yield _until_it_ends(first, follower, driving)
+        finally:
+            driving.cancel()
+            await asyncio.wait({driving})
+
+
+@contextmanager
+def _hear_readings() -> Iterator[tuple[bytes, Follower[Any], Tell]]:
+    follower = readings_follower()
+
+    def tell(told: Sequence[Told]) -> None:
+        for item in told:
+            follower.put(item)
+
+    yield b"", follower, tell
+
+
+@contextmanager
+def _hear_bytes(device: Device, taps: Taps) -> Iterator[tuple[bytes, Follower[Any], Tell]]:
+    with hearing(device, taps) as (header, follower):
+        yield header, follower, lambda _told: None
+
+
+async def _until_it_ends(
+    first: bytes, follower: Follower[Any], driving: asyncio.Task[None]
+) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    while True:
+        lines = await follower.lines()
+        if lines:
+            yield lines
+        elif driving.done():
+            driving.result()
+            return
+
+
+async def _drive(settings: StoreSettings, device: Device, taps: Taps, tell: Tell) -> None:
+    """Run the real driver; DeviceError when the first try fails, later ones are told and tried again."""
+    reached = False
+
+    async def emit(readings: Sequence[Reading]) -> None:
+        nonlocal reached
+        reached = True
+        tell(readings)
+
+    attempt = 0
+    async with _resources(settings, device, taps) as resources:
+        while True:
+            try:
+                await make_driver(device, resources).run(emit)
+            except DeviceError as error:
+                if not reached:
+                    raise
+                tell([DeviceLost(device.id, str(error))])
+            attempt += 1
+            await asyncio.sleep(backoff_s(attempt, longest_s=5.0))
+
+
+@asynccontextmanager
+async def _resources(settings: StoreSettings, device: Device, taps: Taps) -> AsyncIterator[Resources]:
+    """What the driver needs. The broker sees an onlooker with an id of its own, not the agent's session."""
+    if not isinstance(device, MqttDevice) or settings.mqtt is None:
+        yield Resources(taps=taps)
+        return
+    if settings.mqtt.url == "embedded":
+        raise ConfigError("mqtt.url is embedded: the broker runs inside the agent", hint="start the agent")
+    session = MqttSession(
+        settings.mqtt,
+        store=settings.store.id,
+        topics=mqtt_topics([device]),
+        client_id=f"shelf-edge-look-{secrets.token_hex(4)}",
+        kept=False,
+        taps=taps,
+    )
+    running = asyncio.create_task(session.run(), name="mqtt")
+    try:
+        yield Resources(mqtt=session, taps=taps)
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def show(settings: StoreSettings, name: str, print_line: Callable[[bytes], None]) -> None:
+    """Every line of `watch`, until cancelled. Raises as `following`."""
+    async with following(settings, name, "readings") as pieces:
+        async for piece in pieces:
+            for line in piece.splitlines():
+                print_line(line)
+
+
+async def record(settings: StoreSettings, name: str, file: Path, *, force: bool) -> None:
+    """Every line of `record` into `file`, each handed to the system at once, until cancelled.
+
+    Raises as `following`, and ConfigError when the file cannot be written or is there already.
+    """
+    recordable(device_named(settings, name))
+    with _new_file(file, force=force) as out:
+        async with following(settings, name, "bytes") as pieces:
+            async for piece in pieces:
+                out.write(piece)
+
+
+def _new_file(file: Path, *, force: bool) -> FileIO:
+    try:
+        return FileIO(file, "w" if force else "x")
+    except FileExistsError as error:
+        raise ConfigError(f"{file} is there already", hint="choose another name, or --force") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
+
+
+async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None], seconds: float | None = None) -> None:
+    """Let `work` run until it ends, `stop` is set or the time is over; raises what it raised."""
+    task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
