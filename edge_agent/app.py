@@ -8,8 +8,9 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 
@@ -17,19 +18,21 @@ from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
 from edge_agent.contract.times import rfc3339, utc_now
-from edge_agent.devices import Device, Reader, Scale
+from edge_agent.devices import Device, Reader, Scale, Sensor
 from edge_agent.drivers import Resources, make_driver, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
+from edge_agent.environment import Bounds, Environment, Key
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Capture, Journal
+from edge_agent.live_web import LiveRoutes
 from edge_agent.local_web import LocalWeb
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
 from edge_agent.stock.estimate import Estimator, Wiring
-from edge_agent.supervisor import KeptDevice, keep_running
+from edge_agent.supervisor import KeptDevice, keep_running, nudge_neighbours
 from edge_agent.sync import Uplink
 from edge_agent.traffic import Traffic
 
@@ -52,15 +55,17 @@ class StoreAgent:
     mqtt: MqttSession | None
     uplink: Uplink | None
     started_s: float
+    taps: Taps = field(default_factory=Taps)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s."""
         loop = asyncio.get_running_loop()
-        metrics.outbox_rows.set_function(lambda: self.journal.durable_seq - self.journal.position.applied)
+        self._measure()
         if self.uplink is not None:
             uplink = self.uplink
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
-        async with LocalWeb(self.settings.agent.http, self.status, self.facings), asyncio.TaskGroup() as core:
+        web = LocalWeb(self.settings.agent.http, self.status, self.facings, self._live().routes())
+        async with web, asyncio.TaskGroup() as core:
             tasks = [
                 core.create_task(self.pipeline.run(), name="pipeline"),
                 core.create_task(self._retention(), name="retention"),
@@ -74,10 +79,30 @@ class StoreAgent:
             log.info("stopping")
             kept.cancel()
             await asyncio.wait([kept], timeout=STOP_DEVICES_S)
+            await self.pipeline.close_minutes()
             for task in tasks:
                 task.cancel()
         if self.uplink is not None and self.journal.durable_seq > self.journal.position.applied:
             await self.uplink.last_words(LAST_SYNC_S)
+
+    def _measure(self) -> None:
+        """Metrics that are asked for when somebody looks."""
+        metrics.outbox_rows.set_function(lambda: self.journal.durable_seq - self.journal.position.applied)
+        health = self.pipeline.health
+        for kept in self.devices:
+            online = health.conditions[kept.device].status == "online"
+            metrics.device_up.labels(kept.device).set(online)
+            metrics.device_silence.labels(kept.device).set_function(partial(self._silence_s, kept.device))
+            metrics.link_skipped.labels(kept.device).set_function(partial(getattr, kept, "skipped_bytes"))
+
+    def _silence_s(self, device: str) -> float:
+        return self.pipeline.health.silence_s(device, time.monotonic())
+
+    def _live(self) -> LiveRoutes:
+        conditions = self.pipeline.health.conditions
+        return LiveRoutes(
+            self.settings.devices, self.pipeline.audience, self.taps, lambda: list(conditions.values())
+        )
 
     async def tell_planogram(self) -> None:
         """Journal the planogram in use when it is not the one that HQ was told of."""
@@ -102,6 +127,8 @@ class StoreAgent:
                 capture.effects.tell("stock.changed", belief.changed_from(belief, "correction"), now)
         for condition in self.pipeline.health.conditions.values():
             capture.effects.tell("device.changed", condition.body(), condition.since)
+        for alarm in self.pipeline.environment.open_alarms():
+            capture.effects.tell("environment.alarm", alarm, now)
         log.warning("HQ does not know this store's past: telling it all facings again")
         await asyncio.wrap_future(self.journal.submit(capture))
 
@@ -143,6 +170,7 @@ class StoreAgent:
     def status(self) -> dict[str, object]:
         """What `edge-agent status` prints."""
         conditions = self.pipeline.health.conditions
+        kept = {device.device: device for device in self.devices}
         return {
             "store": self.settings.store.id,
             "version": version("shelf-edge"),
@@ -152,16 +180,33 @@ class StoreAgent:
                 {
                     **{k: getattr(c.state(), k) for k in c.state().__struct_fields__},
                     "identity": c.identity,
-                    "restarts": next((d.restarts for d in self.devices if d.device == c.device), 0),
+                    "restarts": kept[c.device].restarts,
+                    "skipped_bytes": kept[c.device].skipped_bytes,
                 }
                 for c in conditions.values()
             ],
             "facings": self.facings(),
+            "environment": self._environment(),
             "outbox": self._outbox(),
             "journal": dict(zip(("mode", "synchronous"), self.journal.durability, strict=True)),
             "sync": self._sync(),
             "disk": {"free_mb": shutil.disk_usage(self.journal.path.parent).free // 2**20},
         }
+
+    def _environment(self) -> list[dict[str, object]]:
+        """The newest value of every quantity; `alarm` is the side of an open alarm (above, below)."""
+        return [
+            {
+                "device": q.device,
+                "quantity": q.quantity,
+                "unit": q.unit,
+                "value": q.value,
+                "alarm": q.alarm,
+                "measured_at": rfc3339(q.measured_at),
+            }
+            for q in self.pipeline.environment.quantities.values()
+            if q.device in self.pipeline.health.conditions
+        ]
 
     def _outbox(self) -> dict[str, object]:
         waiting = self.journal.rows_after(self.journal.position.applied, limit=1)
@@ -223,13 +268,23 @@ def build(settings: StoreSettings) -> StoreAgent:
         estimator.restore_tag(epc=epc, device=device, facing=facing, mono_s=now.mono_s)
     before = {c.device: c for c in restored.conditions}
     conditions = [_condition(device, before.get(device.id), now.mono_s) for device in settings.devices]
-    pipeline = Pipeline(estimator, Traffic(restored.buckets), Health(conditions), journal)
+    environment = Environment(bounds(settings.devices), restored.quantities)
+    pipeline = Pipeline(
+        estimator, Traffic(restored.buckets), Health(conditions), journal, environment=environment
+    )
     resources = Resources(mqtt=mqtt, taps=taps)
     devices = [
-        KeptDevice(device.id, lambda device=device: make_driver(device, resources), pipeline.device_lost)  # type: ignore[misc]  # mypy cannot infer a lambda's default
+        KeptDevice(
+            device.id,
+            partial(make_driver, device, resources),
+            pipeline.device_lost,
+            getattr(device, "port", None),
+        )
         for device in settings.devices
     ]
-    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, time.monotonic())
+    pipeline.returned = partial(nudge_neighbours, devices)
+    pipeline.bulletin.untold = {device.id for device in settings.devices}
+    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, time.monotonic(), taps)
     if settings.uplink is not None and uplink_token is not None:
         agent.uplink = Uplink(
             journal,
@@ -284,6 +339,22 @@ def wiring(devices: Sequence[Device]) -> Wiring:
     return Wiring(plates, antennas)
 
 
+def bounds(devices: Sequence[Device]) -> dict[Key, Bounds]:
+    """The limits of all devices. A door has no hysteresis: it is open or closed."""
+    return {
+        (device.id, quantity): Bounds(
+            limits.min,
+            limits.max,
+            limits.for_s,
+            0.0 if quantity == "door" else limits.hysteresis,
+            device.expect_every_s or device.silence_s,
+        )
+        for device in devices
+        if isinstance(device, Sensor)
+        for quantity, limits in device.limits.items()
+    }
+
+
 def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:
     if settings.mqtt is None:
         return None
@@ -299,7 +370,7 @@ def _condition(device: Device, before: Condition | None, mono_s: float) -> Condi
     """At start every device is as it was; one never seen is offline until it answers."""
     driver = str(getattr(device, "driver", ""))
     expect = device.expect_every_s or device.silence_s
-    if before is None:
+    if before is None or before.driver != driver:
         return Condition(device.id, driver, "offline", "not seen yet", utc_now(), expect_every_s=expect)
     return Condition(
         device.id,

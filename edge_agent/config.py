@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from edge_agent.devices import (
     MtSics,
     Reader,
     Scale,
+    SerialDevice,
     Toledo8217,
     UhfReader18,
     ZebraIotc,
@@ -182,6 +184,7 @@ class StoreSettings(Settings):
     def _device_problems(self) -> list[tuple[Place, str]]:
         known, seen, problems = {f.id for f in self.facings}, set[str](), []
         plated: dict[str, str] = {}
+        wired: dict[str, SerialDevice] = {}
         for index, device in enumerate(self.devices):
             here: Place = ("devices", index)
             if device.id in seen:
@@ -195,6 +198,9 @@ class StoreSettings(Settings):
                         text = f"facing {facing!r} already lies on a plate of {plated[facing]!r}"
                         problems.append(((*here, *place), text))
                     plated.setdefault(facing, device.id)
+            if isinstance(device, SerialDevice):
+                first = wired.setdefault(_port_name(device.port), device)
+                problems += [((*here, key), text) for key, text in _port_problems(first, device)]
             if isinstance(device, MqttDevice) and self.mqtt is None:
                 problems.append(
                     ((*here, "driver"), f"{device.driver} needs the mqtt section, which is missing")
@@ -216,6 +222,23 @@ def _product_rows(path: Path) -> tuple[list[Product], list[str]]:
                     for item in error.errors()
                 ]
     return products, problems
+
+
+def _port_name(port: str) -> str:
+    return port if "://" in port else os.path.normpath(port)
+
+
+def _port_problems(first: SerialDevice, device: SerialDevice) -> list[tuple[str, str]]:
+    """What is wrong with a device on the port of `first`; that one itself has no problem."""
+    if device is first:
+        return []
+    if type(device) is not type(first) or not device.shares_port:
+        return [("port", f"{device.port} is already the port of {first.id!r}; one device has it to itself")]
+    return [
+        (key, f"must be {getattr(first, key)} as for {first.id!r}, on the same line")
+        for key in ("baudrate", "serial_format")
+        if getattr(device, key) != getattr(first, key)
+    ]
 
 
 def _facings_of(device: Device) -> list[tuple[Place, str]]:

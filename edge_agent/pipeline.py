@@ -8,17 +8,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from edge_agent.audience import Audience, DeviceLost
+from edge_agent.bulletin import Bulletin, Line
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.times import utc_now
+from edge_agent.environment import Environment, Measured
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Capture, Journal
 from edge_agent.moment import Moment
 from edge_agent.readings import (
     DeviceAnswered,
     DeviceDegraded,
+    EnvironmentReading,
     LineCrossing,
     LineWatched,
     Reading,
@@ -42,6 +46,10 @@ def read_clocks() -> Moment:
     return Moment(utc_now(), time.monotonic())
 
 
+def _nobody(_device: str) -> None:
+    """Nobody waits for devices."""
+
+
 @dataclass(slots=True)
 class Pipeline:
     """Folds readings into one store's state. Single-threaded: it runs on the event loop."""
@@ -51,6 +59,11 @@ class Pipeline:
     health: Health
     journal: Journal
     now: Callable[[], Moment] = read_clocks
+    audience: Audience = field(default_factory=Audience)
+    environment: Environment = field(default_factory=Environment)
+    bulletin: Bulletin = field(default_factory=Bulletin)
+    returned: Callable[[str], None] = _nobody
+    """Told of each device that is back after it was offline."""
     _room: asyncio.Semaphore | None = None
 
     async def emit(self, readings: Sequence[Reading]) -> None:
@@ -58,6 +71,7 @@ class Pipeline:
 
         The fold happens here, in the order of arrival, so that readings of one device keep their order.
         """
+        self.audience.tell(readings)
         if self._room is None:
             self._room = asyncio.Semaphore(IN_FLIGHT)
         async with self._room:
@@ -68,29 +82,46 @@ class Pipeline:
             for reading in readings:
                 self._fold(reading, now, capture, heard)
             for device, identity in heard.items():
-                self._condition(self.health.heard(device, now, identity=identity), capture)
+                self._condition(device, self.health.heard(device, now, identity=identity), capture, now)
             await self._keep(capture, now)
 
-    async def device_lost(self, device: str, reason: str) -> None:
-        """The supervisor lost the device; `reason` is an error code and its sentence."""
+    async def device_lost(self, device: str, reason: str, *, hint: str = "") -> None:
+        """The supervisor lost the device; `reason` is a sentence with its error code, `hint` what to do."""
+        self.audience.tell((DeviceLost(device, reason),))
         now, capture = self.now(), Capture()
         self.estimator.device_lost(device, now)
-        self._condition(self.health.lost(device, reason, now), capture)
+        self._measured(self.environment.lost(device, now), now, capture)
+        self._condition(device, self.health.lost(device, reason, now), capture, now, hint=hint)
+        await self._keep(capture, now)
+
+    async def close_minutes(self) -> None:
+        """The devices have stopped: tell what the open minutes hold so far."""
+        now, capture = self.now(), Capture()
+        self._measured(self.environment.close(), now, capture)
         await self._keep(capture, now)
 
     async def run(self) -> None:
         """What time alone changes, twice a second; ends with JournalError when the journal has failed."""
-        while True:
-            await asyncio.sleep(TICK_S)
-            if self.journal.failed:
-                raise JournalError("the journal cannot be written", hint="see the log; check the disk")
-            now, capture = self.now(), Capture()
-            effects = self.estimator.tick(now)
-            if effects is not None:
-                _join(capture.effects, effects)
-            for condition in self.health.tick(now):
-                self._condition(condition, capture)
-            await self._keep(capture, now)
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                if self.journal.failed:
+                    raise JournalError("the journal cannot be written", hint="see the log; check the disk")
+                await self._tick(self.now())
+        finally:
+            _write(self.bulletin.rest())
+
+    async def _tick(self, now: Moment) -> None:
+        capture = Capture()
+        effects = self.estimator.tick(now)
+        if effects is not None:
+            _join(capture.effects, effects)
+        self._measured(self.environment.tick(now), now, capture)
+        for condition in self.health.tick(now):
+            self.estimator.device_lost(condition.device, now)
+            self._condition(condition.device, condition, capture, now)
+        _write(self.bulletin.due(now))
+        await self._keep(capture, now)
 
     def _fold(self, reading: Reading, now: Moment, capture: Capture, heard: dict[str, str | None]) -> None:
         """One reading into the capture. `heard` collects who spoke: once for each emit is enough."""
@@ -104,9 +135,14 @@ class Pipeline:
                 self._footfall(self.traffic.crossed(reading), reading.occurred_at, capture)
             case LineWatched():
                 self._footfall(self.traffic.watched(reading), reading.occurred_at, capture)
+            case EnvironmentReading():
+                self._measured(self.environment.measured(reading, now), now, capture)
             case DeviceDegraded():
+                self._measured(self.environment.lost(reading.device, now), now, capture)
+                self.estimator.device_lost(reading.device, now)
                 heard.pop(reading.device, None)
-                self._condition(self.health.degraded(reading.device, reading.reason, now), capture)
+                moved = self.health.degraded(reading.device, reading.reason, now)
+                self._condition(reading.device, moved, capture, now)
                 return
             case _:
                 pass
@@ -122,18 +158,31 @@ class Pipeline:
         for bucket in buckets:
             capture.effects.tell("footfall.counted", bucket.body(), at)
 
-    def _condition(self, condition: Condition | None, capture: Capture) -> None:
-        if condition is None:
+    def _measured(self, step: Measured, now: Moment, capture: Capture) -> None:
+        capture.quantities += step.kept.values()
+        for kind, body in step.events:
+            capture.effects.tell(kind, body, now.at)
+
+    def _condition(
+        self, device: str, moved: Condition | None, capture: Capture, now: Moment, *, hint: str = ""
+    ) -> None:
+        """Tell of a condition that moved; after a start the log also hears of one that is as it was."""
+        if moved is None:
+            if device in self.bulletin.untold:
+                self.bulletin.note(self.health.conditions[device], now, hint=hint)
             return
-        capture.conditions.append(condition)
-        capture.effects.tell("device.changed", condition.body(), condition.since)
-        metrics.device_up.labels(condition.device).set(condition.status == "online")
-        level = logging.INFO if condition.status == "online" else logging.WARNING
-        log.log(level, "%s is %s%s", condition.device, condition.status, _because(condition.reason))
+        capture.conditions.append(moved)
+        capture.effects.tell("device.changed", moved.body(), now.at)
+        metrics.device_up.labels(device).set(moved.status == "online")
+        log.debug("%s is %s: %s", device, moved.status, moved.reason)
+        self.bulletin.note(moved, now, hint=hint)
+        if moved.status != "offline":
+            self.returned(device)
 
     async def _keep(self, capture: Capture, now: Moment) -> None:
         effects = capture.effects
-        if not (effects.events or effects.plates or effects.beliefs or capture.buckets):
+        states = (effects.plates, effects.beliefs, capture.buckets, capture.quantities)
+        if not (effects.events or any(states)):
             return
         for kind, count in Counter(event.kind for event in effects.events).items():
             metrics.events.labels(kind).inc(count)
@@ -148,8 +197,9 @@ def count_readings(readings: Sequence[Reading]) -> None:
         metrics.readings.labels(kind.__name__).inc(count)
 
 
-def _because(reason: str | None) -> str:
-    return f": {reason}" if reason else ""
+def _write(lines: Sequence[Line]) -> None:
+    for line in lines:
+        log.log(line.level, "%s", line.text)
 
 
 def _join(into: Effects, more: Effects) -> None:

@@ -7,11 +7,15 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from traceback import extract_tb
+from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
 from edge_agent.drivers import Driver
+from edge_agent.drivers.port import Mark, mark_of
 from edge_agent.readings import Emit
 from edge_agent.service import metrics
 
@@ -20,10 +24,30 @@ log = logging.getLogger(__name__)
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 60.0
 STEADY_S = 30.0
 """A device that ran this long starts its back-off from the beginning."""
+LOOK_EVERY_S = 0.5
+"""How often a port that waits out its back-off is looked for: looking costs a `stat`, trying costs more."""
+SPREAD_S = 0.5
+"""What comes back together is tried again spread over this time."""
 CRASHES, CRASH_WINDOW_S = 5, 60.0
 """More unexpected exceptions than this in the window: the device is failed, the rest goes on."""
 
-Lost = Callable[[str, str], Awaitable[None]]
+
+class Lost(Protocol):
+    """Who is told that a device is lost, each time that a try ends."""
+
+    async def __call__(self, device: str, reason: str, *, hint: str) -> None:
+        """`reason` is the sentence with its error code, `hint` what to do."""
+        ...
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """A driver that counts the bytes that were no part of a good frame."""
+
+    @property
+    def skipped_bytes(self) -> int:
+        """So many since this driver was made."""
+        ...
 
 
 def backoff_s(attempt: int, *, first_s: float = FIRST_DELAY_S, longest_s: float = LONGEST_DELAY_S) -> float:
@@ -33,59 +57,124 @@ def backoff_s(attempt: int, *, first_s: float = FIRST_DELAY_S, longest_s: float 
 
 @dataclass(slots=True)
 class KeptDevice:
-    """One device that is kept running. `make` builds a new driver for every try."""
+    """One device that is kept running. `make` builds a new driver for every try.
+
+    `port` is the serial port or the address (`socket://…`) that it hangs on, if any. A serial port that is
+    plugged in again ends the back-off at once; a device behind the same network address that is back does
+    so too (`nudge_neighbours`), since nothing can be seen of a port server but by trying.
+    """
 
     device: str
     make: Callable[[], Driver]
     lost: Lost
+    port: str | None = None
     restarts: int = 0
-    next_try_in_s: float = 0.0
+    _driver: Driver | None = None
+    _skipped_before: int = 0
     _crashes: deque[float] = field(default_factory=deque)
-    _told: str | None = None
+    _crashed_at: set[str] = field(default_factory=set)
+    _nudged: bool = False
+
+    @property
+    def host(self) -> str | None:
+        """The port server that it hangs on, if it does."""
+        if self.port is None or "://" not in self.port:
+            return None
+        return urlsplit(self.port).netloc.rpartition(":")[0]
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes from the device that were no part of a good frame, since the start."""
+        return self._skipped_before + (self._driver.skipped_bytes if isinstance(self._driver, Framed) else 0)
 
     async def run(self, emit: Emit) -> None:
         """Run until cancelled, or until the crash budget is spent."""
         attempt = 0
         while True:
-            started = time.monotonic()
-            reason = await self._try(emit)
+            started, mark = time.monotonic(), self._mark()
+            reason, hint = await self._try(emit)
             if self._spent():
-                log.error("%s failed %d times in a minute: given up", self.device, CRASHES)
-                await self.lost(self.device, f"failed: {reason}")
+                log.error("%s failed more than %d times in a minute: given up", self.device, CRASHES)
+                await self.lost(self.device, f"failed: {reason}", hint="please report it; restart the agent")
                 return
             attempt = 0 if time.monotonic() - started > STEADY_S else attempt + 1
-            await self.lost(self.device, reason)
+            await self.lost(self.device, reason, hint=hint)
             self.restarts += 1
             metrics.device_restarts.labels(self.device).inc()
-            self.next_try_in_s = backoff_s(attempt)
-            log.debug("%s: next try in %.1f s", self.device, self.next_try_in_s)
-            await asyncio.sleep(self.next_try_in_s)
+            if await self._plugged_in_within(backoff_s(attempt), mark):
+                attempt = 0
 
-    async def _try(self, emit: Emit) -> str:
-        """One life of the driver; returns why it ended."""
+    def nudge(self) -> None:
+        """Try again soon: something that the device needs is back."""
+        self._nudged = True
+
+    async def _try(self, emit: Emit) -> tuple[str, str]:
+        """One life of the driver; returns why it ended and what to do."""
         try:
-            await self.make().run(emit)
-        except DeviceError as error:
-            return str(error)
-        except ShelfEdgeError as error:
-            level = logging.DEBUG if str(error) == self._told else logging.WARNING
-            self._told = str(error)
-            log.log(level, "%s: %s%s", self.device, error, f" ({error.hint})" if error.hint else "")
-            return str(error)
-        except Exception as error:
-            self._crashes.append(time.monotonic())
-            log.exception("%s: unexpected error", self.device)
-            return f"{type(error).__name__}: {error}"
-        return "the driver ended by itself"
+            self._driver = self.make()
+            await self._driver.run(emit)
+        except Exception as error:  # noqa: BLE001  # a driver's defect may not end the others
+            cause = _cause(error)
+            if isinstance(cause, ShelfEdgeError):
+                return str(cause), cause.hint
+            self._note_crash(cause)
+            return f"{type(cause).__name__}: {cause}", "please report it with the traceback of the log"
+        finally:
+            self._skipped_before, self._driver = self.skipped_bytes, None
+        return "the driver ended by itself", ""
+
+    async def _plugged_in_within(self, delay_s: float, mark: Mark | None) -> bool:
+        """Wait out the back-off; True when it ended early because the port came (back)."""
+        log.debug("%s: next try in %.1f s", self.device, delay_s)
+        self._nudged = False
+        until = time.monotonic() + delay_s
+        while (left_s := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, LOOK_EVERY_S))
+            before, mark = mark, self._mark()
+            plugged = mark is not None and mark != before
+            if plugged or self._nudged:
+                await asyncio.sleep(random.uniform(0, SPREAD_S))
+                return plugged
+        return False
+
+    def _mark(self) -> Mark | None:
+        return None if self.port is None or self.host is not None else mark_of(self.port)
+
+    def _note_crash(self, error: Exception) -> None:
+        """The traceback once for each place where it happens."""
+        self._crashes.append(time.monotonic())
+        frames = extract_tb(error.__traceback__)
+        place = f"{type(error).__name__} {frames[-1].filename}:{frames[-1].lineno}" if frames else repr(error)
+        is_new = place not in self._crashed_at
+        self._crashed_at.add(place)
+        level = logging.ERROR if is_new else logging.DEBUG
+        log.log(level, "%s: unexpected error: %s", self.device, error, exc_info=error if is_new else None)
 
     def _spent(self) -> bool:
         while self._crashes and time.monotonic() - self._crashes[0] > CRASH_WINDOW_S:
             self._crashes.popleft()
-        return len(self._crashes) >= CRASHES
+        return len(self._crashes) > CRASHES
 
 
-async def keep_running(devices: list[KeptDevice], emit: Emit) -> None:
+async def keep_running(devices: Sequence[KeptDevice], emit: Emit) -> None:
     """Keep all devices running until cancelled; one that gives up does not end the others."""
     async with asyncio.TaskGroup() as group:
         for device in devices:
             group.create_task(device.run(emit), name=f"device:{device.device}")
+
+
+def nudge_neighbours(devices: Iterable[KeptDevice], returned: str) -> None:
+    """A device is back: those behind the same port server need not wait out their back-off."""
+    known = {device.device: device for device in devices}
+    host = known[returned].host if returned in known else None
+    for device in known.values():
+        if host is not None and device.host == host and device.device != returned:
+            device.nudge()
+
+
+def _cause(error: Exception) -> Exception:
+    """A driver's own task group may raise several at once: a defect counts before what the world caused."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    causes = [_cause(inner) for inner in error.exceptions]
+    return min(causes, key=lambda cause: (isinstance(cause, ShelfEdgeError), isinstance(cause, DeviceError)))

@@ -149,6 +149,11 @@ class SerialReaderDriver:
             finally:
                 await self._leave(link)
 
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes that were no part of a frame, since this driver was made."""
+        return self._dialect.scanner.skipped_bytes
+
     async def _greet(self, link: Link, emit: Emit) -> None:
         """Stop what ran before, hear who it is, set it up."""
         for question in self._dialect.first():

@@ -7,6 +7,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 REGISTRY = CollectorRegistry()
 
 device_up = Gauge("edge_device_up", "1 when the device is online", ["device"], registry=REGISTRY)
+device_silence = Gauge(
+    "edge_device_silence_seconds", "Seconds since the device was last heard", ["device"], registry=REGISTRY
+)
+link_skipped = Gauge(
+    "edge_link_bytes_skipped", "Bytes that were no part of a good frame, since the start", ["device"],
+    registry=REGISTRY,
+)  # fmt: skip
 device_restarts = Counter(
     "edge_device_restarts", "Times a device's driver was started again", ["device"], registry=REGISTRY
 )
@@ -24,6 +31,12 @@ sync_online = Gauge("edge_sync_online", "1 while HQ answers", registry=REGISTRY)
 sync_batches = Counter("edge_sync_batches", "Batches sent, by result", ["result"], registry=REGISTRY)
 sync_hellos = Counter("edge_sync_hellos", "Sessions opened at HQ", registry=REGISTRY)
 clock_offset_seconds = Gauge("edge_clock_offset_seconds", "HQ's clock minus this one", registry=REGISTRY)
+mqtt_duplicates = Counter(
+    "edge_mqtt_duplicates", "Messages that came a second time and were dropped", ["device"], registry=REGISTRY
+)
+mqtt_unreadable = Counter(
+    "edge_mqtt_unreadable", "MQTT messages, or events in them, without sense", ["device"], registry=REGISTRY
+)
 frames_dropped = Counter(
     "edge_frames_dropped", "Frames replaced by a newer one unseen", ["device"], registry=REGISTRY
 )
