@@ -2,7 +2,7 @@
 
 8217 (Mettler-Toledo DIVA service manual, §6.1.3): one-letter commands without an end; replies `STX … CR`. NCI
 (same manual, §6.1.1; Weigh-Tronix SCP-01): commands end with CR; replies `LF … CR ETX`. Both have 7 data bits
-and even parity; a wire that carries 8 bits shows the parity bit as bit 7.
+and even parity: `parity.py` shows that bit.
 """
 
 from __future__ import annotations
@@ -20,11 +20,6 @@ _DECIMALS = {"kg": 3, "lb": 2}
 _TARE_ANSWER_S = 0.15
 _ZERO_RANGE = 0.02
 """Share of the capacity within which Z may set zero."""
-
-
-def with_even_parity(text: bytes) -> bytes:
-    """Seven-bit text as a wire with 8 bits shows it: bit 7 makes the number of ones even."""
-    return bytes(byte | (byte.bit_count() % 2) << 7 for byte in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ class _Counter:
 
 
 class Toledo8217Scale:
-    """One 8217. `always_one` sets bits 5 and 6 of every status, as Rice Lake does; `parity` shows bit 7."""
+    """One 8217. `always_one` sets bits 5 and 6 of every status, as Rice Lake does."""
 
     def __init__(
         self,
@@ -93,10 +88,9 @@ class Toledo8217Scale:
         unit: Unit = "kg",
         division: float = 0.005,
         always_one: bool = False,
-        parity: bool = False,
     ) -> None:
         self._counter = _Counter(indicator, clock=clock, unit=unit, division=division)
-        self._always_one, self._parity = always_one, parity
+        self._always_one = always_one
         self._echoing = self._tested = False
         self._tare_digits: str | None = None
         self._tare_since_s = 0.0
@@ -110,16 +104,13 @@ class Toledo8217Scale:
 
     def feed(self, received: bytes) -> bytes:
         """The answers to what arrived: every byte is a command, but CR and LF between them."""
-        return self._sent(b"".join(self._hear(byte & 0x7F) for byte in received))
+        return b"".join(self._hear(byte & 0x7F) for byte in received)
 
     def tick(self) -> bytes:
         """A T without digits is answered 150 ms later."""
         if self._tare_digits is None or self._counter.clock() - self._tare_since_s < _TARE_ANSWER_S:
             return b""
-        return self._sent(self._tare())
-
-    def _sent(self, text: bytes) -> bytes:
-        return with_even_parity(text) if self._parity else text
+        return self._tare()
 
     def _hear(self, byte: int) -> bytes:
         letter = chr(byte)
@@ -194,10 +185,9 @@ class NciScale:
         unit: Unit = "kg",
         division: float = 0.005,
         prefix: str = "S",
-        parity: bool = False,
     ) -> None:
         self._counter = _Counter(indicator, clock=clock, unit=unit, division=division)
-        self._prefix, self._parity = prefix, parity
+        self._prefix = prefix
         self._line = bytearray()
 
     def power_on(self) -> bytes:
@@ -215,8 +205,7 @@ class NciScale:
                 self._line.clear()
             else:
                 self._line.append(byte & 0x7F)
-        sent = replies.encode()
-        return with_even_parity(sent) if self._parity else sent
+        return replies.encode()
 
     def tick(self) -> bytes:
         """It says nothing by itself."""

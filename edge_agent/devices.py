@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -57,14 +58,14 @@ class Reader(Device):
         """Antenna number to facing."""
         return {int(antenna): facing for antenna, facing in self.antennas.items()}
 
+    def coverage(self) -> dict[int | None, str]:
+        """`places`, and where a read without an antenna (None) belongs: to the only facing, where one is."""
+        places: dict[int | None, str] = dict(self.places().items())
+        return places | {None: next(iter(places.values()))} if len(places) == 1 else places
+
     @model_validator(mode="after")
     def _numbered(self) -> Self:
         for antenna in self.antennas:
-    def coverage(self) -> dict[int | None, str]:
-        """`places`, and where a read without an antenna (None) belongs: to the only facing, if there is one."""
-        places: dict[int | None, str] = {**self.places()}
-        return {**places, None: next(iter(places.values()))} if len(places) == 1 else places
-
             if not _NUMBER.fullmatch(antenna):
                 raise ValueError(f"antenna {antenna!r} must be a number in quotes")
         return self
@@ -97,6 +98,13 @@ class Sensor(Device):
 
     limits: dict[Quantity, Limits] = {}
 
+    @model_validator(mode="after")
+    def _doors_can_alarm(self) -> Self:
+        door = self.limits.get("door")
+        if door and (door.max is None or door.max >= 1) and (door.min is None or door.min <= 0):
+            raise ValueError("limits of a door: 1 is open, 0 closed; max: 0 alarms when it is left open")
+        return self
+
 
 SerialFormat = Annotated[str, Field(pattern=r"^[78][NEO][12]$")]
 """Data bits, parity, stop bits: `8N1`, `7E1`, …"""
@@ -126,12 +134,26 @@ class MqttDevice(Device):
 
     topic: Annotated[str, Field(min_length=1), AfterValidator(_topic_filter)]
 
+    @property
+    def topic_filter(self) -> str:
+        """What to subscribe for readings."""
+        return self.topic
+
+    @property
+    def state_filter(self) -> str | None:
+        """What to subscribe for the device's own word on its presence, whose retained value counts."""
+        return None
+
 
 class MtSics(SerialDevice, Scale):
-    """A Mettler-Toledo, Ohaus or Kern scale speaking MT-SICS."""
+    """A Mettler-Toledo, Ohaus or Kern scale speaking MT-SICS.
+
+    `stream`: the scale sends its weight by itself (SIR, about 15 times a second) instead of being asked.
+    """
 
     driver: Literal["mt-sics"]
     poll_hz: Annotated[float, Field(gt=0, le=50)] = 10.0
+    stream: bool = False
 
 
 class Toledo8217(SerialDevice, Scale):
@@ -222,6 +244,43 @@ class ZebraIotc(MqttDevice, Reader):
     """A Zebra reader with the IoT Connector, publishing tag data events on `topic`."""
 
     driver: Literal["zebra-iotc"]
+
+
+LLRP_PORT = 5084
+"""Registered with IANA for LLRP without TLS."""
+
+
+def _llrp_address(address: str) -> str:
+    try:
+        parts = urlsplit(f"//{address}")
+        usable = bool(parts.hostname) and parts.port != 0 and not parts.path
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"found {address!r}; write host, or host:{LLRP_PORT}")
+    return address
+
+
+class Llrp(Reader):
+    """A reader that speaks LLRP at `address` (host or host:port); needs the extra `[llrp]`.
+
+    `session` is the Gen2 session, `tx_power_dbm` the highest power not above it that the reader knows.
+    `report_every_tags` above 1 lets a busy reader merge its reads for up to a second.
+    """
+
+    silence_s: ClassVar[float | None] = 10.0
+
+    driver: Literal["llrp"]
+    address: Annotated[str, AfterValidator(_llrp_address)]
+    session: Annotated[int, Field(ge=0, le=3)] = 1
+    tx_power_dbm: Annotated[float, Field(ge=0, le=36)] | None = None
+    report_every_tags: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @property
+    def url(self) -> str:
+        """The address as a link opens it."""
+        has_port = urlsplit(f"//{self.address}").port is not None
+        return f"socket://{self.address}" if has_port else f"socket://{self.address}:{LLRP_PORT}"
 
 
 class SerialReader(SerialDevice, Reader):

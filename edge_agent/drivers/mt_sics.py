@@ -11,20 +11,23 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from edge_agent.contract.errors import DeviceSilent
+from edge_agent.contract.errors import DeviceSilent, LinkLost
 from edge_agent.devices import MtSics
 from edge_agent.drivers.link import Link, device_link
 from edge_agent.drivers.mass import grams
 from edge_agent.drivers.plate_watch import PlateWatch
 from edge_agent.drivers.tap import Heard, Tap, deaf, printable
-from edge_agent.readings import DeviceAnswered, Emit, Flag, Reading, WeightReading
+from edge_agent.readings import DeviceAnswered, Emit, EnvironmentReading, Flag, Reading, WeightReading
 
 LINE_LIMIT = 256
 """The longest line kept, in bytes; of a longer one only the end can still be a reply."""
 
 REPLY_TIMEOUT_S = 1.0
+IDENTITY_EVERY_S = 60.0
+"""How often a scale is asked who it is: on a port server it can be changed while the link stays."""
 SILENT_AFTER = 3
 """Questions without any reply until the scale counts as silent."""
 
@@ -36,13 +39,16 @@ _MEANING = {
     "L": "does not know the command SI",
     "": "does not understand the line: check its parity, baud rate and mode",
 }
-_PLATE = frozenset({"S", "SI", "SIR", "SR"})
+_PLATE = frozenset({"S", "SI", "SIR", "SR", "SNR"})
 _REFUSALS = frozenset({"ES", "ET", "EL"})
+_SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
+_LAST_WORD_S = 0.05
+"""How long a port stays open behind the last command: closing it discards what is not sent yet."""
 
 # Replies of known commands only, at the end of a line: so one is found again behind a broken one's bytes.
 _WEIGHT = re.compile(
-    r"(?P<id>SIR|SI|SR|S|TI|TA|T) +(?P<status>[SDA])"
-    r" +(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)) +(?P<unit>[A-Za-z]+)$"
+    r"(?P<id>SIR|SI|SNR|SR|S|TI|TA|T) +(?P<status>[SDA])"
+    r" +(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)) +(?P<unit>[A-Za-z%]+)$"
 )
 _OTHER = re.compile(
     r"(?:"
@@ -84,14 +90,20 @@ class Noise:
 
 
 class MtSicsFramer:
-    """Bytes to replies. Pure: however the bytes are split, the result is the same; it never raises."""
+    """Bytes to replies. Pure: however the bytes are split, the result is the same; it never raises.
 
-    def __init__(self) -> None:
+    `seven_bits` clears bit 7: on a line with 7 data bits it is the parity, where the port delivers it.
+    """
+
+    def __init__(self, *, seven_bits: bool = False) -> None:
+        self._seven_bits = seven_bits
         self._rest = b""
         self.skipped_bytes = 0
 
     def feed(self, chunk: bytes) -> list[Reply | Noise]:
         """What `chunk` completes, in order. A line without an end waits; at most LINE_LIMIT bytes do."""
+        if self._seven_bits:
+            chunk = chunk.translate(_SEVEN_BITS)
         *lines, rest = (self._rest + chunk).replace(b"\r", b"\n").split(b"\n")
         self._rest = self._end_of(rest)
         found: list[Reply | Noise] = []
@@ -159,12 +171,13 @@ def weight_reading(device: str, reply: Reply) -> WeightReading | None:
 
 
 class MtSicsDriver:
-    """One scale, asked `poll_hz` times a second for its weight now (`SI`).
+    """One scale, asked `poll_hz` times a second for its weight now (`SI`), or streaming it (`SIR`).
 
     Replies carry no number, so a late one cannot be told from the right one. Hence: whatever waits before a
     question is no answer to it; a reply of another command answers nothing; a weight is a weight whenever
-    it comes. The scale's `I4` line, which it also sends by itself after power-up, tells who it is.
-    A scale that answers without a weight for 5 s is reported as degraded instead of by readings.
+    it comes. The scale's `I4` line, which it also sends by itself after power-up, tells who it is; it is
+    asked again once a minute and after each silence. A stream that stalls is asked by `SI` before the scale
+    counts as silent. A scale that answers without a weight for long is reported as degraded.
     """
 
     def __init__(
@@ -178,24 +191,78 @@ class MtSicsDriver:
         self._settings, self._tap = settings, tap
         self._reply_timeout_s = reply_timeout_s
         self._silent_after = silent_after
-        self._framer = MtSicsFramer()
+        self._framer = _framer(settings)
         self._identity: str | None = None
         self._missed = 0
+        self._streaming = False
+        self._identity_due = 0.0
         self._plate = PlateWatch(settings.id)
 
     async def run(self, emit: Emit) -> None:
-        """Poll until cancelled. Raises LinkLost, LinkDenied, or DeviceSilent after 3 unanswered questions."""
+        """Weigh until cancelled. Raises LinkLost, LinkDenied, or DeviceSilent after 3 questions in vain."""
         clock = asyncio.get_running_loop().time
         async with device_link(self._settings, self._tap) as link:
             await self._greet(link)
+            self._identity_due = clock() + IDENTITY_EVERY_S
             await emit([DeviceAnswered(self._settings.id, self._identity)])
-            due = clock()
-            while True:
-                readings = self._readings(await self._ask(link, "SI", _PLATE | {"I4"}), clock())
-                if readings:
-                    await emit(readings)
-                due = max(due + 1 / self._settings.poll_hz, clock())
-                await asyncio.sleep(due - clock())
+            try:
+                if self._settings.stream:
+                    await self._begin_stream(link)
+                due = clock()
+                while True:
+                    readings = self._readings(await self._listen(link), clock())
+                    if readings:
+                        await emit(readings)
+                    due = clock() if self._streaming else max(due + 1 / self._settings.poll_hz, clock())
+                    await asyncio.sleep(due - clock())
+            finally:
+                if self._streaming:
+                    await _end_stream(link)
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes that were no part of a reply, since this driver was made."""
+        return self._framer.skipped_bytes
+
+    async def _listen(self, link: Link) -> list[Reply]:
+        """What the scale says next, and now and then who it is."""
+        missed = self._missed
+        heard = await (self._overhear(link) if self._streaming else self._ask_weight(link))
+        now = asyncio.get_running_loop().time()
+        if self._identity is not None and (now >= self._identity_due or (missed and not self._missed)):
+            self._identity_due = now + IDENTITY_EVERY_S
+            heard += await self._ask(link, "I4", frozenset({"I4"}))
+            if self._streaming:
+                await self._begin_stream(link)
+        return heard
+
+    async def _ask_weight(self, link: Link) -> list[Reply]:
+        return await self._ask(link, "SI", _PLATE | {"I4"})
+
+    async def _begin_stream(self, link: Link) -> None:
+        self._streaming = True
+        await link.write(b"SIR\r\n")
+
+    async def _overhear(self, link: Link) -> list[Reply]:
+        """The next replies of a stream; one that has stalled, or whose scale has restarted, is begun anew."""
+        heard: list[Reply] = []
+        try:
+            async with asyncio.timeout(0 if self._missed else self._reply_timeout_s / 2):
+                while not heard:
+                    heard = self._take(await link.read())
+        except TimeoutError:
+            self._identity_due = 0.0  # whoever answers now may be another scale
+            heard = await self._ask_weight(link)
+            if heard and not self._missed:
+                await self._begin_stream(link)
+            return heard
+        self._missed = 0
+        if any(reply.command in _REFUSALS or reply.status == "L" for reply in heard):
+            _log.info("%s: scale %s does not stream; it is polled", self._settings.id, self._identity)
+            self._streaming = False
+        elif any(map(_names_itself, heard)):
+            await self._begin_stream(link)
+        return heard
 
     async def _greet(self, link: Link) -> None:
         """Cancel what an earlier session started, throw away its replies, and learn the serial number."""
@@ -259,12 +326,28 @@ class MtSicsDriver:
         return [DeviceAnswered(self._settings.id, identity)]
 
 
+async def _end_stream(link: Link) -> None:
+    with suppress(LinkLost):  # what is unplugged streams no more
+        await link.write(b"SI\r\n")
+        await asyncio.sleep(_LAST_WORD_S)
+
+
+def _framer(settings: MtSics) -> MtSicsFramer:
+    return MtSicsFramer(seven_bits=settings.serial_format.startswith("7"))
+
+
 def _why(reply: Reply) -> str | None:
     return f"weighs in {reply.unit}; set it to grams" if reply.unit else _MEANING.get(reply.status)
 
 
 def _names_itself(reply: Reply) -> bool:
     return reply.command == "I4" and bool(reply.fields)
+
+
+def _temperatures(device: str, reply: Reply) -> Iterator[EnvironmentReading]:
+    """What the probes of a scale with `M28` measure, in °C."""
+    if reply.command == "M28" and len(reply.fields) == 2:
+        yield EnvironmentReading(device, "temperature_c", "°C", float(reply.fields[1]))
 
 
 class MtSicsDecoder:
@@ -274,10 +357,12 @@ class MtSicsDecoder:
 
     def __init__(self, settings: MtSics, options: Mapping[str, str]) -> None:
         self._device, self._only = settings.id, options.get("after_command")
-        self._framer = MtSicsFramer()
+        self._framer = _framer(settings)
 
     def feed(self, heard: Heard) -> Iterator[Reading | str]:
         """What these bytes complete."""
+        if heard.direction == "out":
+            return
         for item in self._framer.feed(heard.chunk):
             if isinstance(item, Noise):
                 yield f"not a reply: {printable(item.line)}"
@@ -285,6 +370,7 @@ class MtSicsDecoder:
                 reading = weight_reading(self._device, item)
                 if reading is not None:
                     yield reading
+                yield from _temperatures(self._device, item)
 
     def end(self) -> Iterator[Reading | str]:
         """The last line may lack its end."""

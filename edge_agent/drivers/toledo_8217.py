@@ -93,6 +93,11 @@ class Toledo8217Driver:
                 due = max(due + 1 / self._settings.poll_hz, clock())
                 await asyncio.sleep(due - clock())
 
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes that were no part of a reply, since this driver was made."""
+        return self._framer.skipped_bytes
+
     async def _ask(self, link: Link) -> list[Answer]:
         """Everything heard up to the answer or the time-out, what waited before the question included."""
         heard = self._take(self._framer.feed(link.read_nowait()))

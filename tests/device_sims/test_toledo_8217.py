@@ -3,9 +3,10 @@
 import pytest
 
 from device_sims.indicator import Indicator
+from device_sims.parity import EvenParity, with_even_parity
 from device_sims.plate import Plate
 from device_sims.scenario import Noise
-from device_sims.toledo_8217 import NciScale, Toledo8217Scale, with_even_parity
+from device_sims.toledo_8217 import NciScale, Toledo8217Scale
 
 STILL = Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_g=0)
 
@@ -100,7 +101,7 @@ def test_the_confidence_test_passes_once() -> None:
 
 
 def test_parity_makes_the_ones_even_and_commands_with_parity_are_understood() -> None:
-    answer = Bench(1250).toledo(parity=True).feed(with_even_parity(b"W"))
+    answer = EvenParity(Bench(1250).toledo()).feed(with_even_parity(b"W"))
     assert bytes(byte & 0x7F for byte in answer) == b"\x0201.250\r"
     assert all(byte.bit_count() % 2 == 0 for byte in answer)
 

@@ -18,8 +18,8 @@ from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, WeightR
 Running = Callable[[object], AbstractAsyncContextManager[asyncio.Task[None]]]
 
 
-def driver(port: object, **tuning: Any) -> MtSicsDriver:
-    settings = MtSics(id="s1", driver="mt-sics", port=str(port), poll_hz=50)
+def driver(port: object, *, stream: bool = False, **tuning: Any) -> MtSicsDriver:
+    settings = MtSics(id="s1", driver="mt-sics", port=str(port), poll_hz=50, stream=stream)
     return MtSicsDriver(settings, **{"reply_timeout_s": 0.2, **tuning})
 
 
@@ -222,3 +222,101 @@ async def test_weighs_over_tcp_and_notices_a_peer_that_says_nothing(emitted: Any
         with pytest.raises(DeviceSilent):
             async with asyncio.timeout(5):
                 await weighing
+
+
+def streams(scale: Any) -> None:
+    def answer(command: str) -> None:
+        if command == "SIR":
+            scale.say("S S 1.0 g\r\nS D 2.0 g")
+        else:
+            type(scale).answer(scale, command)
+
+    scale.answer = answer
+
+
+async def test_a_stream_is_begun_once_and_ended_on_the_way_out(
+    scale: Any, emitted: Any, running: Running
+) -> None:
+    streams(scale)
+    async with running(driver(scale.link, stream=True, reply_timeout_s=5).run(emitted)):
+        await emitted.until(lambda rs: len(weights(rs)) >= 2)
+        scale.say("S S 3.0 g")
+        await emitted.until(lambda rs: 3.0 in weights(rs))
+        assert scale.asked == ["@", "SIR"]
+    assert scale.asked == ["@", "SIR", "SI"]
+    assert weights(emitted.readings) == [1.0, 2.0, 3.0]
+
+
+async def test_a_stalled_stream_is_asked_and_begun_anew(scale: Any, emitted: Any, running: Running) -> None:
+    streams(scale)
+    async with running(driver(scale.link, stream=True, reply_timeout_s=0.1).run(emitted)):
+        await emitted.until(lambda rs: len(weights(rs)) >= 4)
+    assert scale.asked[:5] == ["@", "SIR", "SI", "SIR", "I4"], "who answers may be another scale"
+
+
+async def test_a_scale_that_restarts_is_told_to_stream_again(
+    scale: Any, emitted: Any, running: Running
+) -> None:
+    streams(scale)
+    async with running(driver(scale.link, stream=True, reply_timeout_s=5).run(emitted)):
+        await emitted.until(lambda rs: len(weights(rs)) >= 2)
+        scale.say('I4 A "B021002593"')
+        await emitted.until(lambda rs: len(weights(rs)) >= 4)
+        assert scale.asked == ["@", "SIR", "SIR"]
+
+
+@pytest.mark.parametrize("refusal", ["ES", "EL", "SIR L"])
+async def test_a_scale_that_does_not_stream_is_polled(
+    scale: Any, emitted: Any, running: Running, refusal: str
+) -> None:
+    def answer(command: str) -> None:
+        if command == "SIR":
+            scale.say(refusal)
+        else:
+            type(scale).answer(scale, command)
+
+    scale.answer = answer
+    async with running(driver(scale.link, stream=True).run(emitted)):
+        await emitted.until(lambda rs: weights(rs)[-2:] == [100.0, 100.0])
+    assert scale.asked.count("SIR") == 1
+
+
+async def test_another_scale_on_the_same_line_is_noticed_within_the_minute(
+    scale: Any, emitted: Any, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.drivers.mt_sics.IDENTITY_EVERY_S", 0.05)
+    async with running(driver(scale.link).run(emitted)):
+        await emitted.until(weights)
+        scale.serial = "B777"  # changed behind a port server: no banner, no break of the link
+        await emitted.until(lambda rs: DeviceAnswered("s1", "B777") in rs)
+
+
+async def test_whoever_answers_after_a_silence_is_asked_who_it_is(
+    scale: Any, emitted: Any, running: Running
+) -> None:
+    unheard = ["SI"]
+
+    def answer(command: str) -> None:
+        if command in unheard:
+            unheard.remove(command)
+            scale.serial = "B778"
+        else:
+            type(scale).answer(scale, command)
+
+    async with running(driver(scale.link, reply_timeout_s=0.1).run(emitted)):
+        await emitted.until(weights)
+        scale.answer = answer
+        await emitted.until(lambda rs: DeviceAnswered("s1", "B778") in rs)
+
+
+async def test_a_list_cut_in_the_middle_of_a_line_answers_nothing_and_loses_nothing(
+    scale: Any, emitted: Any, running: Running
+) -> None:
+    def answer(command: str) -> None:
+        scale.say(b'I0 B 0 "I0"\r\nI0 B 0 "I')
+        type(scale).answer(scale, command)
+
+    scale.answer = answer
+    async with running(driver(scale.link).run(emitted)):
+        await emitted.until(lambda rs: len(weights(rs)) >= 3)
+    assert set(weights(emitted.readings)) == {100.0}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from edge_agent.drivers.decode import decode_stream
 from edge_agent.drivers.mt_sics import LINE_LIMIT, MtSicsFramer, Noise, Reply, weight_reading
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "devices.json"
@@ -58,6 +59,32 @@ def test_every_vector_decodes(name: str) -> None:
     else:
         wanted = vector["in"].get("after_command", expected["reply_id"])
         assert [reply for reply in replies if reply["reply_id"] == wanted] == [expected]
+
+
+UNIT_G = {"g": 1.0, "kg": 1000.0}
+
+
+@pytest.mark.parametrize("name", sorted(VECTORS))
+def test_every_vector_is_printed_as_what_it_says_about_the_plate(name: str) -> None:
+    vector, out = VECTORS[name], VECTORS[name]["out"]
+    only = vector["in"].get("after_command")
+    found = list(decode_stream("mt-sics", [bytes_of(name)], options={"after_command": only} if only else {}))
+    readings = [item for item in found if isinstance(item, dict)]
+    assert (len(found) > len(readings)) == (out["kind"] == "reject")
+    match out["kind"]:
+        case "weight":
+            (weight,) = readings
+            assert weight["weight_g"] == pytest.approx(out["value"] * UNIT_G[out["unit"]], abs=1e-9)
+            assert (weight["stable"], weight["flags"]) == (out["stable"], [])
+        case "error" if out["reply_id"] in ("S", "SI", "SIR", "SR"):
+            flag = {"+": "over", "-": "under"}.get(out["code"], "error")
+            assert [(r["weight_g"], r["flags"]) for r in readings] == [(None, [flag])]
+        case "list" if out["reply_id"] == "M28":
+            assert [(r["quantity"], r["value"]) for r in readings] == [
+                ("temperature_c", celsius) for _, celsius in out["items"]
+            ]
+        case _:
+            assert readings == []
 
 
 @given(st.lists(st.sampled_from(GOOD), min_size=1, max_size=6), st.data())
@@ -125,6 +152,8 @@ def test_an_endless_line_keeps_a_bounded_buffer_and_its_last_frame() -> None:
         ("2 lb", 907.18474),
         ("16 oz", 453.59237),
         (".5 g", 0.5),
+        ("100.0 G", 100.0),
+        ("50.0 %", None),
         ("12 PCS", None),
     ],
 )
@@ -157,3 +186,27 @@ def test_what_is_not_about_the_plate_is_no_reading(line: str) -> None:
     (reply,) = MtSicsFramer().feed(line.encode() + b"\r\n")
     assert isinstance(reply, Reply)
     assert weight_reading("scale", reply) is None
+
+
+def test_parity_bits_are_cleared_where_the_line_has_seven_bits() -> None:
+    line = b"S S     100.00 g\r\n"
+    with_parity = bytes(byte | (byte.bit_count() % 2) << 7 for byte in line)
+    assert MtSicsFramer(seven_bits=True).feed(with_parity) == MtSicsFramer().feed(line)
+    (found,) = decode_stream("mt-sics", [with_parity], options={"serial_format": "7E1"})
+    assert isinstance(found, dict)
+    assert found["weight_g"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("lines", "replies"),
+    [
+        ('I0 B 0 "I0"\r\nI0 B 1 "TA"\r\nI0 A 2 "M28"\r\n', [("0", "I0"), ("1", "TA"), ("2", "M28")]),
+        ('I3 A "1.00 12.34.567.890"\r\n', [("1.00 12.34.567.890",)]),
+        ('I10 A "Shelf 4"\r\nI11 A "XS6002S"\r\n', [("Shelf 4",), ("XS6002S",)]),
+        ('I1 A "01" "2.30" "2.20" "" ""\r\n', [("01", "2.30", "2.20", "", "")]),
+    ],
+)
+def test_inquiries_are_fields(lines: str, replies: list[tuple[str, ...]]) -> None:
+    found = MtSicsFramer().feed(lines.encode())
+    assert [item.fields for item in found if isinstance(item, Reply)] == replies
+    assert not [item for item in found if isinstance(item, Noise)]
