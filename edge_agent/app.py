@@ -19,7 +19,7 @@ from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.devices import Device, Reader, Scale, Sensor
-from edge_agent.drivers import Resources, make_driver, mqtt_topics
+from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
 from edge_agent.environment import Bounds, Environment, Key
@@ -362,8 +362,8 @@ def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:
         raise ConfigError(
             "mqtt.url: embedded is not available in this version", hint="start a broker, give its url"
         )
-    topics = mqtt_topics(settings.devices)
-    return MqttSession(settings.mqtt, store=settings.store.id, topics=topics, taps=taps)
+    topics, states = mqtt_topics(settings.devices), mqtt_states(settings.devices)
+    return MqttSession(settings.mqtt, store=settings.store.id, topics=topics, states=states, taps=taps)
 
 
 def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:

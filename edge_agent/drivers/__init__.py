@@ -22,6 +22,7 @@ from edge_agent.devices import (
 )
 from edge_agent.drivers.event_numbers import TopicNumbers
 from edge_agent.drivers.tap import Taps
+from edge_agent.mappings import MqttJson
 from edge_agent.readings import Emit
 
 if TYPE_CHECKING:
@@ -118,6 +119,12 @@ def _m100(settings: M100, resources: Resources) -> Driver:
     return m100_driver(settings, resources.taps.of(settings.id))
 
 
+def _mqtt_json(settings: MqttJson, resources: Resources) -> Driver:
+    from edge_agent.drivers.mqtt_json import mqtt_json_driver
+
+    return mqtt_json_driver(settings, resources.broker_of(settings))
+
+
 def _camera(settings: Camera, _resources: Resources) -> Driver:
     from edge_agent.drivers.camera import CameraDriver
 
@@ -134,6 +141,7 @@ DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
     "r2000": _r2000,
     "uhfreader18": _uhfreader18,
     "m100": _m100,
+    "mqtt-json": _mqtt_json,
     "camera": _camera,
 }
 """`driver:` in the configuration -> what builds it. Each imports its libraries only when it is used."""
@@ -150,4 +158,10 @@ def make_driver(settings: Device, resources: Resources) -> Driver:
 
 def mqtt_topics(devices: Sequence[Device]) -> dict[str, str]:
     """Device id -> topic of every device that listens to the broker (what `MqttSession` wants)."""
-    return {device.id: device.topic for device in devices if isinstance(device, MqttDevice)}
+    return {device.id: device.topic_filter for device in devices if isinstance(device, MqttDevice)}
+
+
+def mqtt_states(devices: Sequence[Device]) -> dict[str, str]:
+    """Device id -> topic on which it says whether it is there."""
+    mqtt = (device for device in devices if isinstance(device, MqttDevice))
+    return {device.id: device.state_filter for device in mqtt if device.state_filter is not None}

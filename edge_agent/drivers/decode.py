@@ -30,6 +30,7 @@ DECODERS: dict[str, tuple[str, str]] = {
     "r2000": ("edge_agent.drivers.r2000", "R2000Decoder"),
     "uhfreader18": ("edge_agent.drivers.uhfreader18", "UhfReader18Decoder"),
     "m100": ("edge_agent.drivers.m100", "M100Decoder"),
+    "mqtt-json": ("edge_agent.drivers.mqtt_json", "MqttJsonDecoder"),
 }
 """`driver:` -> where its decoder is, imported only when it is used."""
 

@@ -1,7 +1,8 @@
 """The one MQTT session that all drivers of a store share: kept by the broker, acknowledged after the commit.
 
 A message is acknowledged when every driver it is for says that its consequences are durable, never before;
-what the agent had not finished when it died comes again. Delivery is at least once.
+what the agent had not finished when it died comes again. Delivery is at least once; what comes twice to a
+living agent is dropped (`mqtt_deliveries`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.contract.messages import encode
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.drivers.mqtt_connection import V5, V311, Connection, NoHandshake, Version, open_connection
+from edge_agent.drivers.mqtt_deliveries import Deliveries, Delivery
 from edge_agent.drivers.tap import Heard, Taps
+from edge_agent.service import metrics
 
 BATCH = 500
 """The most messages that one get_batch returns."""
@@ -31,6 +34,9 @@ STEADY_S = 30.0
 """A connection that lasted this long starts the back-off from the beginning."""
 UNATTENDED_S = 60.0
 """Messages wait this long for a driver that is being restarted; then they are let go, to free the others."""
+
+LONG_AWAY_S, CATCHING_UP_S = 300.0, 120.0
+"""After an absence this long, what comes in the first minutes may have waited at the broker for as long."""
 
 HELD_LIMIT = 16 * 2**20
 """Bytes that may wait in all inboxes together before nothing more is read from the broker."""
@@ -50,22 +56,30 @@ class Message:
     topic: str
     payload: bytes
     retained: bool
-    message_id: int
-    waiting: int
-    """How many inboxes have not finished with it; at 0 it may be acknowledged."""
+    delivery: Delivery | None = None
+    """What is acknowledged; None for QoS 0."""
+    late: bool = False
+    """It may have waited at the broker for minutes or hours, because we were away that long."""
 
 
 class Inbox:
     """What arrived for one device. It outlives the driver, so that a restart of the driver loses nothing."""
 
-    def __init__(self, session: MqttSession, device: str, topic: str) -> None:
-        self.device, self.topic = device, topic
+    def __init__(self, session: MqttSession, device: str, topic: str, state: str | None = None) -> None:
+        self.device, self.topic, self.state = device, topic, state
+        self.gone = False
+        """The driver has told that the device itself says that it is offline."""
         self._session = session
         self._queue: deque[Message] = deque()
         self._taken: list[Message] = []
         self._news = asyncio.Event()
         self._told_outage = 0
         self._left_at_s: float | None = time.monotonic()
+
+    def reads(self, topic: str) -> bool:
+        """Whether messages on this topic are for the device."""
+        filters = (self.topic, self.state)
+        return any(topic_matches_sub(wanted, topic) for wanted in filters if wanted is not None)
 
     async def get_batch(self, limit: int = BATCH) -> list[Message]:
         """The oldest messages that wait, at least one; LinkLost when none waits and the broker is gone."""
@@ -100,6 +114,7 @@ class Inbox:
     def tell_outage(self, outage: int) -> bool:
         """Whether this outage is still news to the driver; asking makes it known."""
         told, self._told_outage = self._told_outage, outage
+        self.gone = self.gone and told == outage
         return told != outage
 
     def attend(self) -> None:
@@ -129,6 +144,8 @@ class MqttSession:
 
     `topics` is device id -> topic filter of every configured device: their messages are kept from the first
     moment on, although the drivers start later. Whatever else the broker still sends us is unsubscribed.
+    `states` is device id -> topic on which a device says whether it is there: only there what the broker has
+    retained is asked for.
     With `kept=False` it is the session of an onlooker: the broker forgets it, and the store's state is not
     published. `taps` hear every message.
     """
@@ -139,6 +156,7 @@ class MqttSession:
         *,
         store: str,
         topics: Mapping[str, str],
+        states: Mapping[str, str] | None = None,
         client_id: str | None = None,
         kept: bool = True,
         taps: Taps | None = None,
@@ -147,10 +165,13 @@ class MqttSession:
         self._kept, self._taps = kept, taps or Taps()
         self._client_id = client_id or f"shelf-edge-{store}"
         self._state_topic = f"store/{store}/edge/state"
-        self._inboxes = {device: Inbox(self, device, topic) for device, topic in topics.items()}
+        told = states or {}
+        self._inboxes = {name: Inbox(self, name, topic, told.get(name)) for name, topic in topics.items()}
         self._routes: dict[str, list[Inbox]] = {}
         self._strays: set[str] = set()
-        self._unacked: deque[Message] = deque()
+        self._deliveries = Deliveries()
+        self._away_since_s: float | None = None
+        self._late_until_s = 0.0
         self._held = 0
         self._refused: dict[str, str] = {}
         self._retained: dict[str, bytes] = {}
@@ -164,6 +185,10 @@ class MqttSession:
     def problem(self) -> DeviceError | None:
         """Why there is no connection; None while there is one, or before the first try has ended."""
         return self._problem
+
+    def was_away(self, seconds: float) -> None:
+        """How long nobody has listened to the broker when the session starts."""
+        self._away_since_s = time.monotonic() - seconds
 
     async def run(self) -> None:
         """Keep the connection until cancelled; then say goodbye. Never fails because of the broker."""
@@ -215,12 +240,11 @@ class MqttSession:
     def finish(self, messages: Sequence[Message]) -> None:
         """One inbox is done with these. Acknowledged in the order of arrival, as MQTT 5 (4.6) demands."""
         for message in messages:
-            message.waiting -= 1
+            if message.delivery is not None:
+                message.delivery.waiting -= 1
         if self._connection is None:
             return
-        done = []
-        while self._unacked and self._unacked[0].waiting <= 0:
-            done.append(self._unacked.popleft().message_id)
+        done = self._deliveries.finished()
         if done:
             self._connection.ack(done)
 
@@ -244,8 +268,10 @@ class MqttSession:
             )
 
     async def _one_connection(self) -> None:
-        # Acknowledgements belong to their connection: what the old one left open comes again.
-        self._unacked = deque()
+        self._deliveries.start_over()
+        began_s = time.monotonic()
+        if self._away_since_s is not None and began_s - self._away_since_s >= LONG_AWAY_S:
+            self._late_until_s = began_s + CATCHING_UP_S
         will = (self._state_topic, encode({"status": "offline"})) if self._kept else None
         try:
             async with open_connection(
@@ -257,17 +283,22 @@ class MqttSession:
                 kept=self._kept,
             ) as connection:
                 self._intake = connection
-                topics = sorted({inbox.topic for inbox in self._inboxes.values()})
+                inboxes = self._inboxes.values()
+                states = {inbox.state for inbox in inboxes if inbox.state is not None}
+                topics = sorted({inbox.topic for inbox in inboxes} - states)
                 self._refused = await connection.subscribe(topics)
+                self._refused |= await connection.subscribe(sorted(states), retained=True)
                 self._came_up(connection)
                 why = await connection.lost()
         finally:
+            if self._connection is not None:
+                self._away_since_s = time.monotonic()
             self._connection = self._intake = None
         raise LinkLost(f"the broker at {self._settings.url} is gone: {why}", hint="is the broker running?")
 
     def _came_up(self, connection: Connection) -> None:
         _log.info("connected to %s", self._settings.url)
-        self._connection, self._problem = connection, None
+        self._connection, self._problem, self._away_since_s = connection, None, None
         state = encode({"status": "online", "since": rfc3339(utc_now())})
         told = {**self._retained, self._state_topic: state} if self._kept else {}
         for topic, payload in told.items():
@@ -291,22 +322,23 @@ class MqttSession:
         while self._connection is None:
             self.raise_if_down(inbox)
             await inbox.news()
-        if inbox.topic not in self._refused:
-            return
-        refused = await self._connection.subscribe([inbox.topic])
-        if inbox.topic in refused:
-            raise LinkDenied(
-                f"the broker refuses topic {inbox.topic}: {refused[inbox.topic]}",
-                hint="allow the agent's user to read it (topic read … in mosquitto's acl_file)",
-            )
-        self._refused.pop(inbox.topic, None)
+        for topic, retained in ((inbox.topic, False), (inbox.state, True)):
+            if topic is not None and topic in self._refused:
+                refused = await self._connection.subscribe([topic], retained=retained)
+                if topic in refused:
+                    raise LinkDenied(
+                        f"the broker refuses topic {topic}: {refused[topic]}",
+                        hint="allow the agent's user to read it (topic read … in mosquitto's acl_file)",
+                    )
+                self._refused.pop(topic, None)
 
     # --- messages ----------------------------------------------------------------------------
 
     def _inbox(self, device: str, topic: str) -> Inbox:
         inbox = self._inboxes.get(device)
         if inbox is None or inbox.topic != topic:
-            inbox = self._inboxes[device] = Inbox(self, device, topic)
+            state = None if inbox is None else inbox.state
+            inbox = self._inboxes[device] = Inbox(self, device, topic, state)
             self._routes.clear()
             self._refused[topic] = "not asked yet"
         return inbox
@@ -316,9 +348,14 @@ class MqttSession:
         inboxes = self._routes.get(topic)
         if inboxes is None:
             inboxes = self._route(topic)
-        message = Message(topic, bytes(received.payload), received.retain, received.mid, len(inboxes))
-        if received.qos:
-            self._unacked.append(message)
+        if received.qos and self._deliveries.comes_again(received):
+            for inbox in inboxes:
+                metrics.mqtt_duplicates.labels(inbox.device).inc()
+            self.finish(())
+            return
+        delivery = self._deliveries.take(received, len(inboxes)) if received.qos else None
+        late = time.monotonic() < self._late_until_s
+        message = Message(topic, bytes(received.payload), received.retain, delivery, late)
         if self._taps.attended and not message.retained:
             for inbox in inboxes:
                 self._taps.of(inbox.device)(Heard("in", message.payload, topic))
@@ -330,7 +367,7 @@ class MqttSession:
     def _route(self, topic: str) -> list[Inbox]:
         if len(self._routes) >= _ROUTES_KEPT:
             self._routes.clear()
-        found = [inbox for inbox in self._inboxes.values() if topic_matches_sub(inbox.topic, topic)]
+        found = [inbox for inbox in self._inboxes.values() if inbox.reads(topic)]
         self._routes[topic] = found
         if not found and topic not in self._strays and len(self._strays) < _STRAYS_KEPT:
             self._strays.add(topic)

@@ -29,6 +29,7 @@ SESSION_EXPIRY_S = 24 * 3600
 RECEIVE_MAXIMUM = 2_000
 """Unacknowledged messages that the broker may have under way to us."""
 
+_NOT_RETAINED = SubscribeOptions.RETAIN_DO_NOT_SEND
 _READS_AT_ONCE = 200
 """Packets taken in before the other tasks of the loop get their turn."""
 
@@ -157,15 +158,16 @@ class Connection:
         """Wait for the end of this connection; says why it ended."""
         return await asyncio.shield(self._lost)
 
-    async def subscribe(self, topics: Sequence[str]) -> dict[str, str]:
+    async def subscribe(self, topics: Sequence[str], *, retained: bool = False) -> dict[str, str]:
         """Subscribe with QoS 1; returns the refused topics, each with the broker's reason. Raises LinkLost.
 
-        Version 5 is not asked for retained messages: what a topic was last is no fresh observation.
+        Without `retained` version 5 is not asked for what a topic was last: that is no fresh observation.
         """
         if not topics:
             return {}
         if self._version == V5:
-            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else _NOT_RETAINED
+            options = SubscribeOptions(qos=1, retainHandling=handling)
             _, mid = self._client.subscribe([(topic, options) for topic in topics])
         else:
             _, mid = self._client.subscribe([(topic, 1) for topic in topics])

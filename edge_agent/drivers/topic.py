@@ -9,18 +9,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
+from paho.mqtt.client import topic_matches_sub
 
-from edge_agent.contract.times import parse_rfc3339
+from edge_agent.contract.errors import DeviceSilent
+from edge_agent.contract.times import parse_rfc3339, utc_now
 from edge_agent.devices import MqttDevice
 from edge_agent.drivers.mqtt import Message, MqttSession
 from edge_agent.drivers.tap import Heard, printable
-from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading, TagRead
+from edge_agent.service import metrics
 
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding hostile JSON raises."""
+
+LATE_READ_S = 300.0
+"""A tag read this old, out of a queue that grew while the agent was away, says nothing about now."""
 
 _EPOCH_UNITS_S = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (float("inf"), 1e-9))
 """A number below the limit counts since 1970 in this unit: until the year 5138 no two are confused."""
@@ -37,6 +43,9 @@ class Understood:
     readings: list[Reading] = field(default_factory=list)
     others: int = 0
     faults: list[str] = field(default_factory=list)
+    duplicates: int = 0
+    there: bool | None = None
+    """The device's own word, or that of its last will, on whether it is there."""
 
 
 Understand = Callable[[bytes, str | None], Understood]
@@ -76,7 +85,9 @@ class TopicDriver:
     """One device's topic.
 
     Messages without readings prove that the device lives; a batch with nothing but unreadable ones degrades
-    it. Retained messages are what a topic was last, not what a device senses now: they are skipped.
+    it. Retained messages are what a topic was last, not what a device senses now: they are skipped, except
+    on the topic where a device says whether it is there. One that says no is offline until it says yes or
+    anything else is heard of it. A tag read that waited at the broker for minutes is no arrival now.
     """
 
     def __init__(self, settings: MqttDevice, session: MqttSession, understand: Understand) -> None:
@@ -84,37 +95,67 @@ class TopicDriver:
         self._faulty = False
 
     async def run(self, emit: Emit) -> None:
-        """Until cancelled. Raises LinkLost or LinkDenied once for each outage of the broker."""
-        device = self._settings.id
-        async with self._session.subscribe(device, self._settings.topic) as inbox:
-            await emit([DeviceAnswered(device)])
+        """Until cancelled. Raises LinkLost or LinkDenied once for each outage of the broker, and
+        DeviceSilent when the device says that it is gone.
+        """
+        device, state_filter = self._settings.id, self._settings.state_filter
+        async with self._session.subscribe(device, self._settings.topic_filter) as inbox:
+            if state_filter is None:
+                await emit([DeviceAnswered(device)])
             while True:
-                readings = self._readings(await inbox.get_batch())
+                readings, there = self._readings(await inbox.get_batch())
                 if readings:
+                    inbox.gone = False
                     await emit(readings)
                 inbox.ack()
+                if there is False and not inbox.gone:
+                    inbox.gone = True
+                    hint = "power and network of the device"
+                    raise DeviceSilent(f"the device is offline, says {state_filter}", hint=hint)
 
-    def _readings(self, messages: list[Message]) -> list[Reading]:
-        device, readings, others, faults = self._settings.id, list[Reading](), 0, list[str]()
+    def _readings(self, messages: list[Message]) -> tuple[list[Reading], bool | None]:
+        """What to emit, and whether the device was there at the end (None: nothing says so)."""
+        readings, faults = list[Reading](), list[str]()
+        there: bool | None = None
+        duplicates = 0
         for message in messages:
-            if message.retained:
+            if message.retained and not self._tells_presence(message.topic):
                 continue
             understood = self._understand(message.payload, message.topic)
-            readings += understood.readings
-            others += understood.others
+            readings += _fresh(understood.readings) if message.late else understood.readings
             faults += understood.faults
+            heard = understood.readings or understood.others or understood.duplicates
+            there = (True if heard else there) if understood.there is None else understood.there
+            duplicates += understood.duplicates
+        metrics.mqtt_duplicates.labels(self._settings.id).inc(duplicates)
         self._note(faults)
-        if readings:
-            return readings
-        if others:
-            return [DeviceAnswered(device)]
-        reason = f"what arrives on {self._settings.topic} is unreadable"
-        return [DeviceDegraded(device, reason)] if faults else []
+        return (readings or self._without_readings(faults, there)), there
+
+    def _without_readings(self, faults: list[str], there: bool | None) -> list[Reading]:
+        device = self._settings.id
+        if there is not None or not faults:
+            return [DeviceAnswered(device)] if there else []
+        return [DeviceDegraded(device, f"what arrives on {self._settings.topic} is unreadable")]
+
+    def _tells_presence(self, topic: str) -> bool:
+        state_filter = self._settings.state_filter
+        return state_filter is not None and topic_matches_sub(state_filter, topic)
 
     def _note(self, faults: list[str]) -> None:
+        metrics.mqtt_unreadable.labels(self._settings.id).inc(len(faults))
         if faults and not self._faulty:
             _log.warning("%s: %d unreadable events, the first: %s", self._settings.id, len(faults), faults[0])
         self._faulty = bool(faults)
+
+
+def _fresh(readings: list[Reading]) -> list[Reading]:
+    """Without the tag reads that are older than LATE_READ_S by the reader's own time."""
+    oldest = utc_now() - timedelta(seconds=LATE_READ_S)
+    return [
+        reading
+        for reading in readings
+        if not isinstance(reading, TagRead) or reading.occurred_at is None or reading.occurred_at >= oldest
+    ]
 
 
 def decoded_payload(understand: Understand, heard: Heard) -> Iterator[Reading | str]:

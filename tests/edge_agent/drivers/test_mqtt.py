@@ -187,7 +187,7 @@ async def test_a_killed_broker_takes_nothing_that_we_hold_and_is_one_loss_for_ea
             may_commit.clear()
             mine = range(life * 100, life * 100 + 100)
             await asyncio.to_thread(broker.publish, "rfid/one", [tag(n) for n in mine])
-            await until(lambda: len(session._unacked) == 100)
+            await until(lambda: len(session._deliveries) == 100)
             await asyncio.to_thread(broker.stop, how)
             may_commit.set()
             await emitted.until(lambda rs, mine=mine: set(mine) <= set(numbers(rs)))
@@ -331,7 +331,7 @@ async def test_a_stuck_commit_bounds_what_is_held(broker: Any, emitted: Any, run
     async def slow(readings: Sequence[Reading]) -> None:
         if numbers(readings):
             await release.wait()
-            held.append(len(session._unacked))
+            held.append(len(session._deliveries))
         await emitted(readings)
 
     session = session_to(broker)

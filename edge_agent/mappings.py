@@ -1,0 +1,155 @@
+"""What `store.yaml` says of devices that are read by a mapping (`mqtt-json`): which value is where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator, Field, model_validator
+
+from edge_agent.devices import MqttDevice, Reader, Scale, Sensor
+from edge_agent.service.settings import Place, Settings, invalid
+from edge_agent.topics import compile_template, template_problem
+
+Scalar = bool | int | float | str
+"""A value to compare with. Words compare without case, and as YAML has it: on and yes are true."""
+
+
+def _jmespath(path: str) -> str:
+    try:
+        jmespath.compile(path)
+    except JMESPathError as error:
+        hint = "write names with signs in double quotes: '\"temperature:0\".tC'"
+        raise ValueError(f"found {path!r}, which is no JMESPath ({type(error).__name__}); {hint}") from error
+    return path
+
+
+def _template(topic: str) -> str:
+    problem = template_problem(topic)
+    if problem is not None:
+        raise ValueError(problem)
+    return topic
+
+
+Path = Annotated[str, AfterValidator(_jmespath)]
+"""Where a value is in a message, as JMESPath: `mass`, `scales[0].net.value`, `@` for the message itself."""
+TopicTemplate = Annotated[str, Field(min_length=1), AfterValidator(_template)]
+"""A topic with the wildcards + and #, `{id}` for the device's own id, `{channel}`, `{antenna}`."""
+
+
+class WeightMapping(Settings):
+    """A weight: at `path`, in `unit`, times `scale`. `each` is a list of plates, or an object by channel."""
+
+    each: Path | None = None
+    path: Path = "@"
+    unit: Literal["g", "kg", "mg", "t", "lb", "oz"] = "g"
+    scale: float = 1.0
+    stable: Path | None = None
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if self.scale == 0:
+            raise ValueError("scale is 0: every weight would be 0")
+        return self
+
+
+class TagMapping(Settings):
+    """RFID reads: one at the message itself, or `each` of a list. `time` may be a read's own."""
+
+    each: Path | None = None
+    epc: Path = "epc"
+    encoding: Literal["hex", "base64url"] = "hex"
+    antenna: Path | None = None
+    rssi_dbm: Path | None = None
+    time: Path | None = None
+
+
+class EnvironmentMapping(Settings):
+    """Where a temperature and a humidity are."""
+
+    temperature_c: Path | None = None
+    humidity_pct: Path | None = None
+
+
+class DoorMapping(Settings):
+    """A door contact: the values that mean open. With `closed` any other value is an error."""
+
+    path: Path = "@"
+    open: Annotated[list[Scalar], Field(min_length=1)]
+    closed: list[Scalar] = []
+
+
+class OnlineMapping(Settings):
+    """The device's own word, or that of its last will, on whether it is there.
+
+    With `{channel}` in the topic it is about one plate. Without `online` any other value means that it is.
+    """
+
+    topic: TopicTemplate
+    path: Path = "@"
+    offline: Annotated[list[Scalar], Field(min_length=1)] = ["offline", "lost", "disconnected", False, 0]
+    online: list[Scalar] = []
+
+
+class MqttJson(MqttDevice, Scale, Reader, Sensor):
+    """Anything that publishes JSON, or bare numbers and words: a topic, and where in it the values are."""
+
+    driver: Literal["mqtt-json"]
+    topic: TopicTemplate
+    weight: WeightMapping | None = None
+    environment: EnvironmentMapping = EnvironmentMapping()
+    door: DoorMapping | None = None
+    tag: TagMapping | None = None
+    channel: Path | None = None
+    channel_names: dict[str, Annotated[int, Field(ge=0, le=9999)]] = {}
+    match: dict[Path, Scalar] = {}
+    time: Path | None = None
+    sequence: Path | None = None
+    online: OnlineMapping | None = None
+
+    @property
+    def topic_filter(self) -> str:
+        """What to subscribe for readings."""
+        return compile_template(self.topic, self.id).filter
+
+    @property
+    def state_filter(self) -> str | None:
+        """What to subscribe for the device's own word on its presence."""
+        return compile_template(self.online.topic, self.id).filter if self.online else None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        problems = list(self._problems())
+        if problems:
+            raise invalid(problems)
+        return self
+
+    def _problems(self) -> Iterator[tuple[Place, str]]:
+        mapped = {name for name, path in self.environment if path is not None}
+        mapped |= {"door"} if self.door else set()
+        if not (mapped or self.weight or self.tag):
+            yield (), "maps nothing; it needs weight, environment, door or tag"
+        yield from self._channel_problems()
+        if self.antennas and self.tag is None:
+            yield ("antennas",), "needs tag: where the reads are"
+        elif self.antennas and not (self.tag and self.tag.antenna) and "{antenna}" not in self.topic:
+            yield ("antennas",), "needs tag.antenna, or {antenna} in the topic"
+        for quantity in self.limits.keys() - mapped:
+            yield ("limits", quantity), f"{quantity} is not mapped"
+
+    def _channel_problems(self) -> Iterator[tuple[Place, str]]:
+        named = "{channel}" in self.topic
+        by_key = self.weight is not None and self.weight.each is not None
+        if (self.facings or self.channels) and self.weight is None:
+            yield ("weight",), "is missing; facings and channels need it"
+        if self.channels and not (named or self.channel or by_key):
+            yield ("channels",), "need channel: a path, or {channel} in the topic"
+        if named and self.channel:
+            yield ("channel",), "is also in the topic; keep one"
+        if self.facings and (named or self.channel):
+            yield ("facings",), "is for one plate; with a channel use channels"
+        for name, channel in self.channel_names.items():
+            if self.channels and str(channel) not in self.channels:
+                yield ("channel_names", name), f"{channel} is not in channels"
