@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,6 +10,8 @@ from datetime import datetime
 from edge_agent.contract.messages import DeviceChanged, DeviceState, DeviceStatus
 from edge_agent.contract.times import rfc3339
 from edge_agent.moment import Moment
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,19 @@ class Health:
         self.conditions = {c.device: c for c in conditions}
 
     def heard(self, device: str, now: Moment, *, identity: str | None = None) -> Condition | None:
-        """A reading or an answer came: the device is online."""
+        """A reading or an answer came: the device is online.
+
+        A serial number other than the one before is another device in its place: that is the reason which its
+        condition gives from then on, until its next trouble.
+        """
         before = self.conditions[device]
         after = replace(before, last_seen_at=now.at, heard_s=now.mono_s, identity=identity or before.identity)
-        return self._become(before, after, "online", None, now)
+        reason = before.reason if before.status == "online" else None
+        if after.identity != before.identity:
+            self._tell_twins(after)
+            if before.identity is not None:
+                reason = f"another device: {before.identity} was here, now it is {after.identity}"
+        return self._become(before, after, "online", reason, now)
 
     def degraded(self, device: str, reason: str, now: Moment) -> Condition | None:
         """The device answers, yet cannot do its job."""
@@ -78,6 +90,18 @@ class Health:
         """Seconds since the device was last heard; NaN when it has not been heard since the start."""
         heard_s = self.conditions[device].heard_s
         return math.nan if heard_s is None else mono_s - heard_s
+
+    def _tell_twins(self, condition: Condition) -> None:
+        """Two devices with one serial number: cheap ones come so, or one port is configured twice."""
+        for other in self.conditions.values():
+            same = (other.driver, other.identity) == (condition.driver, condition.identity)
+            if same and other.device != condition.device:
+                log.warning(
+                    "%s and %s have the same serial number, %s",
+                    condition.device,
+                    other.device,
+                    condition.identity,
+                )
 
     def _become(
         self, before: Condition, after: Condition, status: DeviceStatus, reason: str | None, now: Moment

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from edge_agent.health import Condition, Health
 from edge_agent.moment import Moment
 
@@ -57,3 +59,37 @@ def test_an_event_only_device_is_never_called_silent() -> None:
     devices = health()
     devices.heard("s1", now(0))
     assert devices.tick(now(86_400)) == []
+
+
+def test_another_serial_number_is_another_device_and_stays_visible_until_the_next_trouble() -> None:
+    devices = health()
+    devices.heard("s1", now(0), identity="B1")
+    swapped = devices.heard("s1", now(1), identity="B2")
+    assert swapped is not None
+    assert (swapped.status, swapped.identity) == ("online", "B2")
+    assert swapped.reason == "another device: B1 was here, now it is B2"
+    assert devices.heard("s1", now(2)) is None
+    assert devices.heard("s1", now(3), identity="B2") is None
+    assert devices.conditions["s1"].reason == swapped.reason
+    devices.lost("s1", "gone", now(4))
+    back = devices.heard("s1", now(5), identity="B2")
+    assert back is not None
+    assert back.reason is None
+
+
+def test_a_device_changed_while_its_link_was_down_is_seen_too() -> None:
+    devices = health()
+    devices.heard("s1", now(0), identity="B1")
+    devices.lost("s1", "gone", now(1))
+    back = devices.heard("s1", now(2), identity="B2")
+    assert back is not None
+    assert "B1 was here" in str(back.reason)
+
+
+def test_two_devices_with_one_serial_number_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    names = ("s1", "s2", "s3")
+    devices = Health([Condition(name, "mt-sics", "offline", None, START) for name in names])
+    for t, name in enumerate(("s1", "s2", "s1", "s2")):
+        devices.heard(name, now(t), identity="B1")
+    devices.heard("s3", now(9), identity="B3")
+    assert [record.message for record in caplog.records] == ["s2 and s1 have the same serial number, B1"]
