@@ -17,8 +17,8 @@ from importlib.metadata import version
 from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
-from edge_agent.contract.times import rfc3339, utc_now
-from edge_agent.devices import Device, Reader, Scale, Sensor
+from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
+from edge_agent.devices import Device, Llrp, Reader, Scale, Sensor, SerialDevice
 from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
@@ -260,6 +260,9 @@ def build(settings: StoreSettings) -> StoreAgent:
     mqtt = _mqtt(settings, taps)
     journal = Journal(settings.agent.data_dir, commit_window_s=settings.agent.commit_window_ms / 1000)
     now = read_clocks()
+    last = journal.rows_after(journal.durable_seq - 1, limit=1)
+    if mqtt is not None and last:
+        mqtt.was_away((now.at - parse_rfc3339(last[0].occurred_at)).total_seconds())
     restored = journal.restored
     estimator = Estimator(settings.planogram, wiring(settings.devices), restored.beliefs)
     for position in restored.plates:
@@ -278,7 +281,7 @@ def build(settings: StoreSettings) -> StoreAgent:
             device.id,
             partial(make_driver, device, resources),
             pipeline.device_lost,
-            getattr(device, "port", None),
+            _place_of(device),
         )
         for device in settings.devices
     ]
@@ -364,6 +367,13 @@ def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:
         )
     topics, states = mqtt_topics(settings.devices), mqtt_states(settings.devices)
     return MqttSession(settings.mqtt, store=settings.store.id, topics=topics, states=states, taps=taps)
+
+
+def _place_of(device: Device) -> str | None:
+    """The port or address that a device hangs on."""
+    if isinstance(device, SerialDevice):
+        return device.port
+    return device.url if isinstance(device, Llrp) else None
 
 
 def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:

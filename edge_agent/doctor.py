@@ -20,8 +20,8 @@ from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
 from edge_agent.contract.messages import Whoami
 from edge_agent.contract.times import parse_rfc3339, utc_now
-from edge_agent.devices import MqttDevice
-from edge_agent.drivers import Driver, Resources, make_driver
+from edge_agent.devices import Device, MqttDevice
+from edge_agent.drivers import Driver, Framed, Resources, make_driver
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
@@ -29,6 +29,7 @@ from edge_agent.service.tls import trusted
 Level = Literal["ok", "warn", "FAIL"]
 
 ANSWER_WITHIN_S = 8.0
+DEVICES_AT_ONCE = 8
 CLOCK_WARN_S = 5.0
 DISK_WARN_MB = 500
 
@@ -48,9 +49,8 @@ async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
     yield Finding("ok", "config", f"{len(settings.devices)} devices, {len(settings.facings)} facings")
     yield _disk(settings.agent.data_dir)
     yield await _broker(settings)
-    for device in settings.devices:
-        if not isinstance(device, MqttDevice):
-            yield await _device(device.id, make_driver(device, Resources(mqtt=None)))
+    async for finding in _devices([d for d in settings.devices if not isinstance(d, MqttDevice)]):
+        yield finding
     async for finding in _hq(settings):
         yield finding
 
@@ -89,32 +89,56 @@ async def _broker(settings: StoreSettings) -> Finding:
     return Finding("ok", "broker", f"{host}:{port} answers")
 
 
-async def _device(name: str, driver: Driver) -> Finding:
+async def _devices(devices: Sequence[Device]) -> AsyncIterator[Finding]:
+    """Several at a time, told in the order of the configuration; those on one line share it."""
+    resources, room = Resources(mqtt=None), asyncio.Semaphore(DEVICES_AT_ONCE)
+
+    async def examined(device: Device) -> Finding:
+        async with room:
+            return await _device(device, resources)
+
+    async with asyncio.TaskGroup() as group:
+        for task in [group.create_task(examined(device)) for device in devices]:
+            yield await task
+
+
+async def _device(device: Device, resources: Resources) -> Finding:
     """Run the real driver until it proves that the device is there."""
     proof: asyncio.Future[Finding] = asyncio.get_running_loop().create_future()
 
     async def emit(readings: Sequence[Reading]) -> None:
         if readings and not proof.done():
-            proof.set_result(_proof(name, readings[0]))
+            proof.set_result(_proof(device.id, readings[0]))
 
+    try:
+        driver = make_driver(device, resources)
+    except ShelfEdgeError as error:
+        return Finding("FAIL", device.id, str(error), error.hint)
     task = asyncio.ensure_future(driver.run(emit))
     waiting: set[asyncio.Future[Any]] = {task, proof}
     try:
         await asyncio.wait(waiting, timeout=ANSWER_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-        if proof.done():
-            return proof.result()
-        if not task.done():
-            return Finding(
-                "FAIL", name, f"no answer within {ANSWER_WITHIN_S:.0f} s", "cable, power, baudrate?"
-            )
-        error = task.exception()
-        if isinstance(error, ShelfEdgeError):
-            hint = error.hint or ("check the cable and the address" if isinstance(error, DeviceError) else "")
-            return Finding("FAIL", name, str(error), hint)
-        return Finding("FAIL", name, f"ended: {error}")
+        return proof.result() if proof.done() else _failure(device, driver, task)
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+def _failure(device: Device, driver: Driver, task: asyncio.Future[None]) -> Finding:
+    """Why a device did not prove to be there. Bytes without sense say more than silence."""
+    error = task.exception() if task.done() else None
+    text, hint = f"no answer within {ANSWER_WITHIN_S:.0f} s", "check cable and power"
+    if isinstance(error, ShelfEdgeError):
+        text = str(error)
+        hint = error.hint or ("check the cable and the address" if isinstance(error, DeviceError) else "")
+    elif task.done():
+        return Finding("FAIL", device.id, f"ended: {error!r}", "please report it")
+    if isinstance(driver, Framed) and driver.skipped_bytes:
+        hint = (
+            f"{driver.skipped_bytes} bytes came that are no frames of {getattr(device, 'driver', 'it')}: "
+            f"are driver, baudrate and serial_format those of the device? {hint}"
+        )
+    return Finding("FAIL", device.id, text, hint)
 
 
 def _proof(name: str, reading: Reading) -> Finding:

@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from traceback import extract_tb
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
-from edge_agent.drivers import Driver
+from edge_agent.drivers import Driver, Framed
 from edge_agent.drivers.port import Mark, mark_of
 from edge_agent.readings import Emit
 from edge_agent.service import metrics
@@ -37,16 +37,6 @@ class Lost(Protocol):
 
     async def __call__(self, device: str, reason: str, *, hint: str) -> None:
         """`reason` is the sentence with its error code, `hint` what to do."""
-        ...
-
-
-@runtime_checkable
-class Framed(Protocol):
-    """A driver that counts the bytes that were no part of a good frame."""
-
-    @property
-    def skipped_bytes(self) -> int:
-        """So many since this driver was made."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edge_agent.cameras import Camera
 from edge_agent.contract.errors import ConfigError
@@ -40,6 +40,16 @@ class Driver(Protocol):
 
     async def run(self, emit: Emit) -> None:
         """Read the device and `await emit(readings)`; emit returns when they are durable."""
+        ...
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """A driver that counts the bytes that were no part of a good frame."""
+
+    @property
+    def skipped_bytes(self) -> int:
+        """So many since this driver was made."""
         ...
 
 

@@ -1,0 +1,108 @@
+"""What the doctor says of devices: the real drivers on real ptys, each trouble with its own advice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_agent.config import StoreSettings
+from edge_agent.doctor import Finding, examine
+
+
+class Port:
+    """A pty behind a name, whose far end answers each question as told."""
+
+    def __init__(self, name: Path, answer: Callable[[bytes], bytes]) -> None:
+        self.name, self._answer = name, answer
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        os.set_blocking(self.master, False)
+        name.symlink_to(os.ttyname(self.slave))
+        asyncio.get_running_loop().add_reader(self.master, self._read)
+
+    def _read(self) -> None:
+        os.write(self.master, self._answer(os.read(self.master, 4096)))
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.master)
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+async def port(tmp_path: Path) -> Iterator[Callable[..., Port]]:
+    made: list[Port] = []
+
+    def make(name: str, answer: Callable[[bytes], bytes]) -> Port:
+        made.append(Port(tmp_path / name, answer))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def scale(question: bytes) -> bytes:
+    return b'I4 A "0123"\r\n' if question == b"@\r\n" else b"S S     100.00 g\r\n"
+
+
+async def findings(folder: Path, *devices: dict[str, object]) -> dict[str, Finding]:
+    agent = {"data_dir": str(folder / "var")}
+    store = {"store": {"id": "s1"}, "agent": agent, "devices": [*devices]}
+    return {f.what: f async for f in examine(StoreSettings.model_validate(store))}
+
+
+async def test_each_trouble_of_a_device_has_its_own_advice(tmp_path: Path, port: Callable[..., Port]) -> None:
+    port("usb-sound", scale)
+    port("usb-mute", lambda _: b"")
+    port("usb-other", lambda _: b"\xa0\x04\x01\x90\x01\xff" * 20)
+    names = {"sound": "usb-sound", "mute": "usb-mute", "other": "usb-other", "typo": "usb-sounb"}
+    found = await findings(
+        tmp_path,
+        *({"id": id_, "driver": "mt-sics", "port": str(tmp_path / name)} for id_, name in names.items()),
+    )
+    assert (found["sound"].level, found["sound"].text) == ("ok", "answers as 0123")
+    assert {found[name].level for name in ("mute", "other", "typo")} == {"FAIL"}
+    assert "is it switched on" in found["mute"].hint
+    assert "bytes came that are no frames of mt-sics: are driver, baudrate" in found["other"].hint
+    assert f"did you mean {tmp_path / 'usb-sound'}?" in found["typo"].hint
+
+
+async def test_devices_are_asked_beside_each_other_and_told_in_their_order(
+    tmp_path: Path, port: Callable[..., Port]
+) -> None:
+    for number in range(6):
+        port(f"p{number}", scale if number % 2 else lambda _: b"")
+    began = time.monotonic()
+    devices = [{"id": f"s{n}", "driver": "mt-sics", "port": str(tmp_path / f"p{n}")} for n in range(6)]
+    found = await findings(tmp_path, *devices)
+    assert [what for what in found if what.startswith("s")] == [f"s{n}" for n in range(6)]
+    assert time.monotonic() - began < 8
+
+
+async def test_modbus_modules_on_one_line_are_each_found_or_missed(
+    tmp_path: Path, port: Callable[..., Port]
+) -> None:
+    from pymodbus.framer import FramerRTU
+    from pymodbus.pdu import DecodePDU
+    from pymodbus.pdu.register_message import ReadHoldingRegistersResponse
+
+    framer = FramerRTU(DecodePDU(is_server=True))
+
+    def module_2(question: bytes) -> bytes:
+        count = int.from_bytes(question[4:6], "big")
+        if question[0] != 2 or len(question) != 8:
+            return b""
+        return framer.buildFrame(ReadHoldingRegistersResponse(registers=[0] * count, dev_id=2))
+
+    port("line", module_2)
+    line = {"driver": "modbus-scale", "port": str(tmp_path / "line")}
+    found = await findings(tmp_path, *({"id": f"m{n}", "unit_id": n, **line} for n in (1, 2)))
+    assert (found["m1"].level, found["m2"].level) == ("FAIL", "ok")
+    assert "station 1" in found["m1"].text
