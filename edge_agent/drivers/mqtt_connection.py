@@ -182,9 +182,10 @@ class Connection:
             del self._granted[mid]
         if not answer.done():
             raise LinkLost(f"the broker is gone: {self._lost.result()}")
-        return {
-            topic: str(code) for topic, code in zip(topics, answer.result(), strict=True) if code.is_failure
-        }
+        codes: list[ReasonCode] = answer.result()
+        if len(codes) != len(topics):
+            raise LinkLost(f"the broker answers {len(codes)} of {len(topics)} subscriptions")
+        return {topic: str(code) for topic, code in zip(topics, codes, strict=True) if code.is_failure}
 
     def unsubscribe(self, topic: str) -> None:
         """End a subscription that an earlier configuration left behind."""
