@@ -93,6 +93,29 @@ def decode(
             typer.echo(json.dumps(result, ensure_ascii=False))
 
 
+@app.command(epilog="Example: edge-agent devices --scan")
+def devices(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The store's configuration.")] = None,
+    scan: Annotated[
+        bool, typer.Option("--scan", help="Ask every serial port, and listen to the broker.")
+    ] = False,
+    port: Annotated[list[str] | None, typer.Option("--port", help="Also this port, with --scan.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the configured devices and how they are; with --scan, find what is there to be configured."""
+    from edge_agent import inventory
+
+    log.setup(level="CRITICAL")
+    if scan:
+        found = asyncio.run(inventory.scan(_load(config) if config else None, port or []))
+    else:
+        found = asyncio.run(inventory.configured(_load(config or Path("store.yaml"))))
+    if as_json:
+        _print_json(found)
+    else:
+        inventory.print_inventory(found, Console(soft_wrap=True, highlight=False))
+
+
 @app.command(epilog="Example: edge-agent watch scale-a1-01 -c store.yaml | jq .weight_g")
 def watch(
     device: DeviceArgument, config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False
