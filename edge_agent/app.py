@@ -6,9 +6,8 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -18,11 +17,11 @@ from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
 from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
-from edge_agent.devices import Device, Llrp, Reader, Scale, Sensor, SerialDevice
+from edge_agent.devices import Device
 from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
-from edge_agent.environment import Bounds, Environment, Key
+from edge_agent.environment import Environment
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Capture, Journal
 from edge_agent.live_web import LiveRoutes
@@ -31,10 +30,11 @@ from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
-from edge_agent.stock.estimate import Estimator, Wiring
+from edge_agent.stock.estimate import Estimator
 from edge_agent.supervisor import KeptDevice, keep_running, nudge_neighbours
 from edge_agent.sync import Uplink
 from edge_agent.traffic import Traffic
+from edge_agent.wiring import bounds, place_of, wiring
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ LAST_SYNC_S = 4.0
 STOP_DEVICES_S = 4.0
 RETENTION_EVERY_S = 60.0
 PRUNE_AT_ONCE = 5_000
+NOT_CONFIGURED = "no longer in the configuration"
 
 
 @dataclass(slots=True)
@@ -108,6 +109,7 @@ class StoreAgent:
         """Journal the planogram in use when it is not the one that HQ was told of."""
         facings = {f.id: f.gtin for f in self.settings.facings}
         devices = {d.id for d in self.settings.devices}
+        await self._take_leave(devices)
         await asyncio.wrap_future(self.journal.forget_others(facings=facings, devices=devices))
         body = self._planogram()
         digest = sha256(encode(body)).hexdigest()
@@ -117,6 +119,16 @@ class StoreAgent:
         capture.effects.tell("planogram.applied", body, utc_now())
         await asyncio.wrap_future(self.journal.submit(capture))
         await asyncio.wrap_future(self.journal.remember("planogram", digest))
+
+    async def _take_leave(self, devices: set[str]) -> None:
+        """Tell HQ of devices that the configuration dropped: it would show them as they last were."""
+        capture, now = Capture(), utc_now()
+        for condition in self.journal.restored.conditions:
+            if condition.device not in devices:
+                left = replace(condition, status="offline", reason=NOT_CONFIGURED)
+                capture.effects.tell("device.changed", left.body(), now)
+        if capture.effects.events:
+            await asyncio.wrap_future(self.journal.submit(capture))
 
     async def retell(self) -> None:
         """Journal the present once more, for an HQ that does not know what was forgotten here."""
@@ -281,7 +293,7 @@ def build(settings: StoreSettings) -> StoreAgent:
             device.id,
             partial(make_driver, device, resources),
             pipeline.device_lost,
-            _place_of(device),
+            place_of(device),
         )
         for device in settings.devices
     ]
@@ -325,39 +337,6 @@ async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
         agent.journal.close()
 
 
-def wiring(devices: Sequence[Device]) -> Wiring:
-    """Plates and antennas of all devices, to the facings they see."""
-    plates = {
-        (d.id, channel): names
-        for d in devices
-        if isinstance(d, Scale)
-        for channel, names in d.plates().items()
-    }
-    antennas: dict[tuple[str, int | None], str] = {
-        (d.id, antenna): name
-        for d in devices
-        if isinstance(d, Reader)
-        for antenna, name in d.coverage().items()
-    }
-    return Wiring(plates, antennas)
-
-
-def bounds(devices: Sequence[Device]) -> dict[Key, Bounds]:
-    """The limits of all devices. A door has no hysteresis: it is open or closed."""
-    return {
-        (device.id, quantity): Bounds(
-            limits.min,
-            limits.max,
-            limits.for_s,
-            0.0 if quantity == "door" else limits.hysteresis,
-            device.expect_every_s or device.silence_s,
-        )
-        for device in devices
-        if isinstance(device, Sensor)
-        for quantity, limits in device.limits.items()
-    }
-
-
 def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:
     if settings.mqtt is None:
         return None
@@ -367,13 +346,6 @@ def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:
         )
     topics, states = mqtt_topics(settings.devices), mqtt_states(settings.devices)
     return MqttSession(settings.mqtt, store=settings.store.id, topics=topics, states=states, taps=taps)
-
-
-def _place_of(device: Device) -> str | None:
-    """The port or address that a device hangs on."""
-    if isinstance(device, SerialDevice):
-        return device.port
-    return device.url if isinstance(device, Llrp) else None
 
 
 def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:

@@ -97,3 +97,38 @@ async def test_a_facing_that_the_planogram_dropped_is_not_in_the_present_any_mor
     await agent.tell_planogram()
     assert [belief.facing for belief in agent.journal.present()[1].beliefs] == ["A1"]
     agent.journal.close()
+
+
+async def test_a_device_that_the_configuration_dropped_is_told_once_and_forgotten(tmp_path: Path) -> None:
+    """HQ would show it as it last was; one that was added is offline until it answers."""
+    journal = Journal(tmp_path / "var")
+    made = Capture()
+    made.conditions += [
+        Condition(name, "mt-sics", "online", None, utc_now(), utc_now()) for name in ("s1", "s2")
+    ]
+    journal.submit(made).result(5)
+    journal.close()
+    kept = [{"id": name, "driver": "mt-sics", "port": f"/dev/{name}"} for name in ("s2", "s3")]
+    for start in range(2):
+        agent = build(settings(tmp_path, devices=kept))
+        await agent.tell_planogram()
+        conditions = agent.pipeline.health.conditions
+        assert {name: c.status for name, c in conditions.items()} == {"s2": "online", "s3": "offline"}, start
+        assert [c.device for c in agent.journal.present()[1].conditions] == ["s2"], start
+        rows = agent.journal.rows_after(0, limit=100)
+        told = [row.body for row in rows if row.kind == "device.changed"]
+        assert len(told) == 1
+        assert '"device":"s1"' in told[0]
+        assert '"offline"' in told[0]
+        agent.journal.close()
+
+
+async def test_a_device_that_became_another_kind_is_not_as_it_was(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "var")
+    made = Capture()
+    made.conditions.append(Condition("s1", "mt-sics", "online", None, utc_now(), utc_now()))
+    journal.submit(made).result(5)
+    journal.close()
+    agent = build(settings(tmp_path, devices=[{"id": "s1", "driver": "toledo-8217", "port": "/dev/s1"}]))
+    assert agent.pipeline.health.conditions["s1"].reason == "not seen yet"
+    agent.journal.close()

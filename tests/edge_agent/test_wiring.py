@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_agent.app import wiring
 from edge_agent.devices import ZebraIotc
+from edge_agent.wiring import wiring
 
 
 def reader(antennas: dict[str, str]) -> ZebraIotc:

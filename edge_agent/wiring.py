@@ -1,0 +1,49 @@
+"""What the configuration connects: plates and antennas to facings, limits to quantities, ports to devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge_agent.devices import Device, Llrp, Reader, Scale, Sensor, SerialDevice
+from edge_agent.environment import Bounds, Key
+from edge_agent.stock.estimate import Wiring
+
+
+def wiring(devices: Sequence[Device]) -> Wiring:
+    """Plates and antennas of all devices, to the facings they see."""
+    plates = {
+        (d.id, channel): names
+        for d in devices
+        if isinstance(d, Scale)
+        for channel, names in d.plates().items()
+    }
+    antennas: dict[tuple[str, int | None], str] = {
+        (d.id, antenna): name
+        for d in devices
+        if isinstance(d, Reader)
+        for antenna, name in d.coverage().items()
+    }
+    return Wiring(plates, antennas)
+
+
+def bounds(devices: Sequence[Device]) -> dict[Key, Bounds]:
+    """The limits of all devices. A door has no hysteresis: it is open or closed."""
+    return {
+        (device.id, quantity): Bounds(
+            limits.min,
+            limits.max,
+            limits.for_s,
+            0.0 if quantity == "door" else limits.hysteresis,
+            device.expect_every_s or device.silence_s,
+        )
+        for device in devices
+        if isinstance(device, Sensor)
+        for quantity, limits in device.limits.items()
+    }
+
+
+def place_of(device: Device) -> str | None:
+    """The port or address that a device hangs on."""
+    if isinstance(device, SerialDevice):
+        return device.port
+    return device.url if isinstance(device, Llrp) else None
