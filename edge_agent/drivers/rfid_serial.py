@@ -86,7 +86,10 @@ class Dialect(Protocol):
         ...
 
     def met(self) -> tuple[str | None, Sequence[Question]]:
-        """Who answered (None when it did not say), and what to set before the first inventory."""
+        """Kind and firmware (None when it did not say), and what to set before the first inventory.
+
+        It is no identity: none of these protocols has a serial number that the maker sets.
+        """
         ...
 
     def reset(self) -> bytes:
@@ -163,12 +166,13 @@ class SerialReaderDriver:
             await link.write(self._dialect.reset())
             await asyncio.sleep(LEAVE_TIMEOUT_S)  # closing the port at once would take the bytes back
             raise self._silence()
-        identity, settings = self._dialect.met()
+        kind, settings = self._dialect.met()
+        _log.info("%s: %s", self._settings.id, kind or "the reader does not say what it is")
         for question in settings:
             trouble = (await self._ask(link, question)).trouble
             if trouble:
                 _log.warning("%s: a setting was refused: %s", self._settings.id, trouble)
-        await emit([DeviceAnswered(self._settings.id, identity)])
+        await emit([DeviceAnswered(self._settings.id)])
 
     async def _meet(self, link: Link) -> bool:
         try:
@@ -214,12 +218,21 @@ class SerialReaderDriver:
             reads += heard.reads
             trouble = heard.trouble
             if not heard.answered:
-                alive = await self._ask(link, self._dialect.who())
-                reads += alive.reads
+                reads += await self._prove_alive(link)
                 trouble = None if reads else "answers, yet gives no inventory"
             if trouble or not heard.answered:
                 break
         self._note(look.antenna, trouble)
+        return reads
+
+    async def _prove_alive(self, link: Link) -> list[TagRead]:
+        """The heartbeat behind an unanswered question; what is heard beside it. DeviceSilent without any."""
+        reads: list[TagRead] = []
+        for _ in range(SILENT_AFTER - 1):
+            heard = await self._ask(link, self._dialect.who())
+            reads += heard.reads
+            if heard.answered:
+                break
         return reads
 
     def _note(self, antenna: int | None, trouble: str | None) -> None:

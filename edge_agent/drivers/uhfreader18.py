@@ -91,7 +91,7 @@ class UhfReader18Dialect:
         self._settings = settings
         self.scanner = FrameScanner(GRAMMAR)
         self._layout: Layout | None = None if settings.model == "auto" else settings.model
-        self._identity: str | None = None
+        self._kind: str | None = None
         self._power_dbm: int | None = None
         self._scan_s = 1.0
 
@@ -115,8 +115,8 @@ class UhfReader18Dialect:
         """The type and firmware; the reader keeps its power in flash, so it is written only to change it."""
         power_dbm = self._settings.power_dbm
         if power_dbm is None or power_dbm == self._power_dbm:
-            return self._identity, ()
-        return self._identity, (self._question(POWER, power_dbm),)
+            return self._kind, ()
+        return self._kind, (self._question(POWER, power_dbm),)
 
     def round(self) -> Sequence[Look]:
         """The 288 inventories antenna by antenna; the 18 has one."""
@@ -163,7 +163,7 @@ class UhfReader18Dialect:
 
     def _met(self, frame: bytes) -> None:
         major, minor, kind = frame[4], frame[5], frame[6]
-        self._identity = f"{_NAMES.get(kind, f'type 0x{kind:02x}')} {major}.{minor}"
+        self._kind = f"{_NAMES.get(kind, f'type 0x{kind:02x}')} {major}.{minor}"
         self._power_dbm = frame[10]
         if self._settings.model == "auto":
             self._layout = 18 if kind in _LAYOUT_18 else 288
