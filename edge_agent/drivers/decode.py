@@ -131,7 +131,8 @@ def _configured(driver: str, options: dict[str, str]) -> Decoder:
     known = kind.model_fields.keys() - {"id", "driver"} | extra
     for option in options.keys() - known:
         raise ConfigError(f"{driver} has no option {option!r}", hint=f"known: {', '.join(sorted(known))}")
-    stand_in = {key: text for key, text in _STANDS_IN.items() if key in kind.model_fields}
+    required = {key for key, field in kind.model_fields.items() if field.is_required()}
+    stand_in = {key: text for key, text in _STANDS_IN.items() if key in required}
     given = {key: yaml.safe_load(text) for key, text in options.items() if key not in extra}
     try:
         settings = kind.model_validate(stand_in | given | {"driver": driver})
