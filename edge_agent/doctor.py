@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -21,7 +18,8 @@ from edge_agent.contract.errors import DeviceError, ShelfEdgeError
 from edge_agent.contract.messages import Whoami
 from edge_agent.contract.times import parse_rfc3339, utc_now
 from edge_agent.devices import Device, MqttDevice
-from edge_agent.drivers import Driver, Framed, Resources, make_driver
+from edge_agent.drivers import Driver, Framed, Resources, make_driver, mqtt_states, mqtt_topics
+from edge_agent.drivers.mqtt_trial import Trial, try_broker
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
@@ -29,6 +27,8 @@ from edge_agent.service.tls import trusted
 Level = Literal["ok", "warn", "FAIL"]
 
 ANSWER_WITHIN_S = 8.0
+LISTEN_S = 3.0
+"""Devices on the broker speak when they have something to say: silence this long is worth a warning only."""
 DEVICES_AT_ONCE = 8
 CLOCK_WARN_S = 5.0
 DISK_WARN_MB = 500
@@ -48,7 +48,8 @@ async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
     """Everything, in the order in which it must work."""
     yield Finding("ok", "config", f"{len(settings.devices)} devices, {len(settings.facings)} facings")
     yield _disk(settings.agent.data_dir)
-    yield await _broker(settings)
+    async for finding in _broker(settings):
+        yield finding
     async for finding in _devices([d for d in settings.devices if not isinstance(d, MqttDevice)]):
         yield finding
     async for finding in _hq(settings):
@@ -74,19 +75,44 @@ def _disk(data_dir: Path) -> Finding:
     return Finding("ok", "disk", f"{free_mb} MB free")
 
 
-async def _broker(settings: StoreSettings) -> Finding:
+async def _broker(settings: StoreSettings) -> AsyncIterator[Finding]:
+    """Log in as the agent does and listen to the topics of all devices; a line for each of them."""
     if settings.mqtt is None:
-        return Finding("ok", "broker", "none configured")
-    parts = urlsplit(settings.mqtt.url)
-    host, port = parts.hostname or "", parts.port or (8883 if parts.scheme == "mqtts" else 1883)
-    problem = await _connects(host, port)
-    if problem:
-        return Finding("FAIL", "broker", f"{host}:{port}: {problem}", "is the broker running? see mqtt.url")
-    if settings.mqtt.allow_insecure:
-        return Finding(
-            "warn", "broker", f"{host}:{port} answers, allow_insecure is on", "use mqtts:// and a user"
+        yield Finding("ok", "broker", "none configured")
+        return
+    if settings.mqtt.url == "embedded":
+        hint = "start a broker, give its url"
+        yield Finding("FAIL", "broker", "mqtt.url: embedded is not available in this version", hint)
+        return
+    devices = [device for device in settings.devices if isinstance(device, MqttDevice)]
+    topics, states = mqtt_topics(devices), mqtt_states(devices)
+    try:
+        trial = await try_broker(
+            settings.mqtt, topics=topics.values(), states=states.values(), listen_s=LISTEN_S
         )
-    return Finding("ok", "broker", f"{host}:{port} answers")
+    except ShelfEdgeError as error:
+        yield Finding("FAIL", "broker", error.message, error.hint)
+        return
+    text = f"{settings.mqtt.url} lets us in (MQTT {trial.version})"
+    if settings.mqtt.allow_insecure:
+        yield Finding("warn", "broker", f"{text}, allow_insecure is on", "use mqtts:// and a user")
+    else:
+        yield Finding("ok", "broker", text)
+    for device in devices:
+        wanted = [topics[device.id], *([states[device.id]] if device.id in states else [])]
+        yield _listened(device.id, wanted, trial)
+
+
+def _listened(device: str, topics: Sequence[str], trial: Trial) -> Finding:
+    for topic in topics:
+        if topic in trial.refused:
+            hint = "allow the agent's user to read it (topic read … in mosquitto's acl_file)"
+            return Finding("FAIL", device, f"the broker refuses {topic}: {trial.refused[topic]}", hint)
+    heard = [topic for topic in topics if trial.heard[topic]]
+    if heard:
+        return Finding("ok", device, f"{' and '.join(heard)}: messages arrive")
+    hint = "is the device on, does it publish there, and may the agent's user read it (acl_file)?"
+    return Finding("warn", device, f"{topics[0]}: nothing within {LISTEN_S:.0f} s", hint)
 
 
 async def _devices(devices: Sequence[Device]) -> AsyncIterator[Finding]:
@@ -192,13 +218,3 @@ async def _hq(settings: StoreSettings) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding("ok", "clock", "agrees with HQ's")
-
-
-async def _connects(host: str, port: int) -> str | None:
-    try:
-        async with asyncio.timeout(5.0):
-            _, writer = await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError, ssl.SSLError, socket.gaierror) as error:
-        return str(error) or type(error).__name__
-    writer.close()
-    return None
