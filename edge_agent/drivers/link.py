@@ -15,6 +15,7 @@ import termios
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -179,8 +180,8 @@ async def _open_tty(port: str, baudrate: int, serial_format: str) -> Serial:
 
 def _claim_tty(port: str, options: dict[str, Any]) -> Serial:
     try:
-        opened = serial_for_url(port, **options)
-    except (SerialException, OSError, ValueError) as error:
+        opened = _open_as_told(port, options)
+    except (SerialException, OSError, ValueError, termios.error) as error:
         raise _refused(port, error) from error
     try:
         _keep_others_out(opened.fileno())
@@ -188,6 +189,21 @@ def _claim_tty(port: str, options: dict[str, Any]) -> Serial:
         opened.close()
         raise _refused(port, error) from error
     return opened
+
+
+def _open_as_told(port: str, options: dict[str, Any]) -> Serial:
+    """The port with its serial format, or with 8 bits where it knows nothing else.
+
+    A pty keeps 8 bits without parity whatever it is told. The C library calls that an error (EINVAL) when
+    no other setting changes, so at the second opening only. 7 bits and a parity bit are 8 bits on the wire.
+    """
+    try:
+        return serial_for_url(port, **options)
+    except termios.error:
+        seven_and_parity = options["bytesize"] == 7 and options["parity"] != "N"
+        if not (seven_and_parity or os.major(Path(port).stat().st_rdev) in _PTY_MAJORS):
+            raise
+        return serial_for_url(port, **options | {"bytesize": 8, "parity": "N"})
 
 
 def _keep_others_out(fd: int) -> None:

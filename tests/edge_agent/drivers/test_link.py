@@ -91,6 +91,14 @@ async def test_a_port_that_another_program_holds_is_denied_and_the_program_named
         pass
 
 
+@pytest.mark.parametrize("serial_format", ["7E1", "7O2", "7N1", "8E1", "8N1"])
+async def test_a_pty_of_any_serial_format_is_opened_again_and_again(scale: Any, serial_format: str) -> None:
+    for _ in range(3):
+        async with open_link(str(scale.link), serial_format=serial_format) as link:
+            os.write(scale._master, b"\xb7")
+            assert await collect(link, 1) == b"\xb7"
+
+
 async def test_an_absent_port_is_lost_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(LinkLost, match="is absent") as raised:
         async with open_link(str(tmp_path / "ttyUSB9")):
