@@ -29,6 +29,7 @@ from edge_agent.devices import (
     UhfReader18,
     ZebraIotc,
 )
+from edge_agent.line_devices import AsciiScale
 from edge_agent.mappings import MqttJson
 from edge_agent.service.settings import FilePath, Place, Settings, invalid, is_loopback
 
@@ -130,7 +131,17 @@ class Uplink(Settings):
 
 
 AnyDevice = Annotated[
-    MtSics | Toledo8217 | ModbusScale | ImpinjR700 | ZebraIotc | R2000 | UhfReader18 | M100 | MqttJson | Camera,
+    MtSics
+    | Toledo8217
+    | ModbusScale
+    | AsciiScale
+    | ImpinjR700
+    | ZebraIotc
+    | R2000
+    | UhfReader18
+    | M100
+    | MqttJson
+    | Camera,
     Field(discriminator="driver"),
 ]
 

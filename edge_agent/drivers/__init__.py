@@ -22,6 +22,7 @@ from edge_agent.devices import (
 )
 from edge_agent.drivers.event_numbers import TopicNumbers
 from edge_agent.drivers.tap import Taps
+from edge_agent.line_devices import AsciiScale
 from edge_agent.mappings import MqttJson
 from edge_agent.readings import Emit
 
@@ -99,6 +100,12 @@ def _toledo_8217(settings: Toledo8217, resources: Resources) -> Driver:
     return Toledo8217Driver(settings, resources.taps.of(settings.id))
 
 
+def _ascii_scale(settings: AsciiScale, resources: Resources) -> Driver:
+    from edge_agent.drivers.ascii_scale import AsciiScaleDriver
+
+    return AsciiScaleDriver(settings, resources.taps.of(settings.id))
+
+
 def _impinj_r700(settings: ImpinjR700, resources: Resources) -> Driver:
     from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
 
@@ -146,6 +153,7 @@ DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
     "mt-sics": _mt_sics,
     "modbus-scale": _modbus_scale,
     "toledo-8217": _toledo_8217,
+    "ascii-scale": _ascii_scale,
     "impinj-r700": _impinj_r700,
     "zebra-iotc": _zebra_iotc,
     "r2000": _r2000,

@@ -24,6 +24,7 @@ Decoded = dict[str, object] | str
 DECODERS: dict[str, tuple[str, str]] = {
     "mt-sics": ("edge_agent.drivers.mt_sics", "MtSicsDecoder"),
     "modbus-scale": ("edge_agent.drivers.modbus_scale", "ModbusScaleDecoder"),
+    "ascii-scale": ("edge_agent.drivers.ascii_scale", "AsciiScaleDecoder"),
     "toledo-8217": ("edge_agent.drivers.toledo_8217", "Toledo8217Decoder"),
     "impinj-r700": ("edge_agent.drivers.impinj_r700", "ImpinjR700Decoder"),
     "zebra-iotc": ("edge_agent.drivers.zebra_iotc", "ZebraIotcDecoder"),

@@ -10,7 +10,13 @@ _GRAMS = {
     "mg": Decimal("0.001"),
     "t": Decimal(1_000_000),
     "lb": Decimal("453.59237"),
+    "lbs": Decimal("453.59237"),
     "oz": Decimal("28.349523125"),
+    "ozt": Decimal("31.1034768"),
+    "dwt": Decimal("1.55517384"),
+    "gn": Decimal("0.06479891"),
+    "ct": Decimal("0.2"),
+    "mom": Decimal("3.75"),
 }
 
 
