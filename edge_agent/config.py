@@ -19,6 +19,7 @@ from edge_agent.devices import (
     R2000,
     Device,
     ImpinjR700,
+    Llrp,
     ModbusScale,
     MqttDevice,
     MtSics,
@@ -137,6 +138,7 @@ AnyDevice = Annotated[
     | AsciiScale
     | ImpinjR700
     | ZebraIotc
+    | Llrp
     | R2000
     | UhfReader18
     | M100

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edge_agent.cameras import Camera
-from edge_agent.contract.errors import ConfigError
+from edge_agent.contract.errors import AssetsMissing, ConfigError
 from edge_agent.devices import (
     M100,
     R2000,
     Device,
     ImpinjR700,
+    Llrp,
     ModbusScale,
     MqttDevice,
     MtSics,
@@ -118,6 +119,16 @@ def _zebra_iotc(settings: ZebraIotc, resources: Resources) -> Driver:
     return ZebraIotcDriver(settings, resources.broker_of(settings), resources.numbers_of(settings))
 
 
+def _llrp(settings: Llrp, resources: Resources) -> Driver:
+    try:
+        from edge_agent.drivers.llrp import LlrpDriver
+    except ModuleNotFoundError as error:
+        raise AssetsMissing(
+            f"{settings.id} needs {error.name}", hint="pip install 'shelf-edge[llrp]'"
+        ) from error
+    return LlrpDriver(settings, resources.taps.of(settings.id))
+
+
 def _r2000(settings: R2000, resources: Resources) -> Driver:
     from edge_agent.drivers.r2000 import r2000_driver
 
@@ -156,6 +167,7 @@ DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
     "ascii-scale": _ascii_scale,
     "impinj-r700": _impinj_r700,
     "zebra-iotc": _zebra_iotc,
+    "llrp": _llrp,
     "r2000": _r2000,
     "uhfreader18": _uhfreader18,
     "m100": _m100,

@@ -28,6 +28,7 @@ DECODERS: dict[str, tuple[str, str]] = {
     "toledo-8217": ("edge_agent.drivers.toledo_8217", "Toledo8217Decoder"),
     "impinj-r700": ("edge_agent.drivers.impinj_r700", "ImpinjR700Decoder"),
     "zebra-iotc": ("edge_agent.drivers.zebra_iotc", "ZebraIotcDecoder"),
+    "llrp": ("edge_agent.drivers.llrp", "LlrpDecoder"),
     "r2000": ("edge_agent.drivers.r2000", "R2000Decoder"),
     "uhfreader18": ("edge_agent.drivers.uhfreader18", "UhfReader18Decoder"),
     "m100": ("edge_agent.drivers.m100", "M100Decoder"),
@@ -35,7 +36,7 @@ DECODERS: dict[str, tuple[str, str]] = {
 }
 """`driver:` -> where its decoder is, imported only when it is used."""
 
-_STANDS_IN: dict[str, Any] = {"id": "decode", "port": "stdin", "topic": "#"}
+_STANDS_IN: dict[str, Any] = {"id": "decode", "port": "stdin", "topic": "#", "address": "stdin"}
 """What `decode` gives a driver's settings where they need a place that bytes from stdin do not have."""
 
 
