@@ -59,6 +59,8 @@ _OTHER = re.compile(
     r"|(?P<refusal>ES|ET|EL)"
     r")$"
 )
+_ANY_OUTCOME = re.compile(r"([A-Z][A-Z0-9]{0,4}) +([AIL])")
+"""Whatever command somebody else sent: done, not now, wrong parameter. Believed as a whole line only."""
 _FIELD = re.compile(r'"([^"]*)"|(\S+)')
 
 _log = logging.getLogger(__name__)
@@ -126,7 +128,8 @@ class MtSicsFramer:
             return self._behind(raw, other, _other_reply(other))
         if match is not None:
             return self._behind(raw, match, _weight_reply(match))
-        return self._noise(raw)
+        outcome = _ANY_OUTCOME.fullmatch(line)
+        return self._noise(raw) if outcome is None else (Reply(outcome[1], outcome[2]),)
 
     def _behind(self, raw: bytes, match: re.Match[str], reply: Reply) -> Iterable[Reply | Noise]:
         return (*self._noise(raw[: match.start()]), reply)
@@ -257,7 +260,7 @@ class MtSicsDriver:
                 await self._begin_stream(link)
             return heard
         self._missed = 0
-        if any(reply.command in _REFUSALS or reply.status == "L" for reply in heard):
+        if any(map(_cannot_stream, heard)):
             _log.info("%s: scale %s does not stream; it is polled", self._settings.id, self._identity)
             self._streaming = False
         elif any(map(_names_itself, heard)):
@@ -324,6 +327,10 @@ class MtSicsDriver:
             _log.warning("%s: scale %s is now scale %s", self._settings.id, self._identity, identity)
         self._identity = identity
         return [DeviceAnswered(self._settings.id, identity)]
+
+
+def _cannot_stream(reply: Reply) -> bool:
+    return reply.command in ("ES", "EL") or (reply.command in _PLATE and reply.status == "L")
 
 
 async def _end_stream(link: Link) -> None:

@@ -181,7 +181,9 @@ def test_conditions_become_flags_without_a_weight(line: str, flags: tuple[str, .
     assert (reading.weight_g, reading.flags) == (None, flags)
 
 
-@pytest.mark.parametrize("line", ["Z A", "Z I", "TAC A", 'I4 A "1"', "M28 A 1 21.8", "TA L"])
+@pytest.mark.parametrize(
+    "line", ["Z A", "Z I", "TAC A", 'I4 A "1"', "M28 A 1 21.8", "TA L", "PW L", "C3 I", "DW A"]
+)
 def test_what_is_not_about_the_plate_is_no_reading(line: str) -> None:
     (reply,) = MtSicsFramer().feed(line.encode() + b"\r\n")
     assert isinstance(reply, Reply)
