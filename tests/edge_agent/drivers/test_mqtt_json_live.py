@@ -13,6 +13,7 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
+from device_sims.mqtt_json import HomieShelf, on_broker, publish
 from edge_agent.config import Mqtt
 from edge_agent.contract.errors import DeviceError, DeviceSilent, LinkDenied, LinkLost
 from edge_agent.drivers import mqtt as mqtt_module
@@ -119,6 +120,18 @@ async def test_a_device_killed_without_a_word_is_offline_by_its_will(
             assert time.monotonic() - began < 5
     finally:
         plate.loop_stop()
+
+
+async def test_a_simulated_shelf_comes_weighs_and_goes(broker: Any, emitted: Any, running: Any) -> None:
+    shelf = HomieShelf("shelf01", ("aabbccddeeff",))
+    settings = device(**WILL, channel_names={"aabbccddeeff": 1})
+    async with kept(settings, broker.url, emitted, running) as lost:
+        with on_broker(shelf, port=broker.port) as client:
+            await emitted.until(lambda rs: rs == [DeviceAnswered("shelf01")])
+            publish(client, shelf.mass("aabbccddeeff", 352.0))
+            await emitted.until(lambda rs: rs[-1] == WeightReading("shelf01", 1, 352.0, None))
+            assert lost.losses == []
+        assert isinstance(await lost.until(1), DeviceSilent)
 
 
 async def test_what_a_topic_was_last_is_no_weight(broker: Any, emitted: Any, running: Any) -> None:
