@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import threading
+import tty
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -13,6 +17,7 @@ from edge_agent.app import build
 from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.times import utc_now
+from edge_agent.drivers import link
 from edge_agent.health import Condition
 from edge_agent.journal import Capture, Journal
 from edge_agent.moment import Moment
@@ -132,3 +137,39 @@ async def test_a_device_that_became_another_kind_is_not_as_it_was(tmp_path: Path
     agent = build(settings(tmp_path, devices=[{"id": "s1", "driver": "toledo-8217", "port": "/dev/s1"}]))
     assert agent.pipeline.health.conditions["s1"].reason == "not seen yet"
     agent.journal.close()
+
+
+async def test_ports_that_hang_while_they_are_opened_hold_up_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wedged adapter blocks whoever opens it; there are more of them than this machine has cores for."""
+    release, opening = threading.Event(), link._claim_tty
+
+    def hang(port: str, options: dict[str, Any]) -> Any:
+        if "wedged" in port:
+            release.wait(20)
+        return opening(port, options)
+
+    monkeypatch.setattr(link, "_claim_tty", hang)
+    master, slave = os.openpty()
+    devices = [{"id": f"w{n}", "driver": "mt-sics", "port": f"/dev/wedged{n}"} for n in range(40)]
+    devices.append({"id": "good", "driver": "toledo-8217", "port": os.ttyname(slave)})
+    agent, stop = build(settings(tmp_path, devices=devices)), asyncio.Event()
+    os.set_blocking(master, False)
+    tty.setraw(slave)
+    asyncio.get_running_loop().add_reader(
+        master, lambda: os.read(master, 9) and os.write(master, b"\x0201.234\r")
+    )
+    running = asyncio.create_task(agent.run(stop))
+    try:
+        async with asyncio.timeout(10):
+            while agent.pipeline.health.conditions["good"].status != "online":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        release.set()
+        stop.set()
+        await running
+        agent.journal.close()
+        asyncio.get_running_loop().remove_reader(master)
+        os.close(master)
+        os.close(slave)

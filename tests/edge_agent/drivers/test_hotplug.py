@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymodbus.framer import FramerRTU
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.register_message import ReadHoldingRegistersResponse
 
 from edge_agent import supervisor
-from edge_agent.devices import MtSics
+from edge_agent.devices import ModbusScale, MtSics
+from edge_agent.drivers import Resources, make_driver
 from edge_agent.drivers.mt_sics import MtSicsDriver
 from edge_agent.drivers.port import mark_of
-from edge_agent.readings import WeightReading
+from edge_agent.readings import Reading, WeightReading
 from edge_agent.supervisor import KeptDevice, keep_running
 
 
@@ -118,6 +124,50 @@ async def test_the_mark_of_a_port_is_new_each_time_it_is_plugged_in_and_none_whi
         scale.plug()
     assert len(set(marks)) == 3
     assert None not in marks
+
+
+async def test_a_defect_with_one_module_of_a_line_leaves_the_others_on_it_alone(
+    scale: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One traceback, five restarts, then it is failed and the line belongs to the rest."""
+    monkeypatch.setattr(supervisor, "backoff_s", lambda _attempt: 0.0)
+    framer = FramerRTU(DecodePDU(is_server=True))
+
+    def answer() -> None:
+        question = os.read(scale._master, 4096)
+        registers = [0] * int.from_bytes(question[4:6], "big")
+        reply = ReadHoldingRegistersResponse(registers=registers, dev_id=question[0])
+        os.write(scale._master, framer.buildFrame(reply))
+
+    asyncio.get_running_loop().remove_reader(scale._master)
+    asyncio.get_running_loop().add_reader(scale._master, answer)
+    told, resources, heard = Told(), Resources(), list[str]()
+    failed = asyncio.Event()
+
+    async def emit(readings: Sequence[Reading]) -> None:
+        if readings[0].device == "bad":
+            raise ValueError("a defect")
+        heard.append(readings[0].device)
+        if "failed: " in str(told.reasons):
+            failed.set()
+
+    line = {"driver": "modbus-scale", "port": str(scale.link)}
+    devices = [
+        ModbusScale.model_validate({"id": id_, "unit_id": n, **line}) for n, id_ in ((1, "bad"), (2, "good"))
+    ]
+    keeping = [KeptDevice(one.id, partial(make_driver, one, resources), told, one.port) for one in devices]
+    task = asyncio.create_task(keep_running(keeping, emit))
+    async with asyncio.timeout(20):
+        await failed.wait()
+        before = len(heard)
+        while len(heard) < before + 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert len(told.reasons) == 1 + supervisor.CRASHES
+    assert told.reasons[-1] == "failed: ValueError: a defect"
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
 
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
