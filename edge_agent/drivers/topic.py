@@ -75,7 +75,7 @@ def device_time(said: str | float | None) -> datetime | None:
         if isinstance(said, str) and not said.isdigit():
             return parse_rfc3339(said)
         number = float(said)
-        unit_s = next(unit for limit, unit in _EPOCH_UNITS_S if number < limit)
+        unit_s = next((unit for limit, unit in _EPOCH_UNITS_S if number < limit), 1.0)
         return datetime.fromtimestamp(number * unit_s, UTC)
     except (ValueError, OverflowError, OSError):
         return None

@@ -33,8 +33,21 @@ def test_every_form_of_a_time_is_the_same_moment(said: str | float) -> None:
     assert abs((moment - NOON).total_seconds()) < 0.001
 
 
-@pytest.mark.parametrize("said", [None, "", "yesterday", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "²"])
-def test_what_is_no_time_is_none(said: str | None) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "",
+        "yesterday",
+        "2026-02-30T00:00:00Z",
+        "2026-01-01T00:00:00",
+        "²",
+        1e300,
+        float("inf"),
+        float("nan"),
+    ],
+)
+def test_what_is_no_time_is_none(said: str | float | None) -> None:
     assert device_time(said) is None
 
 
