@@ -15,7 +15,7 @@ from edge_agent.audience import DeviceLost, Told, readings_follower
 from edge_agent.config import StoreSettings
 from edge_agent.contract.errors import AgentUnreachable, ConfigError, DeviceError
 from edge_agent.devices import Device, MqttDevice
-from edge_agent.drivers import Resources, make_driver, mqtt_topics
+from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
 from edge_agent.follower import Follower
@@ -137,6 +137,7 @@ async def _resources(settings: StoreSettings, device: Device, taps: Taps) -> Asy
         settings.mqtt,
         store=settings.store.id,
         topics=mqtt_topics([device]),
+        states=mqtt_states([device]),
         client_id=f"shelf-edge-look-{secrets.token_hex(4)}",
         kept=False,
         taps=taps,
