@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from edge_agent.devices import M100
 from edge_agent.drivers.frames import FrameScanner, Grammar
 from edge_agent.drivers.rfid_serial import (
+    HEARTBEAT_TIMEOUT_S,
+    REPLY_TIMEOUT_S,
     Look,
     Question,
     Said,
@@ -86,7 +88,7 @@ class M100Dialect:
 
     def who(self) -> Question:
         """The hardware's version."""
-        return _question(WHO, b"\0")
+        return _question(WHO, b"\0", timeout_s=HEARTBEAT_TIMEOUT_S)
 
     def met(self) -> tuple[str | None, Sequence[Question]]:
         """The version, and the power in 1/100 dBm."""
@@ -116,17 +118,16 @@ class M100Dialect:
         return TagRead(self._settings.id, self._settings.only_antenna, epc, rssi_dbm)
 
     def _stop(self) -> Question:
-        stop = _question(STOP)
-        return Question(STOP, stop.frame, timeout_s=_STOP_TIMEOUT_S)
+        return _question(STOP, timeout_s=_STOP_TIMEOUT_S)
 
 
 def _trouble(code: int) -> str:
     return _TROUBLES.get(code, f"error 0x{code:02x}")
 
 
-def _question(command: int, content: bytes = b"") -> Question:
+def _question(command: int, content: bytes = b"", *, timeout_s: float = REPLY_TIMEOUT_S) -> Question:
     body = bytes((_QUESTION, command)) + len(content).to_bytes(2) + content
-    return Question(command, b"\xbb" + body + bytes((sum(body) & 0xFF, 0x7E)))
+    return Question(command, b"\xbb" + body + bytes((sum(body) & 0xFF, 0x7E)), timeout_s)
 
 
 def m100_driver(settings: M100, tap: Tap = deaf) -> SerialReaderDriver:

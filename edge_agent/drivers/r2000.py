@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from edge_agent.devices import R2000
 from edge_agent.drivers.frames import FrameScanner, Grammar
 from edge_agent.drivers.rfid_serial import (
+    HEARTBEAT_TIMEOUT_S,
+    REPLY_TIMEOUT_S,
     Look,
     Question,
     Said,
@@ -88,7 +90,7 @@ class R2000Dialect:
 
     def who(self) -> Question:
         """The firmware's version."""
-        return self._question(FIRMWARE)
+        return self._question(FIRMWARE, timeout_s=HEARTBEAT_TIMEOUT_S)
 
     def met(self) -> tuple[str | None, Sequence[Question]]:
         """The firmware; the power is set until the reader is switched off, which spares its flash."""
@@ -134,9 +136,9 @@ class R2000Dialect:
         rssi_dbm = float(strength - 129) if strength < 0x80 else None
         return TagRead(self._settings.id, antenna, frame[7:end].hex(), rssi_dbm)
 
-    def _question(self, command: int, *content: int) -> Question:
+    def _question(self, command: int, *content: int, timeout_s: float = REPLY_TIMEOUT_S) -> Question:
         body = bytes((0xA0, 3 + len(content), self._settings.address, command, *content))
-        return Question(command, body + bytes((-sum(body) & 0xFF,)))
+        return Question(command, body + bytes((-sum(body) & 0xFF,)), timeout_s)
 
 
 def _trouble(code: int) -> str | None:

@@ -20,6 +20,8 @@ from edge_agent.drivers.tap import Heard, Tap, deaf
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading, TagRead
 
 REPLY_TIMEOUT_S = 1.0
+HEARTBEAT_TIMEOUT_S = 0.7
+"""The heartbeat needs no radio: it is answered at once."""
 SILENT_AFTER = 3
 """Questions in a row without a single frame until the reader counts as silent."""
 TROUBLED_AFTER = 2
@@ -167,7 +169,7 @@ class SerialReaderDriver:
             await asyncio.sleep(LEAVE_TIMEOUT_S)  # closing the port at once would take the bytes back
             raise self._silence()
         kind, settings = self._dialect.met()
-        _log.info("%s: %s", self._settings.id, kind or "the reader does not say what it is")
+        _log.debug("%s: %s", self._settings.id, kind or "the reader does not say what it is")
         for question in settings:
             trouble = (await self._ask(link, question)).trouble
             if trouble:
@@ -241,8 +243,6 @@ class SerialReaderDriver:
             return
         text = trouble if antenna is None else f"antenna {antenna}: {trouble}"
         count = self._troubles.get(antenna, ("", 0))[1] + 1
-        if count == TROUBLED_AFTER:
-            _log.warning("%s: %s", self._settings.id, text)
         self._troubles[antenna] = (text, count)
 
     async def _ask(self, link: Link, question: Question) -> _Heard:

@@ -17,6 +17,7 @@ from typing import Literal
 from edge_agent.devices import UhfReader18
 from edge_agent.drivers.frames import FrameScanner, Grammar, shown
 from edge_agent.drivers.rfid_serial import (
+    HEARTBEAT_TIMEOUT_S,
     REPLY_TIMEOUT_S,
     Look,
     Question,
@@ -29,7 +30,8 @@ from edge_agent.readings import TagRead
 
 Layout = Literal[18, 288]
 Tags = tuple[tuple[int | None, bytes], ...]
-"""Antenna number (None when the frame names none, or several) and EPC."""
+"""Antenna number (None where the frame names several, _ITS_ONLY where readers have one) and EPC."""
+_ITS_ONLY = 0
 Parse = Callable[[bytes, Layout], Tags | None]
 """The tags in a reply's content; None when it does not have that layout."""
 
@@ -109,7 +111,7 @@ class UhfReader18Dialect:
 
     def who(self) -> Question:
         """Type, firmware, power and longest inventory; answered in every mode of work."""
-        return self._question(WHO)
+        return self._question(WHO, timeout_s=HEARTBEAT_TIMEOUT_S)
 
     def met(self) -> tuple[str | None, Sequence[Question]]:
         """The type and firmware; the reader keeps its power in flash, so it is written only to change it."""
@@ -141,25 +143,30 @@ class UhfReader18Dialect:
         return Said(command)
 
     def _tags(self, frame: bytes, parse: Parse) -> Said:
+        last = frame[3] != _MORE_FOLLOWS
+        known = None if self._layout is None else parse(frame[4:-2], self._layout)
+        tags = self._unknown_layout(frame, parse) if known is None else known
+        if isinstance(tags, str):
+            # An echoed question may look like a reply; only a question is sent to everyone's address.
+            return Said(frame[2], last=last, fault=None if frame[1] == _EVERYONE else tags)
+        return Said(frame[2], tuple(self._read(antenna, epc) for antenna, epc in tags), last=last)
+
+    def _unknown_layout(self, frame: bytes, parse: Parse) -> Tags | str:
+        """The tags in the one layout that fits, or why there are none."""
         layouts = _LAYOUTS if self._settings.model == "auto" else (self._settings.model,)
         parsed = {layout: parse(frame[4:-2], layout) for layout in layouts}
         fitting = {layout: tags for layout, tags in parsed.items() if tags is not None}
-        last, fault = frame[3] != _MORE_FOLLOWS, None
-        layout = self._layout if self._layout in fitting else next(iter(fitting), None)
-        if layout is None:
-            # An echoed question may look like a reply; only a question is sent to everyone's address.
-            fault = None if frame[1] == _EVERYONE else f"a reply that holds no tags: {shown(frame)}"
-            return Said(frame[2], last=last, fault=fault)
-        if self._layout is None and len(set(fitting.values())) > 1:
-            fault = f"reads as a reply of the 18 and of the 288, set `model`: {shown(frame)}"
-            return Said(frame[2], last=last, fault=fault)
+        if not fitting:
+            return f"a reply that holds no tags: {shown(frame)}"
+        if len(set(fitting.values())) > 1:
+            return f"reads as a reply of the 18 and of the 288, set `model`: {shown(frame)}"
         if len(fitting) == 1:
-            self._layout = self._layout or layout
-        alone = self._settings.only_antenna if layout == 18 else None
-        return Said(frame[2], tuple(self._read(a or alone, epc) for a, epc in fitting[layout]), last=last)
+            self._layout = self._layout or next(iter(fitting))
+        return next(iter(fitting.values()))
 
     def _read(self, antenna: int | None, epc: bytes) -> TagRead:
-        return TagRead(self._settings.id, antenna, epc.hex(), None)
+        number = self._settings.only_antenna if antenna == _ITS_ONLY else antenna
+        return TagRead(self._settings.id, number, epc.hex(), None)
 
     def _met(self, frame: bytes) -> None:
         major, minor, kind = frame[4], frame[5], frame[6]
@@ -186,7 +193,7 @@ def _inventoried(content: bytes, layout: Layout) -> Tags | None:
     if not content:
         return ()
     if layout == 18:
-        return _listed(content, 0, None, strength_bytes=0)
+        return _listed(content, 0, _ITS_ONLY, strength_bytes=0)
     return _listed(content, 1, _antenna(content[0]), strength_bytes=1) if len(content) > 1 else None
 
 
@@ -209,7 +216,7 @@ def _listed(content: bytes, at: int, antenna: int | None, *, strength_bytes: int
 def _pushed(content: bytes, layout: Layout) -> Tags | None:
     """The content of a pushed tag: the 18 sends whole words, the 288 antenna, length, EPC and RSSI."""
     if layout == 18:
-        return ((None, content),) if len(content) in _EPC_BYTES else None
+        return ((_ITS_ONLY, content),) if len(content) in _EPC_BYTES else None
     if len(content) - 3 not in _EPC_BYTES or content[1] != len(content) - 3:
         return None
     return ((_antenna(content[0]), content[2:-1]),)

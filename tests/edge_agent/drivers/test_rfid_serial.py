@@ -67,7 +67,7 @@ def reasons(readings: Sequence[Reading]) -> list[str]:
 async def test_answers_then_says_what_lies_there(
     name: str, tmp_path: Path, emitted: Any, running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     async with on_a_pty(reader_of(name), tmp_path) as link:
         async with running(driver_of(name, link.address).run(emitted)):
             await emitted.until(lambda rs: len(seen(rs)) >= 2)
