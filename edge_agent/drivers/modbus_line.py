@@ -73,6 +73,7 @@ class ModbusLine:
         self._turn = asyncio.Lock()
         self._clock = asyncio.get_running_loop().time
         self._tap: Tap = deaf
+        self.framer = self._new_framer()
         self._transaction = 0
         self._free_s = 0.0
 
@@ -95,7 +96,7 @@ class ModbusLine:
                 self._free_s = self._clock() + (0.0 if self._is_tcp else self._pause_s())
 
     async def _exchange(self, link: Link, question: Question) -> list[int] | Refusal | Silence:
-        framer: Framer = TcpFramer() if self._is_tcp else RtuFramer()
+        framer = self.framer = self._new_framer()
         self._transaction = self._transaction % 0xFFFF + 1
         request = read_request(question.station, question.function, question.address, question.count)
         request.transaction_id = self._transaction
@@ -125,6 +126,10 @@ class ModbusLine:
             return message.function_code & 0x7F == question.function
         return message.function_code == question.function and len(message.registers) == question.count
 
+    def _new_framer(self) -> Framer:
+        """One for each question: nothing of an answer before it is left."""
+        return TcpFramer() if self._is_tcp else RtuFramer()
+
     def _wire_s(self, count: int) -> float:
         """How long request and reply take on a serial line."""
         if self._is_tcp:
@@ -143,17 +148,21 @@ def _answer(message: ModbusPDU) -> list[int] | Refusal | Silence:
     return Refusal(message.exception_code, refused(message))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Station:
     """One device's place on a line."""
 
     line: ModbusLine
     link: Link
     tap: Tap
+    skipped_bytes: int = 0
+    """What came after this device's questions and was no part of a message."""
 
     async def ask(self, question: Question) -> list[int] | Refusal | Silence:
         """As `ModbusLine.ask`."""
-        return await self.line.ask(self.link, question, self.tap)
+        answer = await self.line.ask(self.link, question, self.tap)
+        self.skipped_bytes += self.line.framer.skipped_bytes
+        return answer
 
 
 @dataclass(slots=True)

@@ -58,12 +58,19 @@ class ModbusScaleDriver:
         self._missed = 0
         self._complaint = ""
         self._complained = 0
+        self._station: Station | None = None
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes that came after a question and were no part of a message."""
+        return self._station.skipped_bytes if self._station else 0
 
     async def run(self, emit: Emit) -> None:
         """Poll until cancelled. Raises LinkLost, LinkDenied, or DeviceSilent after 3 unanswered questions."""
         clock = asyncio.get_running_loop().time
         period_s = 1 / (self._settings.poll_hz or self._profile.poll_hz)
         async with self._port.station(self._settings, self._tap) as station:
+            self._station = station
             answered = False
             due_s = clock()
             while True:

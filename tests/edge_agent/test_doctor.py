@@ -106,3 +106,12 @@ async def test_modbus_modules_on_one_line_are_each_found_or_missed(
     found = await findings(tmp_path, *({"id": f"m{n}", "unit_id": n, **line} for n in (1, 2)))
     assert (found["m1"].level, found["m2"].level) == ("FAIL", "ok")
     assert "station 1" in found["m1"].text
+
+
+async def test_a_modbus_line_at_the_wrong_speed_is_told_from_a_silent_one(
+    tmp_path: Path, port: Callable[..., Port]
+) -> None:
+    port("line", lambda _: b"\x9c\x00\xe3" * 5)
+    found = await findings(tmp_path, {"id": "m", "driver": "modbus-scale", "port": str(tmp_path / "line")})
+    assert found["m"].level == "FAIL"
+    assert "no frames of modbus-scale" in found["m"].hint

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from edge_agent import supervisor
+from edge_agent.config import DEVICE_KINDS
 from edge_agent.contract.errors import LinkLost, ModelError
-from edge_agent.drivers import Driver
+from edge_agent.devices import Llrp, SerialDevice
+from edge_agent.drivers import Driver, Framed, Resources, make_driver
 from edge_agent.readings import Emit
 from edge_agent.supervisor import KeptDevice, backoff_s, keep_running, nudge_neighbours
 
@@ -131,6 +133,18 @@ async def test_what_does_not_fit_is_counted_over_all_lives_of_a_driver() -> None
     task.cancel()
     await asyncio.wait([task])
     assert kept.skipped_bytes == 14
+
+
+WIRED = [name for name, kind in DEVICE_KINDS.items() if issubclass(kind, SerialDevice | Llrp)]
+
+
+@pytest.mark.parametrize("name", WIRED)
+def test_every_driver_on_a_wire_counts_what_does_not_fit(name: str) -> None:
+    place = {"address": "127.0.0.1"} if name == "llrp" else {"port": "/dev/none"}
+    device = DEVICE_KINDS[name].model_validate({"id": "d", "driver": name, **place})
+    driver = make_driver(device, Resources())
+    assert isinstance(driver, Framed)
+    assert driver.skipped_bytes == 0
 
 
 class Fleet:
