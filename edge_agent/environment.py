@@ -190,12 +190,23 @@ class Environment:
         return step
 
     def lost(self, device: str, now: Moment) -> Measured:
-        """The device is gone or cannot measure: its values hold no longer."""
-        step = Measured()
-        for quantity in [q for q in self.quantities.values() if q.device == device]:
-            self._account(quantity, now, step)
-            self._pulses[quantity.key].held_s = None
-        return step
+        """The device is gone: its values hold no longer."""
+        return self._released([q for q in self.quantities.values() if q.device == device], now)
+
+    def degraded(self, device: str, now: Moment) -> Measured:
+        """The device cannot do all of its job: what it did not say just now holds as long as in silence.
+
+        Where silence has no bound, it ends here.
+        """
+        unbound = [q for q in self.quantities.values() if q.device == device and self._is_unbound(q.key)]
+        return self._released([q for q in unbound if self._pulses[q.key].heard_s < now.mono_s], now)
+
+    def answered(self, device: str, now: Moment) -> None:
+        """The device is there: where its connection alone decides, what it said last holds again."""
+        for quantity in self.quantities.values():
+            pulse = self._pulses[quantity.key]
+            if quantity.device == device and pulse.held_s is None and self._is_unbound(quantity.key):
+                pulse.held_s = now.mono_s
 
     def tick(self, now: Moment) -> Measured:
         """What time alone changes: minutes close, a value that stays outside becomes an alarm."""
@@ -216,6 +227,18 @@ class Environment:
     def open_alarms(self) -> list[EnvironmentAlarm]:
         """Every alarm that was raised and not cleared yet, as it was raised."""
         return [q.alarmed("raised", q.limit) for q in self.quantities.values() if q.limit is not None]
+
+    def _is_unbound(self, key: Key) -> bool:
+        bounds = self._bounds.get(key)
+        return bounds is not None and bounds.hold_s is None
+
+    def _released(self, quantities: list[Quantity], now: Moment) -> Measured:
+        """Account for the time so far; what follows is a gap."""
+        step = Measured()
+        for quantity in quantities:
+            self._account(quantity, now, step)
+            self._pulses[quantity.key].held_s = None
+        return step
 
     def _minute(self, before: Quantity | None, moment: datetime, step: Measured) -> Minute:
         """The minute that a value of `moment` joins; the one before it is told."""

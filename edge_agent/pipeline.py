@@ -137,8 +137,10 @@ class Pipeline:
                 self._footfall(self.traffic.watched(reading), reading.occurred_at, capture)
             case EnvironmentReading():
                 self._measured(self.environment.measured(reading, now), now, capture)
+            case DeviceAnswered():
+                self.environment.answered(reading.device, now)
             case DeviceDegraded():
-                self._measured(self.environment.lost(reading.device, now), now, capture)
+                self._measured(self.environment.degraded(reading.device, now), now, capture)
                 self.estimator.device_lost(reading.device, now)
                 heard.pop(reading.device, None)
                 moved = self.health.degraded(reading.device, reading.reason, now)

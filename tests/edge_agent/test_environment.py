@@ -289,6 +289,47 @@ def test_a_door_that_says_once_that_it_is_open_is_an_alarm_when_it_stays_so() ->
     assert bench.alarms[1:] == [(300.0, "cleared", 0.0, 0.0)]
 
 
+def test_a_door_on_a_broker_that_comes_back_is_as_open_as_it_was() -> None:
+    bench = Bench(Bounds(max=0.0, for_s=120), quantity="door")
+    bench.read(1.0)
+    bench.pass_time(60)
+    bench.lose()
+    bench.kill()
+    bench.pass_time(1000)
+    assert bench.alarms == []
+    bench.environment.answered("fridge", bench.moment())
+    bench.pass_time(1000 + 70)
+    assert [state for _, state, *_ in bench.alarms] == ["raised"]
+
+
+def test_a_serial_device_that_only_answers_has_not_measured() -> None:
+    bench = Bench(Bounds(max=5.0, for_s=60, hold_s=10))
+    bench.read(7.0)
+    for _ in range(30):
+        bench.pass_time(bench.now_s + 10)
+        bench.environment.answered("fridge", bench.moment())
+    assert bench.alarms == []
+
+
+def test_a_module_that_cannot_weigh_still_measures_its_temperature() -> None:
+    bench = Bench(Bounds(max=5.0, for_s=60, hold_s=10))
+    for _ in range(70):
+        bench.read(7.0)
+        bench.take(bench.environment.degraded("fridge", bench.moment()))
+        bench.now_s += 1
+    assert [state for _, state, *_ in bench.alarms] == ["raised"]
+
+
+@pytest.mark.parametrize("told_with_value", [True, False])
+def test_degraded_on_a_broker_ends_what_was_not_said_just_now(told_with_value: bool) -> None:
+    bench = Bench(Bounds(max=0.0, for_s=120), quantity="door")
+    bench.read(1.0)
+    bench.now_s += 0 if told_with_value else 1
+    bench.take(bench.environment.degraded("fridge", bench.moment()))
+    bench.pass_time(200)
+    assert bool(bench.alarms) is told_with_value
+
+
 def test_a_sensor_that_speaks_every_five_minutes_raises_in_time() -> None:
     bench = Bench(Bounds(max=5.0, for_s=600, hold_s=400))
     bench.pass_time(1000, value=7.0, every_s=300)

@@ -12,10 +12,11 @@ import pytest
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.planogram import Facing, Planogram, Product
 from edge_agent.contract.times import utc_now
+from edge_agent.environment import Bounds, Environment
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Journal
 from edge_agent.pipeline import Pipeline
-from edge_agent.readings import DeviceAnswered, DeviceDegraded, LineCrossing, TagRead
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, EnvironmentReading, LineCrossing, TagRead
 from edge_agent.stock.estimate import Estimator, Wiring
 from edge_agent.traffic import Traffic
 
@@ -78,3 +79,16 @@ async def test_a_full_disk_fails_the_emit_and_ends_the_core(pipeline: Pipeline) 
     async with asyncio.timeout(5):
         with pytest.raises(JournalError):
             await pipeline.run()
+
+
+async def test_a_minute_is_told_at_the_stop_and_an_alarm_at_once(pipeline: Pipeline) -> None:
+    pipeline.environment = Environment({("r1", "door"): Bounds(max=0.0, for_s=0.0)})
+    await pipeline.emit([EnvironmentReading("r1", "door", "open", 1.0)])
+    await pipeline.emit([EnvironmentReading("r1", "door", "open", 0.0)])
+    assert [kind for kind, _ in on_disk(pipeline)] == [
+        "environment.alarm",
+        "device.changed",
+        "environment.alarm",
+    ]
+    await pipeline.close_minutes()
+    assert [kind for kind, _ in on_disk(pipeline)][3:] == ["environment.measured"]
