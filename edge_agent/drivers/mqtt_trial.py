@@ -17,7 +17,7 @@ from edge_agent.drivers.mqtt_connection import V5, V311, NoHandshake, Version, o
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the broker granted: the refused filters with its reasons, and messages by filter."""
+    """What the broker granted: the refused filters with its reasons, and live messages by filter."""
 
     version: str
     refused: dict[str, str]
@@ -27,10 +27,10 @@ class Trial:
 async def try_broker(
     settings: Mqtt, *, topics: Collection[str], states: Collection[str], listen_s: float
 ) -> Trial:
-    """Log in, subscribe and listen, at most `listen_s` and until every topic has been heard.
+    """Log in, subscribe and listen, at most `listen_s` and until something came on each of `topics`.
 
-    `states` are topics whose retained value counts. It has a session of its own, so that a running agent
-    keeps its. Raises LinkLost or LinkDenied.
+    `states`, where devices say whether they are there, are only asked for. It has a session of its own, so
+    that a running agent keeps its. Raises LinkLost or LinkDenied.
     """
     try:
         return await _try(settings, topics, states, listen_s, V5)
@@ -41,18 +41,16 @@ async def try_broker(
 async def _try(
     settings: Mqtt, topics: Collection[str], states: Collection[str], listen_s: float, version: Version
 ) -> Trial:
-    heard, news = Counter[str](), asyncio.Event()
-    wanted = {*topics, *states}
+    heard, news, wanted = Counter[str](), asyncio.Event(), set(topics)
 
     def arrived(message: MQTTMessage) -> None:
-        fresh = wanted if not message.retain else set(states)
-        heard.update(topic for topic in fresh if topic_matches_sub(topic, message.topic))
-        news.set()
+        if not message.retain:
+            heard.update(topic for topic in wanted if topic_matches_sub(topic, message.topic))
+            news.set()
 
     name = f"shelf-edge-doctor-{secrets.token_hex(3)}"
     async with open_connection(settings, name, on_message=arrived, version=version, kept=False) as connection:
-        refused = await connection.subscribe(sorted(wanted - set(states)))
-        refused |= await connection.subscribe(sorted(states), retained=True)
+        refused = await connection.subscribe(sorted(wanted.union(states)))
         with suppress(TimeoutError):  # not everybody speaks within that time
             async with asyncio.timeout(listen_s):
                 while wanted - refused.keys() - heard.keys():
