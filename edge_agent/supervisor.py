@@ -22,6 +22,8 @@ from edge_agent.service import metrics
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 60.0
+LONGEST_LOCAL_DELAY_S = 15.0
+"""The same for a port of this machine: a scale that gets its power back shows it to nobody but who asks."""
 STEADY_S = 30.0
 """A device that ran this long starts its back-off from the beginning."""
 LOOK_EVERY_S = 0.5
@@ -73,6 +75,10 @@ class KeptDevice:
         return urlsplit(self.port).netloc.rpartition(":")[0]
 
     @property
+    def _is_local(self) -> bool:
+        return self.port is not None and self.host is None
+
+    @property
     def skipped_bytes(self) -> int:
         """Bytes from the device that were no part of a good frame, since the start."""
         return self._skipped_before + (self._driver.skipped_bytes if isinstance(self._driver, Framed) else 0)
@@ -91,7 +97,8 @@ class KeptDevice:
             await self.lost(self.device, reason, hint=hint)
             self.restarts += 1
             metrics.device_restarts.labels(self.device).inc()
-            if await self._plugged_in_within(backoff_s(attempt), mark):
+            longest_s = LONGEST_LOCAL_DELAY_S if self._is_local else LONGEST_DELAY_S
+            if await self._plugged_in_within(backoff_s(attempt, longest_s=longest_s), mark):
                 attempt = 0
 
     def nudge(self) -> None:
@@ -128,7 +135,7 @@ class KeptDevice:
         return False
 
     def _mark(self) -> Mark | None:
-        return None if self.port is None or self.host is not None else mark_of(self.port)
+        return mark_of(self.port) if self.port is not None and self._is_local else None
 
     def _note_crash(self, error: Exception) -> None:
         """The traceback once for each place where it happens."""

@@ -71,7 +71,7 @@ def weighed(readings: list[Any]) -> set[str]:
 @pytest.fixture
 def _long_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every back-off is at its longest, as after an outage of five minutes."""
-    monkeypatch.setattr(supervisor, "backoff_s", lambda _attempt: 60.0)
+    monkeypatch.setattr(supervisor, "backoff_s", lambda _attempt, **_: 60.0)
 
 
 @pytest.mark.usefixtures("_long_outage")
@@ -130,7 +130,7 @@ async def test_a_defect_with_one_module_of_a_line_leaves_the_others_on_it_alone(
     scale: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One traceback, five restarts, then it is failed and the line belongs to the rest."""
-    monkeypatch.setattr(supervisor, "backoff_s", lambda _attempt: 0.0)
+    monkeypatch.setattr(supervisor, "backoff_s", lambda _attempt, **_: 0.0)
     framer = FramerRTU(DecodePDU(is_server=True))
 
     def answer() -> None:
