@@ -107,7 +107,7 @@ class Value(Settings):
     negative: Mark | None = None
     net: Net | None = None
     stable: Mark | None = None
-    true: Mark | None = None
+    open: Mark | None = None
     flags: dict[Literal["net", "zero", "motion"], Mark] = Field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     void: tuple[int, ...] = ()
@@ -118,7 +118,7 @@ class Value(Settings):
     def marks(self) -> list[Mark]:
         """Every mark that it reads."""
         net = [self.net.when, self.net.negative] if self.net else []
-        named = [self.negative, self.stable, self.true, *net]
+        named = [self.negative, self.stable, self.open, *net]
         return [*(mark for mark in named if mark is not None), *self.flags.values(), *self.faults]
 
     @cached_property
@@ -152,8 +152,8 @@ class Value(Settings):
     def _makes_sense(self) -> Self:
         if any(self.place(mark) is None for mark in self.marks):
             raise ValueError("a bit has no register: give status, or at beside the bit")
-        if (self.type == "bit") != (self.true is not None) or (self.quantity == "door") != bool(self.true):
-            raise ValueError("a door is of type bit and says with `true` which bit stands for open")
+        if (self.type == "bit") != (self.open is not None) or (self.quantity == "door") != bool(self.open):
+            raise ValueError("a door is of type bit and says with `open` which bit means that it is")
         if self.negative is not None and self.type not in ("uint16", "uint32"):
             raise ValueError(f"has a sign bit apart, so its type must be unsigned, not {self.type}")
         if self.repeat is not None and self.channel is None:
@@ -210,8 +210,8 @@ class Profile(Settings):
     decimals: Decimals = 0
     scaling: Scaling | None = None
     poll_hz: Annotated[float, Field(gt=0, le=50)] = 5.0
-    polls: Annotated[tuple[Poll, ...], Field(min_length=1)]
-    values: Annotated[tuple[Value, ...], Field(min_length=1)]
+    polls: Annotated[list[Poll], Field(min_length=1)]
+    values: Annotated[list[Value], Field(min_length=1)]
 
     @property
     def first_number(self) -> int:
@@ -242,7 +242,8 @@ class Profile(Settings):
         return self
 
     def _poll_problems(self) -> Iterator[tuple[Place, str]]:
-        low, high = self.first_number, self.first_number + 0xFFFF
+        low = self.first_number
+        high = low + (0xFFFF if self.numbering == "addresses" else 9998)
         for index, poll in enumerate(self.polls):
             if not low <= poll.start <= high - poll.count + 1:
                 text = f"found {poll.start}; with this function and numbering registers are {low} to {high}"

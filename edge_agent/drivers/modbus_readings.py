@@ -146,8 +146,8 @@ def _weight_g(value: Value, registers: Registers, profile: Profile, scale: Scale
 
 def _number(value: Value, registers: Registers, profile: Profile) -> Decimal | None:
     """The number as sent, with its sign; None for what the profile or IEEE 754 calls no number."""
-    if value.true is not None:
-        return Decimal(bool(_marked(value, value.true, registers)))
+    if value.open is not None:
+        return Decimal(bool(_marked(value, value.open, registers)))
     at, negative = value.at, value.negative
     if value.net is not None and _marked(value, value.net.when, registers):
         at, negative = value.net.at, value.net.negative
