@@ -55,13 +55,13 @@ class M100Module:
 
     def feed(self, received: bytes) -> bytes:
         """The answers to the whole frames that have arrived."""
-        self._received += received
+        self._received = _from_its_head(self._received + received)
         said = b""
         while len(self._received) >= 7:
             size = 7 + int.from_bytes(self._received[3:5])
             if len(self._received) < size:
                 break
-            asked, self._received = self._received[:size], self._received[size:]
+            asked, self._received = self._received[:size], _from_its_head(self._received[size:])
             self.asked.append(asked)
             said += self.faults.spoil(asked, self._answer(asked))
         return said
@@ -96,3 +96,8 @@ class M100Module:
     def _notice(tag: TagInView) -> bytes:
         words = tag.pc + tag.epc
         return frame(2, 0x22, tag.rssi_dbm.to_bytes(1, signed=True) + words + tag_crc(words))
+
+
+def _from_its_head(received: bytes) -> bytes:
+    """What was meant for another device is passed over: a module waits for BB."""
+    return received[received.find(b"\xbb") :] if b"\xbb" in received else b""

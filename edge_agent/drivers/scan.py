@@ -61,7 +61,8 @@ def attempts() -> list[Attempt]:
     return [
         Attempt(9600, "8N1", 0.8, (_MT_SICS_SERIAL_NUMBER, _LINE_SCALE_WEIGHT)),
         Attempt(9600, "7E1", 0.1, (_TOLEDO_WEIGHT,)),
-        Attempt(9600, "8N1", 0.1, (_MODBUS_FIRST_REGISTER,)),
+        # Asked twice: what was meant for others may have spoilt the first one.
+        Attempt(9600, "8N1", 0.1, (_MODBUS_FIRST_REGISTER, _MODBUS_FIRST_REGISTER)),
         Attempt(2400, "7E1", 1.0, (_LINE_SCALE_WEIGHT,)),
         Attempt(4800, "8N1", 0.6, ()),
         Attempt(19200, "8N1", 0.1, (_MODBUS_FIRST_REGISTER,)),
@@ -123,7 +124,7 @@ async def _gather(link: Link, seconds: float) -> bytes:
 
 def _at(found: Found, attempt: Attempt) -> Found:
     line = {"baudrate": attempt.baudrate, "serial_format": attempt.serial_format}
-    return Found(found.driver, found.identity, {**found.settings, **line})
+    return Found(found.driver, found.identity, {**line, **found.settings})
 
 
 # --- judges ------------------------------------------------------------------------------------
@@ -139,13 +140,17 @@ def _mt_sics(heard: bytes) -> Found | None:
     return Found("mt-sics", next(named, None))
 
 
+_SEVEN_BITS = {"serial_format": "7E1"}
+"""The framers clear bit 7, so these scales may answer at 8N1 too."""
+
+
 def _toledo(heard: bytes) -> Found | None:
     from edge_agent.drivers.toledo_frames import Answer, NciFramer, Toledo8217Framer
 
     if any(isinstance(item, Answer) for item in Toledo8217Framer().feed(heard)):
-        return Found("toledo-8217")
+        return Found("toledo-8217", settings=_SEVEN_BITS)
     if any(isinstance(item, Answer) for item in NciFramer().feed(heard)):
-        return Found("toledo-8217", settings={"dialect": "nci"})
+        return Found("toledo-8217", settings={"dialect": "nci", **_SEVEN_BITS})
     return None
 
 
