@@ -11,29 +11,24 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-from paho.mqtt.client import MQTTMessage, topic_matches_sub
+from paho.mqtt.client import MQTTMessage
 
 from edge_agent.config import Mqtt
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.contract.messages import encode
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.drivers.mqtt_connection import V5, V311, Connection, NoHandshake, Version, open_connection
-from edge_agent.drivers.mqtt_deliveries import Deliveries, Delivery
+from edge_agent.drivers.mqtt_deliveries import Deliveries
+from edge_agent.drivers.mqtt_inbox import Inbox, Message
 from edge_agent.drivers.tap import Heard, Taps
 from edge_agent.service import metrics
 
-BATCH = 500
-"""The most messages that one get_batch returns."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 15.0
 STEADY_S = 30.0
 """A connection that lasted this long starts the back-off from the beginning."""
-UNATTENDED_S = 60.0
-"""Messages wait this long for a driver that is being restarted; then they are let go, to free the others."""
 
 LONG_AWAY_S, CATCHING_UP_S = 300.0, 120.0
 """After an absence this long, what comes in the first minutes may have waited at the broker for as long."""
@@ -41,102 +36,11 @@ LONG_AWAY_S, CATCHING_UP_S = 300.0, 120.0
 HELD_LIMIT = 16 * 2**20
 """Bytes that may wait in all inboxes together before nothing more is read from the broker."""
 
-_OVERHEAD = 256
 _SWEEP_S = 5.0
 _ROUTES_KEPT = 4096
 _STRAYS_KEPT = 256
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class Message:
-    """One delivery. `retained` marks what its topic was last, which is no fresh observation."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    delivery: Delivery | None = None
-    """What is acknowledged; None for QoS 0."""
-    late: bool = False
-    """It may have waited at the broker for minutes or hours, because we were away that long."""
-
-
-class Inbox:
-    """What arrived for one device. It outlives the driver, so that a restart of the driver loses nothing."""
-
-    def __init__(self, session: MqttSession, device: str, topic: str, state: str | None = None) -> None:
-        self.device, self.topic, self.state = device, topic, state
-        self.gone = False
-        """The driver has told that the device itself says that it is offline."""
-        self._session = session
-        self._queue: deque[Message] = deque()
-        self._taken: list[Message] = []
-        self._news = asyncio.Event()
-        self._told_outage = 0
-        self._left_at_s: float | None = time.monotonic()
-
-    def reads(self, topic: str) -> bool:
-        """Whether messages on this topic are for the device."""
-        filters = (self.topic, self.state)
-        return any(topic_matches_sub(wanted, topic) for wanted in filters if wanted is not None)
-
-    async def get_batch(self, limit: int = BATCH) -> list[Message]:
-        """The oldest messages that wait, at least one; LinkLost when none waits and the broker is gone."""
-        while not self._queue:
-            self._session.raise_if_down(self)
-            await self.news()
-        batch = [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
-        self._taken += batch
-        self._session.hold(-_size(batch))
-        return batch
-
-    def ack(self) -> None:
-        """Everything that get_batch has returned is committed."""
-        taken, self._taken = self._taken, []
-        self._session.finish(taken)
-
-    async def news(self) -> None:
-        """Wait until something arrives or the connection changes."""
-        self._news.clear()
-        await self._news.wait()
-
-    def wake(self) -> None:
-        """Something changed."""
-        self._news.set()
-
-    def put(self, message: Message) -> None:
-        """Add a message behind the others."""
-        self._queue.append(message)
-        self._session.hold(_size((message,)))
-        self._news.set()
-
-    def tell_outage(self, outage: int) -> bool:
-        """Whether this outage is still news to the driver; asking makes it known."""
-        told, self._told_outage = self._told_outage, outage
-        self.gone = self.gone and told == outage
-        return told != outage
-
-    def attend(self) -> None:
-        """A driver takes over."""
-        self._left_at_s = None
-
-    def leave(self) -> None:
-        """The driver ended: what it took and did not finish waits for the next one, in its old place."""
-        self._queue.extendleft(reversed(self._taken))
-        self._session.hold(_size(self._taken))
-        self._taken = []
-        self._left_at_s = time.monotonic()
-
-    def abandon(self) -> int:
-        """Give up what waits for a driver that does not come back; returns how many messages that were."""
-        if self._left_at_s is None or time.monotonic() - self._left_at_s < UNATTENDED_S:
-            return 0
-        waiting = list(self._queue)
-        self._queue.clear()
-        self._session.hold(-_size(waiting))
-        self._session.finish(waiting)
-        return len(waiting)
 
 
 class MqttSession:
@@ -383,7 +287,3 @@ class MqttSession:
                 dropped = inbox.abandon()
                 if dropped:
                     _log.warning("%s is not running: %d messages let go", inbox.device, dropped)
-
-
-def _size(messages: Iterable[Message]) -> int:
-    return sum(len(message.payload) + _OVERHEAD for message in messages)

@@ -17,7 +17,7 @@ import pytest
 from edge_agent.config import ImpinjR700, Mqtt
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.drivers import mqtt as mqtt_module
-from edge_agent.drivers import mqtt_connection
+from edge_agent.drivers import mqtt_connection, mqtt_inbox
 from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, TagRead
@@ -244,7 +244,7 @@ async def test_what_came_while_the_agent_was_away_is_delivered(
 async def test_a_device_that_is_gone_for_good_does_not_stop_the_others(
     broker: Any, emitted: Any, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt_module, "UNATTENDED_S", 0.2)
+    monkeypatch.setattr(mqtt_inbox, "UNATTENDED_S", 0.2)
     monkeypatch.setattr(mqtt_module, "_SWEEP_S", 0.05)
     monkeypatch.setattr(mqtt_connection, "RECEIVE_MAXIMUM", 20)
     session = session_to(broker)

@@ -104,7 +104,7 @@ async def test_a_retained_word_that_it_is_there_is_enough(broker: Any, emitted: 
 async def test_a_device_killed_without_a_word_is_offline_by_its_will(
     broker: Any, emitted: Any, running: Any
 ) -> None:
-    plate = paho.Client(paho.CallbackAPIVersion.VERSION2, "shelf01")
+    plate = paho.Client(paho.CallbackAPIVersion.VERSION2, "shelf01", reconnect_on_failure=False)
     plate.will_set("homie/shelf01/state", "0", 1, retain=True)
     plate.connect("127.0.0.1", broker.port)
     plate.loop_start()
