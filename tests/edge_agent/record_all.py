@@ -1,0 +1,193 @@
+"""Makes tests/golden/recordings: the real `edge-agent record` of each simulated device, and what it replays to.
+
+`python tests/edge_agent/record_all.py [DRIVER …]` writes `<driver>.jsonl` and `<driver>.readings.jsonl`. Made
+anew only when a device or the format changes on purpose: an old recording that still replays is the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from device_sims.ascii_scale import AsciiScale
+from device_sims.broker import running_broker
+from device_sims.impinj import R700, connected
+from device_sims.indicator import Indicator
+from device_sims.links import Dialogue, PtyLink, plugged_in
+from device_sims.m100 import M100Module
+from device_sims.modbus_scale import ModbusModules, Station, laumas
+from device_sims.mqtt_json import HomieShelf
+from device_sims.mt_sics import MtSicsScale
+from device_sims.plate import Plate
+from device_sims.r2000 import R2000Reader
+from device_sims.reader_field import TagInView
+from device_sims.scenario import Noise
+from device_sims.toledo_8217 import Toledo8217Scale
+from device_sims.uhfreader18 import UhfReader
+from device_sims.world import Tag
+from device_sims.zebra import IotcReader
+
+RECORDINGS = Path(__file__).parents[1] / "golden" / "recordings"
+SECONDS = 2.5
+EPCS = [bytes.fromhex("3034257bf400b7800004cb2f"), bytes.fromhex("3034257bf400b7800004cb30")]
+
+Bench = AbstractAsyncContextManager[dict[str, Any]]
+"""A device at work; yields what the store file says beside its id and driver."""
+
+
+def scale(make: Callable[[Indicator], Dialogue], **settings: Any) -> Callable[[Path], Bench]:
+    @asynccontextmanager
+    async def bench(folder: Path) -> AsyncIterator[dict[str, Any]]:
+        plate = Plate(Noise(), "recorded")
+        plate.lay(704.0)
+
+        async def customer() -> None:
+            while True:
+                for load_g in (704.0, 352.0, 0.0):
+                    plate.lay(load_g)
+                    await asyncio.sleep(SECONDS / 2)
+
+        visiting = asyncio.create_task(customer())
+        async with plugged_in(PtyLink(make(Indicator(plate, max_g=15_000)), folder / "tty")):
+            yield {"port": "tty", **settings}
+        visiting.cancel()
+
+    return bench
+
+
+def reader(make: Callable[[Any], Dialogue], **settings: Any) -> Callable[[Path], Bench]:
+    def field(antenna: int) -> list[TagInView]:
+        return [TagInView(epc, -50 - 7 * antenna) for epc in EPCS] if antenna < 2 else []
+
+    @asynccontextmanager
+    async def bench(folder: Path) -> AsyncIterator[dict[str, Any]]:
+        async with plugged_in(PtyLink(make(field), folder / "tty")):
+            yield {"port": "tty", **settings}
+
+    return bench
+
+
+@asynccontextmanager
+async def llrp(_folder: Path) -> AsyncIterator[dict[str, Any]]:
+    from llrpkit.emulator import EmulatedTag
+
+    from device_sims.llrp import LlrpReader
+
+    emulator = LlrpReader([EmulatedTag(epc, (1,), -55) for epc in EPCS], reads_per_s=20)
+    await emulator.start()
+    yield {"address": f"127.0.0.1:{emulator.port}"}
+    await emulator.stop()
+
+
+def on_the_broker(events: Callable[[int], list[tuple[str, str]]], **settings: Any) -> Callable[[Path], Bench]:
+    @asynccontextmanager
+    async def bench(folder: Path) -> AsyncIterator[dict[str, Any]]:
+        async with running_broker(folder / "broker") as broker, connected(broker, "", client_id="r") as wire:
+
+            async def publish() -> None:
+                for number in range(100):
+                    for topic, payload in events(number):
+                        wire.client.publish(topic, payload, qos=1)
+                    await asyncio.sleep(0.1)
+
+            publishing = asyncio.create_task(publish())
+            mqtt = {"url": broker.url, "username": "agent", "password_file": str(broker.agent_password_file)}
+            yield {"mqtt": mqtt, **settings}
+            publishing.cancel()
+
+    return bench
+
+
+class OneShelf:
+    """A world of two tags that are nearly always read."""
+
+    def tags(self, facing: str) -> list[Tag]:
+        sgtins = [epc.hex() for epc in EPCS] if facing == "A1" else []
+        return [Tag(epc=epc, read_per_s=0.999, rssi_offset_db=0.0) for epc in sgtins]
+
+
+def seen_by(make: Callable[..., Any], topic: str) -> Callable[[int], list[tuple[str, str]]]:
+    reader = make(OneShelf(), ["A1", "A2"], Noise(), seed=1)
+    return lambda _: [(topic, json.dumps(event)) for event in reader.look(0.5, time.time_ns())]
+
+
+def homie(number: int) -> list[tuple[str, str]]:
+    weighed = HomieShelf("shelf01", ("1", "2")).mass("12"[number % 2], 352.0 * (number // 5))
+    return [(weighed.topic, weighed.payload)]
+
+
+BENCHES: dict[str, Callable[[Path], Bench]] = {
+    "mt-sics": scale(lambda on: MtSicsScale(on, serial="B021002593", decimals=1, clock=time.monotonic)),
+    "toledo-8217": scale(lambda on: Toledo8217Scale(on, clock=time.monotonic)),
+    "ascii-scale": scale(
+        lambda on: AsciiScale(on, maker="st-gs", clock=time.monotonic, streams=True), preset="st-gs"
+    ),
+    "modbus-scale": scale(
+        lambda on: ModbusModules([Station(1, laumas(on))], clock=time.monotonic), profile="laumas"
+    ),
+    "r2000": reader(R2000Reader, antennas={"1": "A1", "2": "A2"}),
+    "uhfreader18": reader(UhfReader, antennas={"1": "A1"}),
+    "m100": reader(M100Module, antennas={"1": "A1"}),
+    "llrp": llrp,
+    "impinj-r700": on_the_broker(seen_by(R700, "rfid/impinj-a/events"), topic="rfid/impinj-a/events"),
+    "zebra-iotc": on_the_broker(seen_by(IotcReader, "rfid/fx9600-b/d-evt"), topic="rfid/fx9600-b/d-evt"),
+    "mqtt-json": on_the_broker(
+        homie,
+        topic="homie/shelf01/scales/{channel}/mass",
+        weight={"unit": "kg"},
+        channels={"1": [], "2": []},
+    ),
+}
+
+
+async def record(driver: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with BENCHES[driver](folder) as place:
+            mqtt = place.pop("mqtt", None)
+            facings = [
+                {"id": facing, "gtin": "06901234567892", "capacity": 9}
+                for facing in dict(place.get("antennas", {})).values()
+            ]
+            store = {
+                "store": {"id": "recorded"},
+                "agent": {"http": {"port": 0}},
+                "products": [{"gtin": "06901234567892", "name": "cola", "unit_weight_g": 352.0}],
+                "facings": facings,
+                "devices": [{"id": f"{driver}-1", "driver": driver, **place}],
+            }
+            (folder / "store.yaml").write_text(yaml.safe_dump(store | ({"mqtt": mqtt} if mqtt else {})))
+            recording = RECORDINGS / f"{driver}.jsonl"
+            words = ["record", f"{driver}-1", "-o", str(recording), "--force", "--seconds", str(SECONDS)]
+            await agent(*words, folder=folder)
+    out = await agent("replay", str(recording), folder=RECORDINGS)
+    (RECORDINGS / f"{driver}.readings.jsonl").write_bytes(out)
+    print(f"{driver}: {len(out.splitlines())} readings")
+
+
+async def agent(*words: str, folder: Path) -> bytes:
+    command = [sys.executable, "-m", "edge_agent", *words]
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
+    return out
+
+
+async def main(drivers: list[str]) -> None:
+    RECORDINGS.mkdir(parents=True, exist_ok=True)
+    for driver in drivers or BENCHES:
+        await record(driver)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
