@@ -43,6 +43,10 @@ def _in_order(bits: tuple[int, int]) -> tuple[int, int]:
 Bits = Annotated[tuple[BitNumber, BitNumber], AfterValidator(_in_order)]
 
 
+def _number_in(word: int, low: int, high: int) -> int:
+    return (word >> low) & ((1 << (high - low + 1)) - 1)
+
+
 class BitField(Settings):
     """A number in the bits `[lowest, highest]` of a register."""
 
@@ -50,8 +54,7 @@ class BitField(Settings):
 
     def of(self, word: int) -> int:
         """The number."""
-        low, high = self.bits
-        return (word >> low) & ((1 << (high - low + 1)) - 1)
+        return _number_in(word, *self.bits)
 
 
 class Mark(Settings):
@@ -65,7 +68,7 @@ class Mark(Settings):
     def of(self, word: int) -> bool:
         """Whether `word` says so."""
         low, high = self.bits or (self.bit or 0, self.bit or 0)
-        return BitField(bits=(low, high)).of(word) == self.value
+        return _number_in(word, low, high) == self.value
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -66,7 +66,8 @@ class ModbusLine:
     """An open line. Questions wait for their turn in the order in which they came (the lock is fair)."""
 
     def __init__(self, settings: ModbusScale, silent: set[int]) -> None:
-        self.lost = False
+        self.lost: LinkLost | None = None
+        self.gone = asyncio.Event()
         self.silent = silent
         self._settings = settings
         self._is_tcp = settings.port.startswith(TCP)
@@ -88,8 +89,9 @@ class ModbusLine:
             self._tap = tap
             try:
                 return await self._exchange(link, question)
-            except LinkLost:
-                self.lost = True
+            except LinkLost as error:
+                self.lost = error
+                self.gone.set()
                 raise
             finally:
                 # 3.5 characters of rest end a message on a serial line.
@@ -164,6 +166,16 @@ class Station:
         self.skipped_bytes += self.line.framer.skipped_bytes
         return answer
 
+    async def rest(self, seconds: float) -> None:
+        """Ask nothing for so long. Raises LinkLost as soon as somebody else finds the line lost."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self.line.gone.wait()
+        except TimeoutError:
+            return
+        if self.line.lost is not None:
+            raise self.line.lost
+
 
 @dataclass(slots=True)
 class ModbusPort:
@@ -200,7 +212,7 @@ class ModbusPort:
     async def _opened(self, settings: ModbusScale) -> tuple[ModbusLine, Link]:
         tries_before = self._tries
         async with self._gate:
-            if self._open is None or self._open[0].lost:
+            if self._open is None or self._open[0].lost is not None:
                 if self._failure is not None and self._tries > tries_before:
                     raise self._failure  # somebody else has just tried
                 await self._close()

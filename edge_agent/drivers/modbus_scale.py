@@ -83,7 +83,7 @@ class ModbusScaleDriver:
                     if readings:
                         await emit(readings)
                 due_s = max(due_s + period_s, clock())
-                await asyncio.sleep(REST_S if said is None else due_s - clock())
+                await station.rest(REST_S if said is None else due_s - clock())
 
     async def _round(self, station: Station, now_s: float) -> Told | None:
         """What all due polls told; None when the module did not answer one of them."""
