@@ -26,6 +26,7 @@ class Thermometer:
         self.port = 0
         self._loop, self._end = asyncio.new_event_loop(), asyncio.Event()
         self._up = threading.Event()
+        self._printing: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         self._thread.start()
         assert self._up.wait(10)
@@ -36,8 +37,13 @@ class Thermometer:
         self._up.set()
         async with server:
             await self._end.wait()
+        await asyncio.gather(*self._printing)
 
     async def _print(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._printing.add(task)
+        task.add_done_callback(self._printing.discard)
         try:
             while not self._end.is_set():
                 writer.write(f"T={self.celsius}\r\n".encode())
@@ -47,6 +53,7 @@ class Thermometer:
             return  # the agent was killed
         finally:
             writer.close()
+            await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
