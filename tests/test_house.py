@@ -144,3 +144,32 @@ def test_no_large_file_and_no_path_of_this_machine_is_committed() -> None:
         assert path.stat().st_size < 2_000_000, path
         if path.suffix in {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".js", ".css", ".html", ".sh"}:
             assert not home.search(path.read_text(encoding="utf-8")), path
+
+
+def drivers() -> list[str]:
+    from edge_agent.drivers import DRIVERS
+
+    return list(DRIVERS)
+
+
+@pytest.mark.parametrize("driver", drivers())
+def test_every_driver_has_an_example_a_line_of_documentation_and_its_settings(driver: str) -> None:
+    from edge_agent.config import DEVICE_KINDS
+
+    example = (ROOT / "configs/store.example.yaml").read_text(encoding="utf-8")
+    assert driver in DEVICE_KINDS
+    assert re.search(rf"driver: {driver}\b", example)
+    assert f"\n| `{driver}` |" in (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("driver", [name for name in drivers() if name != "camera"])
+def test_every_driver_of_bytes_has_a_decoder_a_simulator_and_a_recording(driver: str) -> None:
+    """The simulator is the one whose dialogue record_all.py records; pictures are neither recorded nor decoded."""
+    from edge_agent.drivers.decode import DECODERS
+
+    benches = ast.parse((ROOT / "tests/edge_agent/record_all.py").read_text(encoding="utf-8"))
+    named = {node.value for node in ast.walk(benches) if isinstance(node, ast.Constant)}
+    assert driver in DECODERS
+    assert driver in named
+    for suffix in (".jsonl", ".readings.jsonl"):
+        assert (ROOT / "tests/golden/recordings" / f"{driver}{suffix}").stat().st_size > 0

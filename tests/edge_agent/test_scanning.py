@@ -30,6 +30,7 @@ from device_sims.toledo_8217 import NciScale, Toledo8217Scale
 from device_sims.uhfreader18 import UhfReader
 from edge_agent.config import Mqtt, StoreSettings
 from edge_agent.contract.errors import LinkLost
+from edge_agent.drivers import scan
 from edge_agent.drivers.link import open_link
 from edge_agent.drivers.scan import recognise
 from edge_agent.scanning import scan_ports, scan_topics, stable_names
@@ -106,7 +107,11 @@ async def test_every_device_is_found_on_its_port_at_the_same_time_within_seconds
     assert pasted(found[links["ascii-scale asked"].address].line or "").command == "Q\r\n"
 
 
-async def test_a_port_that_is_held_or_absent_says_so_and_a_mute_one_is_no_device(tmp_path: Path) -> None:
+async def test_a_port_that_is_held_or_absent_says_so_and_a_mute_one_is_no_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = scan.attempts()[:2]
+    monkeypatch.setattr(scan, "attempts", lambda: few)
     master, slave = os.openpty()
     tty.setraw(slave)
     other, held = os.openpty()
