@@ -116,6 +116,7 @@ class Estimator:
     def device_lost(self, device: str, now: Moment) -> None:
         """From now on the device is silent; `tick` lets the confidence of its facings fall."""
         self._lost_s.setdefault(device, now.mono_s)
+        self.presence.troubled(device, now.mono_s)
 
     def tick(self, now: Moment) -> Effects | None:
         """What time alone changes: departures and the doubt that grows over silent sensors."""

@@ -38,6 +38,7 @@ class Presence:
     def __init__(self) -> None:
         self.tags: dict[str, Tag] = {}
         self._reader_heard_s: dict[str, float] = {}
+        self._troubled_s: dict[str, float] = {}
 
     def restore(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
         """Put back a tag that was present when the process stopped."""
@@ -66,13 +67,18 @@ class Presence:
         tag.device, tag.facing = device, facing
         return [left, self._arrive(tag, facing)]
 
+    def troubled(self, device: str, mono_s: float) -> None:
+        """The reader is lost or has lost an antenna: whom it does not see now may well be there."""
+        self._troubled_s[device] = mono_s
+
     def departures(self, mono_s: float) -> list[Moved]:
-        """Tags unseen for DEPARTED_AFTER_S by a reader that hears others; a silent reader departs nothing."""
+        """Tags unseen for DEPARTED_AFTER_S by a reader that hears others and was well all that time."""
         gone = [
             tag
             for tag in self.tags.values()
             if mono_s - tag.seen_s > DEPARTED_AFTER_S
             and mono_s - self._reader_heard_s.get(tag.device, float("-inf")) < DEPARTED_AFTER_S / 2
+            and mono_s - self._troubled_s.get(tag.device, float("-inf")) > DEPARTED_AFTER_S
         ]
         for tag in gone:
             del self.tags[tag.epc]

@@ -181,6 +181,25 @@ def test_tags_arrive_once_and_a_silent_reader_departs_nothing() -> None:
     assert shelf.estimator.tick(shelf.now()) is None
 
 
+def test_a_reader_with_a_lost_antenna_departs_nothing_until_it_has_been_well_for_a_while() -> None:
+    shelf = Shelf()
+    behind_the_lost, heard = sgtin(TEA, 1), sgtin(TEA, 2)
+    shelf.estimator.tag(TagRead("r1", 1, behind_the_lost, None), shelf.now())
+
+    def second(*, lost: bool) -> list[str]:
+        shelf.t += 1
+        shelf.estimator.tag(TagRead("r1", 2, heard, None), shelf.now())
+        if lost:
+            shelf.estimator.device_lost("r1", shelf.now())
+        effects = shelf.estimator.tick(shelf.now())
+        return [event.kind for event in effects.events] if effects else []
+
+    assert not any(second(lost=True) for _ in range(300))
+    told = [second(lost=False) for _ in range(70)]
+    assert not any(told[:60])
+    assert ["item.departed"] in told
+
+
 def test_a_tag_unseen_by_a_working_reader_departs() -> None:
     shelf = Shelf()
     shelf.estimator.tag(TagRead("r1", 1, EPC, -50.0), shelf.now())
