@@ -13,7 +13,7 @@ from typing import Any, Literal
 from edge_agent.asking import lines_from
 from edge_agent.audience import DeviceLost, Told, readings_follower
 from edge_agent.config import StoreSettings
-from edge_agent.contract.errors import AgentUnreachable, ConfigError, DeviceError
+from edge_agent.contract.errors import AgentUnreachable, ConfigError, DeviceError, ShelfEdgeError
 from edge_agent.devices import Device, MqttDevice
 from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
@@ -164,10 +164,24 @@ async def record(settings: StoreSettings, name: str, file: Path, *, force: bool)
     Raises as `following`, and ConfigError when the file cannot be written or is there already.
     """
     recordable(device_named(settings, name))
+    written = 0
     with _new_file(file, force=force) as out:
-        async with following(settings, name, "bytes") as pieces:
-            async for piece in pieces:
-                out.write(piece)
+        try:
+            async with following(settings, name, "bytes") as pieces:
+                async for piece in pieces:
+                    written += _write(out, piece)
+        except ShelfEdgeError:
+            if written <= 1:
+                await asyncio.to_thread(file.unlink)  # nothing but the header
+            raise
+
+
+def _write(out: FileIO, piece: bytes) -> int:
+    try:
+        out.write(piece)
+    except OSError as error:
+        raise ConfigError(f"{out.name}: cannot be written: {error.strerror}") from error
+    return 1
 
 
 def _new_file(file: Path, *, force: bool) -> FileIO:

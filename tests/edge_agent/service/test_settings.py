@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.config import StoreSettings
+from edge_agent.config import DEVICE_KINDS, StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service.settings import load, read_secret
 
@@ -46,7 +46,7 @@ def test_a_good_file_loads_with_padded_gtin_and_paths_beside_the_file(tmp_path: 
     ("old", "new", "expected"),
     [
         ('"6901234567892"', '"6901234567893"', "store.yaml:4:12 products.0.gtin: GTIN 6901234567893 has a wrong check digit (expected 2)"),
-        ("mt-sics", "mt-sic", "store.yaml:8:27 devices.0.driver: found 'mt-sic', which is not known; one of: mt-sics, impinj-r700, camera; did you mean 'mt-sics'?"),
+        ("mt-sics", "mt-sic", f"store.yaml:8:27 devices.0.driver: found 'mt-sic', which is not known; one of: {', '.join(DEVICE_KINDS)}; did you mean 'mt-sics'?"),
         ("port:", "prot:", "store.yaml:8:36 devices.0.prot: is not a setting here; did you mean 'port'?"),
         ("capacity: 24", "capacity: 0", "store.yaml:6:51 facings.0.capacity: found 0; input should be greater than 0"),
         ("reorder_point: 6", "reorder_point: 25", "store.yaml:6:5 facings.0: reorder_point 25 is above capacity 24"),
