@@ -197,7 +197,7 @@ def test_a_reader_with_a_lost_antenna_departs_nothing_until_it_has_been_well_for
     assert not any(second(lost=True) for _ in range(300))
     told = [second(lost=False) for _ in range(70)]
     assert not any(told[:60])
-    assert ["item.departed"] in told
+    assert any("item.departed" in kinds for kinds in told)
 
 
 def test_a_tag_unseen_by_a_working_reader_departs() -> None:
