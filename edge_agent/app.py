@@ -14,18 +14,18 @@ from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 
-from edge_agent.config import StoreSettings
+from edge_agent.config.devices import Device
+from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
 from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
-from edge_agent.devices import Device
 from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
 from edge_agent.environment import Environment
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Capture, Journal
-from edge_agent.live_web import LiveRoutes
+from edge_agent.live.web import LiveRoutes
 from edge_agent.local_web import LocalWeb
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics

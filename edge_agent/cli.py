@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge_agent.config import ENV_PREFIX, StoreSettings
+from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.contract.errors import AgentUnreachable
 from edge_agent.service import log, terminal
 from edge_agent.service.settings import load
@@ -103,7 +103,7 @@ def devices(
     as_json: JsonOption = False,
 ) -> None:
     """List the configured devices and how they are; with --scan, find what is there to be configured."""
-    from edge_agent import inventory
+    from edge_agent.live import inventory
 
     log.setup(level="CRITICAL")
     if scan:
@@ -121,7 +121,7 @@ def watch(
     device: DeviceArgument, config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False
 ) -> None:
     """Show live readings of one device as JSON Lines; how the device is goes to stderr. Ctrl-C ends it."""
-    from edge_agent.watching import show
+    from edge_agent.live.watching import show
 
     log.setup(level="ERROR")
     line = _LivePrinter(as_json=as_json)
@@ -139,7 +139,7 @@ def record(
     as_json: JsonOption = False,
 ) -> None:
     """Record a device's raw bytes with their times, to make a bug a test."""
-    from edge_agent.watching import record as record_bytes
+    from edge_agent.live.watching import record as record_bytes
 
     log.setup(level="ERROR")
     asyncio.run(_until_stopped(record_bytes(_load(config), device, output, force=force), seconds))
@@ -158,11 +158,11 @@ def replay(
     as_json: JsonOption = False,  # noqa: ARG001  # readings are JSON Lines either way
 ) -> None:
     """Decode a recording into the readings that the agent made of it, as JSON Lines."""
-    from edge_agent.replaying import Complaint
-    from edge_agent.replaying import replay as replay_file
+    from edge_agent.live.replaying import Complaint
+    from edge_agent.live.replaying import replay as replay_file
 
     if pty:
-        from edge_agent.acting import act
+        from edge_agent.live.playing import act
 
         asyncio.run(_until_stopped(act(recording, typer.echo)))
         return
@@ -214,8 +214,8 @@ def _sentence(said: dict[str, Any]) -> str:
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None], seconds: float | None = None) -> None:
+    from edge_agent.live.watching import until
     from edge_agent.service.stop import stop_event
-    from edge_agent.watching import until
 
     await until(stop_event(), work, seconds)
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 
-from edge_agent.config import StoreSettings
+from edge_agent.config.devices import Device, MqttDevice
+from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
 from edge_agent.contract.messages import Whoami
 from edge_agent.contract.times import parse_rfc3339, utc_now
-from edge_agent.devices import Device, MqttDevice
 from edge_agent.drivers import Driver, Framed, Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt_trial import Trial, try_broker
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from edge_agent.config import Http
+from edge_agent.config.store import Http
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service.metrics import REGISTRY
 

@@ -11,13 +11,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from edge_agent.audience import Audience, DeviceLost
 from edge_agent.bulletin import Bulletin, Line
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.times import utc_now
 from edge_agent.environment import Environment, Measured
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Capture, Journal
+from edge_agent.live.audience import Audience, DeviceLost
 from edge_agent.moment import Moment
 from edge_agent.readings import (
     DeviceAnswered,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_agent.devices import Device, Llrp, Reader, Scale, Sensor, SerialDevice
+from edge_agent.config.devices import Device, Llrp, Reader, Scale, Sensor, SerialDevice
 from edge_agent.environment import Bounds, Key
 from edge_agent.stock.estimate import Wiring
 

@@ -154,7 +154,7 @@ def drivers() -> list[str]:
 
 @pytest.mark.parametrize("driver", drivers())
 def test_every_driver_has_an_example_a_line_of_documentation_and_its_settings(driver: str) -> None:
-    from edge_agent.config import DEVICE_KINDS
+    from edge_agent.config.store import DEVICE_KINDS
 
     example = (ROOT / "configs/store.example.yaml").read_text(encoding="utf-8")
     assert driver in DEVICE_KINDS
@@ -167,7 +167,7 @@ def test_every_driver_of_bytes_has_a_decoder_a_simulator_and_a_recording(driver:
     """The simulator is the one whose dialogue record_all.py records; pictures are neither recorded nor decoded."""
     from edge_agent.drivers.decode import DECODERS
 
-    benches = ast.parse((ROOT / "tests/edge_agent/record_all.py").read_text(encoding="utf-8"))
+    benches = ast.parse((ROOT / "tests/edge_agent/live/record_all.py").read_text(encoding="utf-8"))
     named = {node.value for node in ast.walk(benches) if isinstance(node, ast.Constant)}
     assert driver in DECODERS
     assert driver in named

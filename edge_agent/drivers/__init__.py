@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from edge_agent.cameras import Camera
-from edge_agent.contract.errors import AssetsMissing, ConfigError
-from edge_agent.devices import (
+from edge_agent.config.cameras import Camera
+from edge_agent.config.devices import (
     M100,
     R2000,
     Device,
@@ -21,10 +20,11 @@ from edge_agent.devices import (
     UhfReader18,
     ZebraIotc,
 )
+from edge_agent.config.mappings import MqttJson
+from edge_agent.config.text_devices import AsciiScale
+from edge_agent.contract.errors import AssetsMissing, ConfigError
 from edge_agent.drivers.event_numbers import TopicNumbers
 from edge_agent.drivers.tap import Taps
-from edge_agent.line_devices import AsciiScale
-from edge_agent.mappings import MqttJson
 from edge_agent.readings import Emit
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Iterator, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
+from edge_agent.config.devices import UNITS
+from edge_agent.config.text_devices import AsciiScale
 from edge_agent.contract.errors import DeviceSilent
-from edge_agent.devices import UNITS
 from edge_agent.drivers import ascii_lines as lines
 from edge_agent.drivers.ascii_lines import DOOR_WORDS, Grammar, LineFramer, Noise, Shown
 from edge_agent.drivers.link import Link, device_link
 from edge_agent.drivers.mass import grams
 from edge_agent.drivers.plate_watch import PlateWatch
 from edge_agent.drivers.tap import Heard, Tap, deaf, printable
-from edge_agent.line_devices import AsciiScale
 from edge_agent.readings import DeviceAnswered, Emit, EnvironmentReading, Reading, WeightReading
 
 SILENT_AFTER_S = 3.5

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from edge_agent.cameras import Camera, CountingLine, Footfall, VisionModel
+from edge_agent.config.cameras import Camera, CountingLine, Footfall, VisionModel
 from edge_agent.contract.errors import ConfigError
 from edge_agent.readings import (
     DeviceAnswered,

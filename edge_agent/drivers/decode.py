@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import yaml
 from pydantic import ValidationError
 
-from edge_agent.config import DEVICE_KINDS
+from edge_agent.config.devices import Device
+from edge_agent.config.store import DEVICE_KINDS
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.gs1 import decode_epc
 from edge_agent.contract.times import rfc3339
-from edge_agent.devices import Device
 from edge_agent.drivers.tap import Heard, printable
 from edge_agent.readings import EnvironmentReading, Reading, TagRead, WeightReading
 

@@ -15,8 +15,8 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
+from edge_agent.config.devices import ImpinjR700
 from edge_agent.contract.gs1 import epc_from_base64
-from edge_agent.devices import ImpinjR700
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Heard
 from edge_agent.drivers.topic import (

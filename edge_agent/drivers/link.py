@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 
 from serial import Serial, SerialException, serial_for_url
 
+from edge_agent.config.devices import SerialDevice
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
-from edge_agent.devices import SerialDevice
 from edge_agent.drivers.port import absent_hint, held_hint
 from edge_agent.drivers.tap import Heard, Tap, deaf
 

@@ -17,8 +17,8 @@ from llrpkit.inventory import build_rospec
 from llrpkit.protocol import LLRPMessage, decode_message, enums, messages, params
 from llrpkit.reader import ReaderCapabilities
 
+from edge_agent.config.devices import Llrp
 from edge_agent.contract.errors import ConfigError, DeviceError, LinkDenied, LinkLost
-from edge_agent.devices import Llrp
 from edge_agent.drivers.frames import Noise
 from edge_agent.drivers.link import open_link
 from edge_agent.drivers.llrp_conversation import Conversation, Refused

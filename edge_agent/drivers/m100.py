@@ -12,7 +12,7 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 
-from edge_agent.devices import M100
+from edge_agent.config.devices import M100
 from edge_agent.drivers.frames import FrameScanner, Grammar
 from edge_agent.drivers.rfid_serial import (
     HEARTBEAT_TIMEOUT_S,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from pymodbus.pdu import ModbusPDU
 
+from edge_agent.config.devices import ModbusScale
 from edge_agent.contract.errors import ConfigError, DeviceError, LinkLost
-from edge_agent.devices import ModbusScale
 from edge_agent.drivers.link import Link, open_link
 from edge_agent.drivers.modbus_frames import (
     Framer,

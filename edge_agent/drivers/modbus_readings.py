@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from edge_agent.devices import UNITS, ModbusScale
+from edge_agent.config.devices import UNITS, ModbusScale
+from edge_agent.config.modbus_profile import WORDS, Mark, Poll, Profile, RegisterType, Value
 from edge_agent.drivers.mass import grams
-from edge_agent.modbus_profile import WORDS, Mark, Poll, Profile, RegisterType, Value
 from edge_agent.readings import EnvironmentReading, Flag, WeightReading
 
 Registers = Mapping[int, int]

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from pymodbus.pdu import ModbusPDU
 
+from edge_agent.config.devices import ModbusScale
+from edge_agent.config.modbus_profile import Poll, Profile, read_profile
 from edge_agent.contract.errors import ConfigError, DeviceSilent
-from edge_agent.devices import ModbusScale
 from edge_agent.drivers.modbus_frames import (
     Framer,
     Noise,
@@ -30,7 +31,6 @@ from edge_agent.drivers.modbus_readings import (
 )
 from edge_agent.drivers.plate_watch import PlateWatch
 from edge_agent.drivers.tap import Heard, Tap, deaf
-from edge_agent.modbus_profile import Poll, Profile, read_profile
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
 
 SILENT_AFTER = 3

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 
 from paho.mqtt.client import MQTTMessage
 
-from edge_agent.config import Mqtt
+from edge_agent.config.store import Mqtt
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.contract.messages import encode
 from edge_agent.contract.times import rfc3339, utc_now

@@ -17,7 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge_agent.config import Mqtt
+from edge_agent.config.store import Mqtt
 from edge_agent.contract.errors import LinkDenied, LinkLost, ShelfEdgeError
 from edge_agent.service.settings import read_secret
 

@@ -18,13 +18,14 @@ import jmespath
 import msgspec
 from jmespath.exceptions import JMESPathError
 
-from edge_agent.devices import UNITS, Quantity
+from edge_agent.config.devices import UNITS, Quantity
+from edge_agent.config.mappings import MqttJson, OnlineMapping, TagMapping, WeightMapping
+from edge_agent.config.topics import compile_template
 from edge_agent.drivers import said
 from edge_agent.drivers.mass import grams
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Heard
 from edge_agent.drivers.topic import NOT_JSON, TopicDriver, Understood, decoded_payload
-from edge_agent.mappings import MqttJson, OnlineMapping, TagMapping, WeightMapping
 from edge_agent.readings import (
     DeviceAnswered,
     DeviceDegraded,
@@ -33,7 +34,6 @@ from edge_agent.readings import (
     TagRead,
     WeightReading,
 )
-from edge_agent.topics import compile_template
 
 REMEMBERED = 1_000
 """Messages with a sequence number that are kept in mind to know their duplicates."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from paho.mqtt.client import MQTTMessage, topic_matches_sub
 
-from edge_agent.config import Mqtt
+from edge_agent.config.store import Mqtt
 from edge_agent.drivers.mqtt_connection import V5, V311, NoHandshake, Version, open_connection
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from edge_agent.config.devices import MtSics
 from edge_agent.contract.errors import DeviceSilent, LinkLost
-from edge_agent.devices import MtSics
 from edge_agent.drivers.link import Link, device_link
 from edge_agent.drivers.mass import grams
 from edge_agent.drivers.plate_watch import PlateWatch

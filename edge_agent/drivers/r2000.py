@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from edge_agent.devices import R2000
+from edge_agent.config.devices import R2000
 from edge_agent.drivers.frames import FrameScanner, Grammar
 from edge_agent.drivers.rfid_serial import (
     HEARTBEAT_TIMEOUT_S,

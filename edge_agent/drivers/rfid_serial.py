@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge_agent.config.devices import SerialReader
 from edge_agent.contract.errors import DeviceSilent, LinkLost
-from edge_agent.devices import SerialReader
 from edge_agent.drivers.frames import FrameScanner, Noise
 from edge_agent.drivers.link import Link, device_link
 from edge_agent.drivers.tap import Heard, Tap, deaf

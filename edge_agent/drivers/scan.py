@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from edge_agent.config.devices import M100, R2000, UhfReader18
 from edge_agent.contract.errors import LinkDenied, LinkLost
-from edge_agent.devices import M100, R2000, UhfReader18
 from edge_agent.drivers.link import Link, open_link
 from edge_agent.drivers.rfid_serial import Dialect
 from edge_agent.drivers.tap import Heard
@@ -190,8 +190,8 @@ def _readers(heard: bytes) -> Found | None:
 
 
 def _line_scale(heard: bytes) -> Found | None:
+    from edge_agent.config.text_devices import AsciiScale
     from edge_agent.drivers.decode import decoder_for
-    from edge_agent.line_devices import AsciiScale
 
     decoder = decoder_for(AsciiScale(id="scan", port="scan", driver="ascii-scale"))
     told = [*decoder.feed(Heard("in", heard)), *decoder.end()]

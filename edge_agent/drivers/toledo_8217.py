@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from edge_agent.config.devices import Toledo8217
 from edge_agent.contract.errors import DeviceSilent
-from edge_agent.devices import Toledo8217
 from edge_agent.drivers.link import Link, device_link
 from edge_agent.drivers.plate_watch import PlateWatch
 from edge_agent.drivers.tap import Heard, Tap, deaf, printable

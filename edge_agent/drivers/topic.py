@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from paho.mqtt.client import topic_matches_sub
 
+from edge_agent.config.devices import MqttDevice
 from edge_agent.contract.errors import DeviceSilent
 from edge_agent.contract.times import parse_rfc3339, utc_now
-from edge_agent.devices import MqttDevice
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.mqtt_inbox import Message
 from edge_agent.drivers.tap import Heard, printable

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from edge_agent.devices import UhfReader18
+from edge_agent.config.devices import UhfReader18
 from edge_agent.drivers.frames import FrameScanner, Grammar, shown
 from edge_agent.drivers.rfid_serial import (
     HEARTBEAT_TIMEOUT_S,

@@ -16,7 +16,7 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
-from edge_agent.devices import ZebraIotc
+from edge_agent.config.devices import ZebraIotc
 from edge_agent.drivers.event_numbers import TopicNumbers
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Heard

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from edge_agent.cameras import CountingLine, VisionModel
+from edge_agent.config.cameras import CountingLine, VisionModel
 from edge_agent.vision.detect import Detector
 from edge_agent.vision.families import Picture
 from edge_agent.vision.footfall import Crossing, LineCounter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.cameras import VisionModel
+from edge_agent.config.cameras import VisionModel
 from edge_agent.vision.families import Boxes, Picture, decoder
 from edge_agent.vision.model import load
 

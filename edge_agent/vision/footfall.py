@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge_agent.cameras import CountingLine
+from edge_agent.config.cameras import CountingLine
 from edge_agent.vision.track import Box, Track
 
 _SHADOW_AFTER_S = 1.0

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from edge_agent.cameras import VisionModel
+from edge_agent.config.cameras import VisionModel
 from edge_agent.contract.errors import AssetsMissing, ModelError
 
 Family = Literal["ssd", "nanodet", "yolox"]

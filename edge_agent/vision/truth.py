@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge_agent.cameras import CountingLine
+from edge_agent.config.cameras import CountingLine
 from edge_agent.contract.errors import ConfigError
 from edge_agent.vision.footfall import Crossing, Direction
 

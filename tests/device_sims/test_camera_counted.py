@@ -9,7 +9,7 @@ import pytest
 
 from device_sims.door_scene import DoorScene
 from device_sims.walk import Walk, random_walk
-from edge_agent.cameras import CountingLine, VisionModel
+from edge_agent.config.cameras import CountingLine, VisionModel
 from edge_agent.contract.errors import AssetsMissing
 from edge_agent.vision.clip import count_video
 from edge_agent.vision.model import locate

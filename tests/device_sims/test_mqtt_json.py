@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from device_sims.mqtt_json import HomieShelf, Publication, TasmotaProbe, ZigbeeContact
+from edge_agent.config.mappings import MqttJson
 from edge_agent.drivers.mqtt_json import Mapper
 from edge_agent.drivers.topic import Understood
-from edge_agent.mappings import MqttJson
 from edge_agent.readings import EnvironmentReading, TagRead, WeightReading
 
 DOCS = (Path(__file__).parents[2] / "docs/mqtt.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 from device_sims.broker import Broker, User
 from device_sims.scenario import load_scenario, scale_id
 from device_sims.store_file import AgentFiles, Places, store_yaml
-from edge_agent.config import ENV_PREFIX, Camera, ImpinjR700, MtSics, StoreSettings
+from edge_agent.config.store import ENV_PREFIX, Camera, ImpinjR700, MtSics, StoreSettings
 from edge_agent.service.settings import load
 
 

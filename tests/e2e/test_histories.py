@@ -29,7 +29,7 @@ from cloud_bridge.app import Bridge, audit
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.store.sqlite_schema import FILE_NAME
 from edge_agent.app import build
-from edge_agent.config import StoreSettings
+from edge_agent.config.store import StoreSettings
 from edge_agent.contract.messages import (
     BatchReply,
     DeviceChanged,

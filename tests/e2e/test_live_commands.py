@@ -24,7 +24,7 @@ from device_sims.links import PtyLink, plugged_in
 from device_sims.mt_sics import MtSicsScale
 from device_sims.plate import Plate
 from device_sims.scenario import Noise
-from edge_agent.inventory import print_inventory
+from edge_agent.live.inventory import print_inventory
 
 RECORDING = Path(__file__).parents[1] / "golden" / "recordings" / "mt-sics.jsonl"
 Wait = Callable[..., Any]

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from edge_agent.app import build
-from edge_agent.config import StoreSettings
+from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.times import utc_now
 from edge_agent.drivers import link

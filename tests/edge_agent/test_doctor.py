@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.config import StoreSettings
+from edge_agent.config.store import StoreSettings
 from edge_agent.doctor import Finding, examine
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.config import ENV_PREFIX, StoreSettings
+from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service.settings import load
 

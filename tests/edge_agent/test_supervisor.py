@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from edge_agent import supervisor
-from edge_agent.config import DEVICE_KINDS
+from edge_agent.config.devices import Llrp, SerialDevice
+from edge_agent.config.store import DEVICE_KINDS
 from edge_agent.contract.errors import LinkLost, ModelError
-from edge_agent.devices import Llrp, SerialDevice
 from edge_agent.drivers import Driver, Framed, Resources, make_driver
 from edge_agent.readings import Emit
 from edge_agent.supervisor import KeptDevice, backoff_s, keep_running, nudge_neighbours

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_agent.devices import ZebraIotc
+from edge_agent.config.devices import ZebraIotc
 from edge_agent.wiring import wiring
 
 

@@ -17,9 +17,9 @@ from device_sims.indicator import Indicator
 from device_sims.links import PtyLink, TcpLink, plugged_in
 from device_sims.plate import Plate
 from device_sims.scenario import Noise
+from edge_agent.config.text_devices import AsciiScale
 from edge_agent.contract.errors import DeviceSilent, LinkLost
 from edge_agent.drivers.ascii_scale import AsciiScaleDriver
-from edge_agent.line_devices import AsciiScale
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, EnvironmentReading, Reading, WeightReading
 
 Running = Callable[[object], AbstractAsyncContextManager[asyncio.Task[None]]]

@@ -15,7 +15,7 @@ import cv2
 import pytest
 from pydantic import ValidationError
 
-from edge_agent.cameras import Camera
+from edge_agent.config.cameras import Camera
 from edge_agent.contract.errors import AssetsMissing, CameraStalled, ConfigError, LinkLost, ModelError
 from edge_agent.contract.times import utc_now
 from edge_agent.drivers.camera import CameraDriver

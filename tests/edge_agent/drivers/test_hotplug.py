@@ -19,7 +19,7 @@ from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse
 
 from edge_agent import supervisor
-from edge_agent.devices import ModbusScale, MtSics
+from edge_agent.config.devices import ModbusScale, MtSics
 from edge_agent.drivers import Resources, make_driver
 from edge_agent.drivers.mt_sics import MtSicsDriver
 from edge_agent.drivers.port import mark_of

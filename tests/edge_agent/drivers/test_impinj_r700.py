@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.config.devices import ImpinjR700
 from edge_agent.contract.times import parse_rfc3339
-from edge_agent.devices import ImpinjR700
 from edge_agent.drivers.impinj_r700 import decode_payload, understand_r700
 from edge_agent.readings import DeviceDegraded, TagRead
 

@@ -16,8 +16,8 @@ from llrpkit.protocol import enums, messages, params
 from pydantic import ValidationError
 
 from device_sims.llrp import LlrpReader
+from edge_agent.config.devices import Llrp
 from edge_agent.contract.errors import AssetsMissing, DeviceError, DeviceSilent, LinkDenied, LinkLost
-from edge_agent.devices import Llrp
 from edge_agent.drivers import Resources, make_driver
 from edge_agent.drivers.decode import decoder_for
 from edge_agent.drivers.llrp import LlrpDriver, tag_read

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
+from edge_agent.config.devices import ModbusScale
+from edge_agent.config.modbus_profile import read_profile
 from edge_agent.contract.errors import ConfigError
-from edge_agent.devices import ModbusScale
 from edge_agent.drivers.decode import decode_stream
 from edge_agent.drivers.modbus_readings import Told, default_scale, polls_of, told, told_scale
-from edge_agent.modbus_profile import read_profile
 from edge_agent.readings import EnvironmentReading, WeightReading
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "devices.json").read_text())["vectors"]

@@ -19,8 +19,8 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from edge_agent.config.devices import ModbusScale
 from edge_agent.contract.errors import ConfigError, DeviceSilent, LinkDenied, LinkLost
-from edge_agent.devices import ModbusScale
 from edge_agent.drivers import Resources, make_driver
 from edge_agent.drivers.modbus_line import ModbusPort
 from edge_agent.drivers.modbus_scale import ModbusScaleDecoder, ModbusScaleDriver

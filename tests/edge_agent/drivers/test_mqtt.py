@@ -14,7 +14,7 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
-from edge_agent.config import ImpinjR700, Mqtt
+from edge_agent.config.store import ImpinjR700, Mqtt
 from edge_agent.contract.errors import DeviceError, LinkDenied, LinkLost
 from edge_agent.drivers import mqtt as mqtt_module
 from edge_agent.drivers import mqtt_connection, mqtt_inbox
@@ -118,7 +118,7 @@ async def test_what_was_not_committed_comes_again_and_what_was_does_not(
 
 KILLED_AGENT = """
     import asyncio, sys
-    from edge_agent.config import ImpinjR700, Mqtt
+    from edge_agent.config.store import ImpinjR700, Mqtt
     from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
     from edge_agent.drivers.mqtt import MqttSession
 

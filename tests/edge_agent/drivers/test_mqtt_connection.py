@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.config import Mqtt
+from edge_agent.config.store import Mqtt
 from edge_agent.contract.errors import LinkDenied, LinkLost
 from edge_agent.drivers import mqtt_connection
 from edge_agent.drivers.mqtt_connection import V311, NoHandshake, open_connection

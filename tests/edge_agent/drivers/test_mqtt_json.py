@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from edge_agent.config.mappings import MqttJson
 from edge_agent.drivers import said
 from edge_agent.drivers.decode import decode_stream
 from edge_agent.drivers.mqtt_json import Mapper
 from edge_agent.drivers.topic import Understood
-from edge_agent.mappings import MqttJson
 from edge_agent.readings import (
     DeviceAnswered,
     DeviceDegraded,

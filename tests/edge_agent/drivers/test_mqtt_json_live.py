@@ -14,13 +14,13 @@ import paho.mqtt.client as paho
 import pytest
 
 from device_sims.mqtt_json import HomieShelf, on_broker, publish
-from edge_agent.config import Mqtt
+from edge_agent.config.mappings import MqttJson
+from edge_agent.config.store import Mqtt
 from edge_agent.contract.errors import DeviceError, DeviceSilent, LinkDenied, LinkLost
 from edge_agent.drivers import mqtt as mqtt_module
 from edge_agent.drivers import mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.mqtt_json import mqtt_json_driver
-from edge_agent.mappings import MqttJson
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, TagRead, WeightReading
 from edge_agent.service import metrics
 

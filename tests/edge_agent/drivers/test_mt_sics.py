@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from edge_agent.config.devices import MtSics
 from edge_agent.contract.errors import DeviceSilent, LinkLost
-from edge_agent.devices import MtSics
 from edge_agent.drivers.mt_sics import MtSicsDriver
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, WeightReading
 

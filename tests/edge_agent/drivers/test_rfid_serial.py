@@ -15,7 +15,7 @@ from device_sims.m100 import M100Module
 from device_sims.r2000 import R2000Reader
 from device_sims.reader_field import ReaderFaults, TagInView
 from device_sims.uhfreader18 import UhfReader
-from edge_agent.config import DEVICE_KINDS
+from edge_agent.config.store import DEVICE_KINDS
 from edge_agent.contract.errors import DeviceSilent, LinkLost
 from edge_agent.drivers import Resources, make_driver
 from edge_agent.drivers.rfid_serial import SerialReaderDriver

@@ -19,8 +19,8 @@ from device_sims.parity import EvenParity
 from device_sims.plate import Plate
 from device_sims.scenario import Noise
 from device_sims.toledo_8217 import NciScale, Toledo8217Scale
+from edge_agent.config.devices import MtSics, Toledo8217
 from edge_agent.contract.errors import DeviceSilent, LinkLost
-from edge_agent.devices import MtSics, Toledo8217
 from edge_agent.drivers.mt_sics import MtSicsDriver
 from edge_agent.drivers.toledo_8217 import Toledo8217Driver
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, WeightReading

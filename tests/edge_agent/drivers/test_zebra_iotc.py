@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.config import Mqtt
+from edge_agent.config.devices import ZebraIotc
+from edge_agent.config.store import Mqtt
 from edge_agent.contract.times import parse_rfc3339, rfc3339
-from edge_agent.devices import ZebraIotc
 from edge_agent.drivers import Resources, make_driver
 from edge_agent.drivers.decode import decode_stream
 from edge_agent.drivers.event_numbers import EventNumbers

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.config import DEVICE_KINDS, StoreSettings
+from edge_agent.config.store import DEVICE_KINDS, StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service.settings import load, read_secret
 

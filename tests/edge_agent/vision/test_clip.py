@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.cameras import CountingLine
+from edge_agent.config.cameras import CountingLine
 from edge_agent.contract.errors import ConfigError, LinkLost
 from edge_agent.vision.clip import count_video
 from edge_agent.vision.families import Picture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.cameras import CountingLine
+from edge_agent.config.cameras import CountingLine
 from edge_agent.vision.footfall import LineCounter, offset_from
 from edge_agent.vision.track import Track
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.cameras import VisionModel
+from edge_agent.config.cameras import VisionModel
 from edge_agent.contract.errors import AssetsMissing, ModelError
 from edge_agent.vision import model
 from edge_agent.vision.detect import Detector, merge_overlapping

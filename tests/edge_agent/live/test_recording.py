@@ -10,13 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.cameras import Camera
+from edge_agent.config.cameras import Camera
+from edge_agent.config.devices import ImpinjR700, MtSics
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.times import utc_now
-from edge_agent.devices import ImpinjR700, MtSics
 from edge_agent.drivers.tap import Heard, Taps
-from edge_agent.recording import Damage, Piece, header_json, hearing, piece_json, read_recording, recordable
-from edge_agent.replaying import Complaint, replay
+from edge_agent.live.recording import (
+    Damage,
+    Piece,
+    header_json,
+    hearing,
+    piece_json,
+    read_recording,
+    recordable,
+)
+from edge_agent.live.replaying import Complaint, replay
 
 SCALE = MtSics(id="scale-1", driver="mt-sics", port="socket://user:hidden@127.0.0.1:4001", facings=["A1"])
 HEADER = json.dumps(header_json(SCALE, utc_now())).encode() + b"\n"

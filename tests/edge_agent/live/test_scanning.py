@@ -28,12 +28,12 @@ from device_sims.r2000 import R2000Reader
 from device_sims.scenario import Noise
 from device_sims.toledo_8217 import NciScale, Toledo8217Scale
 from device_sims.uhfreader18 import UhfReader
-from edge_agent.config import Mqtt, StoreSettings
+from edge_agent.config.store import Mqtt, StoreSettings
 from edge_agent.contract.errors import LinkLost
 from edge_agent.drivers import scan
 from edge_agent.drivers.link import open_link
 from edge_agent.drivers.scan import recognise
-from edge_agent.scanning import scan_ports, scan_topics, stable_names
+from edge_agent.live.scanning import scan_ports, scan_topics, stable_names
 
 
 def on_a_plate() -> Indicator:

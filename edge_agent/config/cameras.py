@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from edge_agent.config.devices import Device
 from edge_agent.contract.planogram import Identifier
-from edge_agent.devices import Device
 from edge_agent.service.settings import FilePath, Settings
 
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]

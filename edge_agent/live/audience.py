@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edge_agent.contract.times import rfc3339
 from edge_agent.drivers.decode import reading_json
-from edge_agent.follower import Follower
+from edge_agent.live.follower import Follower
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, LineCrossing, Reading
 
 READINGS_KEPT = 2_000

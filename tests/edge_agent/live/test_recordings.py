@@ -9,10 +9,10 @@ import pytest
 
 from edge_agent.drivers.decode import decoder_for, reading_json
 from edge_agent.drivers.tap import Heard
-from edge_agent.recording import Piece, read_recording
-from edge_agent.replaying import replay
+from edge_agent.live.recording import Piece, read_recording
+from edge_agent.live.replaying import replay
 
-FOLDER = Path(__file__).parents[1] / "golden" / "recordings"
+FOLDER = Path(__file__).parents[2] / "golden" / "recordings"
 RECORDINGS = sorted(path for path in FOLDER.glob("*.jsonl") if not path.stem.endswith(".readings"))
 
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service.settings import Place, Settings, invalid, load
 
-SHIPPED = Path(__file__).parent / "drivers" / "profiles"
+SHIPPED = Path(__file__).parent / "profiles"
 
 MassUnit = Literal["g", "kg", "t", "lb"]
 RegisterType = Literal["int16", "uint16", "int32", "uint32", "float32", "bit"]

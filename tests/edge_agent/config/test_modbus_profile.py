@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.config import ENV_PREFIX, StoreSettings
+from edge_agent.config.devices import UNITS, ModbusScale
+from edge_agent.config.modbus_profile import SHIPPED, Value, read_profile, shipped_profiles
+from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.contract.errors import ConfigError
-from edge_agent.devices import UNITS, ModbusScale
-from edge_agent.modbus_profile import SHIPPED, Value, read_profile, shipped_profiles
 from edge_agent.service.settings import load
 
 GOOD = """\
@@ -47,7 +47,7 @@ def store(tmp_path: Path, device: str) -> StoreSettings:
 
 def test_the_shipped_profiles_are_the_files_of_the_configuration_folder() -> None:
     assert shipped_profiles() == ["baykon", "dini-argeo", "laumas", "load-cell-16", "sht20"]
-    assert SHIPPED.resolve() == Path(__file__).parents[2] / "configs" / "profiles"
+    assert SHIPPED.resolve() == Path(__file__).parents[3] / "configs" / "profiles"
 
 
 @pytest.mark.parametrize("name", ["baykon", "dini-argeo", "laumas", "load-cell-16", "sht20"])

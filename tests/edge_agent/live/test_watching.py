@@ -18,11 +18,11 @@ from device_sims.links import PtyLink, plugged_in
 from device_sims.mt_sics import MtSicsScale
 from device_sims.plate import Plate
 from device_sims.scenario import Noise
-from edge_agent.config import Mqtt, StoreSettings
+from edge_agent.config.store import Mqtt, StoreSettings
 from edge_agent.contract.errors import ConfigError, LinkDenied, LinkLost
 from edge_agent.drivers.link import open_link
 from edge_agent.drivers.mqtt import MqttSession
-from edge_agent.watching import What, following, record, until
+from edge_agent.live.watching import What, following, record, until
 
 EVENT = {"eventType": "tagInventory", "tagInventoryEvent": {"epcHex": "3034257bf400b7800004cb2f"}}
 

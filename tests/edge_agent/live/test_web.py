@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from edge_agent.asking import ask, lines_from
-from edge_agent.audience import READINGS_KEPT, Audience
-from edge_agent.cameras import Camera
-from edge_agent.config import Http
+from edge_agent.config.cameras import Camera
+from edge_agent.config.devices import MtSics
+from edge_agent.config.store import Http
 from edge_agent.contract.errors import AgentUnreachable, ConfigError
 from edge_agent.contract.times import utc_now
-from edge_agent.devices import MtSics
 from edge_agent.drivers.tap import Heard, Taps
 from edge_agent.health import Condition
-from edge_agent.live_web import LISTENERS, LiveRoutes
+from edge_agent.live.asking import ask, lines_from
+from edge_agent.live.audience import READINGS_KEPT, Audience
+from edge_agent.live.web import LISTENERS, LiveRoutes
 from edge_agent.local_web import LocalWeb
 from edge_agent.readings import Reading, WeightReading
 
@@ -99,7 +99,7 @@ async def test_a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_m
 
 
 async def test_a_listener_that_leaves_is_forgotten(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_agent.live_web.SIGN_OF_LIFE_S", 0.05)
+    monkeypatch.setattr("edge_agent.live.web.SIGN_OF_LIFE_S", 0.05)
     async with lines_from(agent.http, "/v1/devices/scale-1/readings") as lines:
         await anext(lines)
         await agent.listened()

@@ -20,13 +20,13 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
-from edge_agent.config import DEVICE_KINDS
+from edge_agent.config.devices import Device
+from edge_agent.config.store import DEVICE_KINDS
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.times import rfc3339, utc_now
-from edge_agent.devices import Device
 from edge_agent.drivers.decode import DECODERS
 from edge_agent.drivers.tap import Heard, Taps, printable
-from edge_agent.follower import Follower, as_lines
+from edge_agent.live.follower import Follower, as_lines
 
 FORMAT = 1
 HEARD_KEPT_BYTES = 4 * 2**20

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from edge_agent.contract.errors import ConfigError
 from edge_agent.drivers.decode import decoder_for, reading_json
+from edge_agent.live.recording import Damage, Recording, read_recording
 from edge_agent.readings import Reading
-from edge_agent.recording import Damage, Recording, read_recording
 
 
 @dataclass(frozen=True, slots=True)

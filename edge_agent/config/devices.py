@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from edge_agent.config.modbus_profile import MassUnit, profile_problem, read_profile
 from edge_agent.contract.planogram import Identifier
-from edge_agent.modbus_profile import MassUnit, profile_problem, read_profile
 from edge_agent.service.settings import Settings
 
 _NUMBER = re.compile(r"[0-9]{1,4}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from edge_agent.devices import Quantity, Scale, Sensor, SerialDevice
+from edge_agent.config.devices import Quantity, Scale, Sensor, SerialDevice
 from edge_agent.service.line_pattern import compiled_pattern
 
 _GROUPS = frozenset({"value", "sign", "unit", "mode", "stable", "unstable", "over", "under"})

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from edge_agent.audience import Audience, status_json
+from edge_agent.config.devices import Device
 from edge_agent.contract.errors import ConfigError
-from edge_agent.devices import Device
 from edge_agent.drivers.tap import Taps
-from edge_agent.follower import Follower, as_lines
 from edge_agent.health import Condition
-from edge_agent.recording import hearing, recordable
+from edge_agent.live.audience import Audience, status_json
+from edge_agent.live.follower import Follower, as_lines
+from edge_agent.live.recording import hearing, recordable
 
 LISTENERS = 16
 """The most listeners at once; the next one is asked to come later."""

@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from edge_agent.asking import ask
-from edge_agent.config import Mqtt, StoreSettings
+from edge_agent.config.devices import Device
+from edge_agent.config.store import Mqtt, StoreSettings
 from edge_agent.contract.errors import AgentUnreachable, DeviceError
-from edge_agent.devices import Device
-from edge_agent.recording import driver_of
-from edge_agent.scanning import scan_ports, scan_topics
+from edge_agent.live.asking import ask
+from edge_agent.live.recording import driver_of
+from edge_agent.live.scanning import scan_ports, scan_topics
 
 Inventory = dict[str, Any]
 

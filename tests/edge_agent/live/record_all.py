@@ -1,6 +1,6 @@
 """Makes tests/golden/recordings: the real `edge-agent record` of each simulated device, and what it replays to.
 
-`python tests/edge_agent/record_all.py [DRIVER …]` writes `<driver>.jsonl` and `<driver>.readings.jsonl`. Made
+`python tests/edge_agent/live/record_all.py [DRIVER …]` writes `<driver>.jsonl` and `<driver>.readings.jsonl`. Made
 anew only when a device or the format changes on purpose: an old recording that still replays is the test.
 """
 
@@ -36,7 +36,7 @@ from device_sims.uhfreader18 import UhfReader
 from device_sims.world import Tag
 from device_sims.zebra import IotcReader
 
-RECORDINGS = Path(__file__).parents[1] / "golden" / "recordings"
+RECORDINGS = Path(__file__).parents[2] / "golden" / "recordings"
 SECONDS = 2.5
 EPCS = [bytes.fromhex("3034257bf400b7800004cb2f"), bytes.fromhex("3034257bf400b7800004cb30")]
 

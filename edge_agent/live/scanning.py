@@ -15,8 +15,8 @@ import msgspec
 from paho.mqtt.client import MQTTMessage
 from serial.tools import list_ports
 
-from edge_agent.config import DEVICE_KINDS, Mqtt
-from edge_agent.devices import ImpinjR700, ZebraIotc
+from edge_agent.config.devices import ImpinjR700, ZebraIotc
+from edge_agent.config.store import DEVICE_KINDS, Mqtt
 from edge_agent.drivers.decode import decoder_for
 from edge_agent.drivers.mqtt_connection import V5, V311, NoHandshake, open_connection
 from edge_agent.drivers.scan import probe

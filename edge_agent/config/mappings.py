@@ -9,9 +9,9 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Field, model_validator
 
-from edge_agent.devices import MqttDevice, Reader, Scale, Sensor
+from edge_agent.config.devices import MqttDevice, Reader, Scale, Sensor
+from edge_agent.config.topics import compile_template, template_problem
 from edge_agent.service.settings import Place, Settings, invalid
-from edge_agent.topics import compile_template, template_problem
 
 Scalar = bool | int | float | str
 """A value to compare with. Words compare without case, and as YAML has it: on and yes are true."""

@@ -11,10 +11,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
-from edge_agent.cameras import Camera
-from edge_agent.contract.gs1 import Gln
-from edge_agent.contract.planogram import Facing, Identifier, Planogram, Product, planogram_problems
-from edge_agent.devices import (
+from edge_agent.config.cameras import Camera
+from edge_agent.config.devices import (
     M100,
     R2000,
     Device,
@@ -30,8 +28,10 @@ from edge_agent.devices import (
     UhfReader18,
     ZebraIotc,
 )
-from edge_agent.line_devices import AsciiScale
-from edge_agent.mappings import MqttJson
+from edge_agent.config.mappings import MqttJson
+from edge_agent.config.text_devices import AsciiScale
+from edge_agent.contract.gs1 import Gln
+from edge_agent.contract.planogram import Facing, Identifier, Planogram, Product, planogram_problems
 from edge_agent.service.settings import FilePath, Place, Settings, invalid, is_loopback
 
 ENV_PREFIX = "EDGE_AGENT"

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from edge_agent.config.devices import SerialDevice
 from edge_agent.contract.errors import ConfigError
-from edge_agent.devices import SerialDevice
-from edge_agent.recording import Piece, read_recording
+from edge_agent.live.recording import Piece, read_recording
 
 QUESTION_WAIT_S = 3.0
 """How long the next question may take until the device speaks on without it."""

@@ -10,17 +10,17 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_agent.asking import lines_from
-from edge_agent.audience import DeviceLost, Told, readings_follower
-from edge_agent.config import StoreSettings
+from edge_agent.config.devices import Device, MqttDevice
+from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import AgentUnreachable, ConfigError, DeviceError, ShelfEdgeError
-from edge_agent.devices import Device, MqttDevice
 from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
-from edge_agent.follower import Follower
+from edge_agent.live.asking import lines_from
+from edge_agent.live.audience import DeviceLost, Told, readings_follower
+from edge_agent.live.follower import Follower
+from edge_agent.live.recording import hearing, recordable
 from edge_agent.readings import Reading
-from edge_agent.recording import hearing, recordable
 from edge_agent.supervisor import backoff_s
 
 What = Literal["readings", "bytes"]

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from edge_agent.config import Http
+from edge_agent.config.store import Http
 from edge_agent.contract.errors import AgentUnreachable, ConfigError
 from edge_agent.service.settings import read_secret
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from edge_agent.audience import Audience, DeviceLost
-from edge_agent.follower import Follower
+from edge_agent.live.audience import Audience, DeviceLost
+from edge_agent.live.follower import Follower
 from edge_agent.readings import DeviceAnswered, WeightReading
 
 

@@ -1,0 +1,1 @@
+"""What `store.yaml` says, whole and of every kind of device."""

@@ -1,0 +1,1 @@
+"""Seeing devices as they are: `devices`, `watch`, `record` and `replay`."""
