@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_agent.drivers.decode import decoder_for
 from edge_agent.drivers.tap import Heard
-from edge_agent.recording import Piece, Recording, read_recording
+from edge_agent.live.recording import Piece, Recording, read_recording
 
 RECORDINGS = Path(__file__).parent.parent / "tests/golden/recordings"
 CPU_S = 0.5

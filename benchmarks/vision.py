@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_agent.cameras import CountingLine, VisionModel
+from edge_agent.config.cameras import CountingLine, VisionModel
 from edge_agent.vision.detect import LOWEST_SCORE, merge_overlapping
 from edge_agent.vision.families import decoder
 from edge_agent.vision.footfall import LineCounter
