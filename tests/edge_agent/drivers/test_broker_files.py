@@ -23,6 +23,14 @@ from paho.mqtt.properties import Properties
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+DEBIAN = """\
+user root
+pid_file {folder}/mosquitto.pid
+persistence true
+persistence_location {folder}/
+include_dir {folder}/conf.d
+"""
+"""What stands in Debian's own mosquitto.conf, which includes the shipped one: some words may stand only once."""
 USERS = {"agent": "agent-secret", "shelf01": "one", "shelf02": "two"}
 
 
@@ -124,15 +132,17 @@ def store(tmp_path: Path, own_certificate: tuple[Path, Path]) -> Iterator[Store]
         "/etc/mosquitto/certs/broker.key": str(key),
         "/etc/mosquitto/store.passwd": str(users),
         "/etc/mosquitto/store.acl": str(tmp_path / "store.acl"),
-        "/var/lib/mosquitto/": f"{tmp_path}/",
     }.items():
         assert text.count(shipped) == 1, shipped
         text = text.replace(shipped, here)
     acl = (CONFIGS / "mosquitto/acl").read_text(encoding="utf-8")
     (tmp_path / "store.acl").write_text(acl, encoding="utf-8")
-    (tmp_path / "store.conf").write_text(f"user root\n{text}", encoding="utf-8")
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/store.conf").write_text(text, encoding="utf-8")
+    own = tmp_path / "mosquitto.conf"
+    own.write_text(DEBIAN.format(folder=tmp_path), encoding="utf-8")
     with (tmp_path / "mosquitto.log").open("wb") as log:
-        process = subprocess.Popen([mosquitto, "-c", tmp_path / "store.conf"], stdout=log, stderr=log)
+        process = subprocess.Popen([mosquitto, "-c", own], stdout=log, stderr=log)
     try:
         _until(lambda: _answers(tls_port), (tmp_path / "mosquitto.log").read_text)
         yield Store(tmp_path, certificate, (port, tls_port))
