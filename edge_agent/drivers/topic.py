@@ -7,9 +7,10 @@ from a payload to what it says.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 from paho.mqtt.client import topic_matches_sub
@@ -28,6 +29,10 @@ NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 LATE_READ_S = 300.0
 """A tag read this old, out of a queue that grew while the agent was away, says nothing about now."""
+
+SLOW_CLOCK_AFTER_S = 3.0
+"""Old times that have gone on this long no faster than ours are those of a clock that is slow."""
+JITTER_S = 1.0
 
 _EPOCH_UNITS_S = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (float("inf"), 1e-9))
 """A number below the limit counts since 1970 in this unit: until the year 5138 no two are confused."""
@@ -82,6 +87,33 @@ def device_time(said: str | float | None) -> datetime | None:
         return None
 
 
+class Backlog:
+    """Tells the reads that waited at the broker from those of a reader whose clock is slow. Pure.
+
+    Both have old times; but what waited comes faster than it happened, and a slow clock goes as fast as ours.
+    """
+
+    def __init__(self) -> None:
+        self._slow_s = 0.0
+        self._first: tuple[float, float] | None = None
+
+    def waited(self, age_s: float, mono_s: float) -> bool:
+        """Whether a read of this age, looked at now (`mono_s`), says nothing about now."""
+        if age_s <= LATE_READ_S:
+            self._slow_s = 0.0
+            return False
+        if age_s <= LATE_READ_S + self._slow_s:
+            return False
+        began_s, first_age_s = self._first or (mono_s, age_s)
+        if abs(first_age_s - age_s) > JITTER_S:
+            began_s, first_age_s = mono_s, age_s
+        self._first = began_s, first_age_s
+        if mono_s - began_s < SLOW_CLOCK_AFTER_S:
+            return True
+        self._slow_s = age_s
+        return False
+
+
 class TopicDriver:
     """One device's topic.
 
@@ -94,6 +126,7 @@ class TopicDriver:
     def __init__(self, settings: MqttDevice, session: MqttSession, understand: Understand) -> None:
         self._settings, self._session, self._understand = settings, session, understand
         self._faulty = False
+        self._backlog = Backlog()
 
     async def run(self, emit: Emit) -> None:
         """Until cancelled. Raises LinkLost or LinkDenied once for each outage of the broker, and
@@ -123,7 +156,7 @@ class TopicDriver:
             if message.retained and not self._tells_presence(message.topic):
                 continue
             understood = self._understand(message.payload, message.topic)
-            readings += _fresh(understood.readings) if message.late else understood.readings
+            readings += self._fresh(understood.readings) if message.late else understood.readings
             faults += understood.faults
             heard = understood.readings or understood.others or understood.duplicates
             there = (True if heard else there) if understood.there is None else understood.there
@@ -142,21 +175,22 @@ class TopicDriver:
         state_filter = self._settings.state_filter
         return state_filter is not None and topic_matches_sub(state_filter, topic)
 
+    def _fresh(self, readings: list[Reading]) -> list[Reading]:
+        """Without the tag reads that waited at the broker for minutes."""
+        now, mono_s, waited = utc_now(), time.monotonic(), self._backlog.waited
+        return [
+            reading
+            for reading in readings
+            if not isinstance(reading, TagRead)
+            or reading.occurred_at is None
+            or not waited((now - reading.occurred_at).total_seconds(), mono_s)
+        ]
+
     def _note(self, faults: list[str]) -> None:
         metrics.mqtt_unreadable.labels(self._settings.id).inc(len(faults))
         if faults and not self._faulty:
             _log.warning("%s: %d unreadable events, the first: %s", self._settings.id, len(faults), faults[0])
         self._faulty = bool(faults)
-
-
-def _fresh(readings: list[Reading]) -> list[Reading]:
-    """Without the tag reads that are older than LATE_READ_S by the reader's own time."""
-    oldest = utc_now() - timedelta(seconds=LATE_READ_S)
-    return [
-        reading
-        for reading in readings
-        if not isinstance(reading, TagRead) or reading.occurred_at is None or reading.occurred_at >= oldest
-    ]
 
 
 def decoded_payload(understand: Understand, heard: Heard) -> Iterator[Reading | str]:

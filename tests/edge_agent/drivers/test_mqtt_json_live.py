@@ -19,6 +19,7 @@ from edge_agent.config.store import Mqtt
 from edge_agent.contract.errors import DeviceError, DeviceSilent, LinkDenied, LinkLost
 from edge_agent.drivers import mqtt as mqtt_module
 from edge_agent.drivers import mqtt_states, mqtt_topics
+from edge_agent.drivers import topic as topic_module
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.mqtt_json import mqtt_json_driver
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, TagRead, WeightReading
@@ -263,6 +264,18 @@ async def test_tag_reads_that_waited_for_hours_are_no_arrivals_and_young_ones_ar
         await asyncio.to_thread(broker.publish, "gate", [read_at(7200, 5)])
         await emitted.until(lambda rs: 5 in tags(rs))
     assert tags(emitted.readings) == [2, 3, 4, 5], "a live reader with a wrong clock is believed"
+
+
+async def test_a_reader_whose_clock_is_an_hour_slow_is_heard_soon_after_a_long_absence(
+    broker: Any, emitted: Any, running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_module, "SLOW_CLOCK_AFTER_S", 0.3)
+    session = session_of(settings := device(topic="gate", tag={}, time="ts"), broker.url)
+    session.was_away(7300)
+    async with running(session.run()), running(Kept(settings, session).run(emitted)):
+        async with asyncio.timeout(10):
+            while not tags(emitted.readings):
+                await asyncio.to_thread(broker.publish, "gate", [read_at(3600, 1)])
 
 
 async def test_after_a_short_absence_everything_counts(broker: Any, emitted: Any, running: Any) -> None:
