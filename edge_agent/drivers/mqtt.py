@@ -111,6 +111,7 @@ class MqttSession:
         inbox.attend()
         try:
             await self._ready(inbox)
+            inbox.serve()
             yield inbox
         finally:
             inbox.leave()
@@ -185,6 +186,7 @@ class MqttSession:
                 will=will,
                 version=self._version,
                 kept=self._kept,
+                on_new_session=self._deliveries.forget,
             ) as connection:
                 self._intake = connection
                 inboxes = self._inboxes.values()

@@ -52,14 +52,15 @@ async def open_connection(
     will: tuple[str, bytes] | None = None,
     version: Version = V5,
     kept: bool = True,
+    on_new_session: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Connection]:
     """A connection to a kept session; `will` (topic, payload) is retained by the broker when we go.
 
-    With `kept=False` the session is new and ends with the connection.
+    `on_new_session` is called before any message when the broker knows no session of ours. With `kept=False` the session is new and ends with the connection.
     Raises LinkLost when the broker cannot be reached, NoHandshake when it does not speak `version`,
     LinkDenied when it refuses us; later ends are told by `Connection.lost`. The way out says goodbye.
     """
-    connection = Connection(settings, client_id, version, will, on_message, kept=kept)
+    connection = Connection(settings, client_id, version, will, on_message, on_new_session, kept=kept)
     try:
         await connection.open()
         yield connection
@@ -77,6 +78,7 @@ class Connection:
         version: Version,
         will: tuple[str, bytes] | None,
         on_message: OnMessage,
+        on_new_session: Callable[[], None],
         *,
         kept: bool = True,
     ) -> None:
@@ -87,7 +89,7 @@ class Connection:
         self._connected: asyncio.Future[ReasonCode] = self._loop.create_future()
         self._lost: asyncio.Future[str] = self._loop.create_future()
         self._granted: dict[int | None, asyncio.Future[list[ReasonCode]]] = {}
-        self._on_message = on_message
+        self._on_message, self._on_new_session = on_message, on_new_session
         self._messages = 0
         self._paused = False
         self._abandoned = False
@@ -292,8 +294,10 @@ class Connection:
         self._on_message(message)
 
     def _on_connect(
-        self, _client: Client, _userdata: object, _flags: ConnectFlags, reason: ReasonCode, _more: object
+        self, _client: Client, _userdata: object, flags: ConnectFlags, reason: ReasonCode, _more: object
     ) -> None:
+        if not (flags.session_present or reason.is_failure):
+            self._on_new_session()
         if not self._connected.done():
             self._connected.set_result(reason)
 

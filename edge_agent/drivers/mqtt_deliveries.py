@@ -40,6 +40,10 @@ class Deliveries:
         """A new connection: acknowledgements belong to theirs, and what the old one left open comes again."""
         self._open.clear()
 
+    def forget(self) -> None:
+        """The broker begins a new session, whose packet identifiers have nothing to do with those before."""
+        self._recent.clear()
+
     def take(self, received: MQTTMessage, waiting: int) -> Delivery:
         """A delivery that `waiting` inboxes must finish with."""
         delivery = Delivery(received.mid, _fingerprint(received), waiting)

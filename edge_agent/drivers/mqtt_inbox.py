@@ -59,6 +59,7 @@ class Inbox:
         self._taken: list[Message] = []
         self._news = asyncio.Event()
         self._told_outage = 0
+        self._attended = False
         self._left_at_s: float | None = time.monotonic()
 
     def reads(self, topic: str) -> bool:
@@ -104,6 +105,10 @@ class Inbox:
 
     def attend(self) -> None:
         """A driver takes over."""
+        self._attended = True
+
+    def serve(self) -> None:
+        """The broker has granted the driver its topic: from now on it reads what waits."""
         self._left_at_s = None
 
     def leave(self) -> None:
@@ -111,11 +116,13 @@ class Inbox:
         self._queue.extendleft(reversed(self._taken))
         self._session.hold(_size(self._taken))
         self._taken = []
-        self._left_at_s = time.monotonic()
+        self._attended = False
+        if self._left_at_s is None:
+            self._left_at_s = time.monotonic()
 
     def abandon(self) -> int:
         """Give up what waits for a driver that does not come back; returns how many messages that were."""
-        if self._left_at_s is None or time.monotonic() - self._left_at_s < UNATTENDED_S:
+        if self._attended or self._left_at_s is None or time.monotonic() - self._left_at_s < UNATTENDED_S:
             return 0
         waiting = list(self._queue)
         self._queue.clear()

@@ -213,6 +213,7 @@ async def _scripted_broker(
     *,
     version: int = 5,
     grant: int = 1,
+    resumed: bool = False,
     then_silent: bool = False,
 ) -> AsyncIterator[SimpleNamespace]:
     """A broker's bytes as the standard has them: CONNACK, SUBACK, then `packets`; keeps the order of PUBACKs.
@@ -230,7 +231,7 @@ async def _scripted_broker(
             if kind == 0x10 and body[6] != version:
                 return
             if kind == 0x10:
-                writer.write(bytes([0x20, 2 + len(none), 0, 0]) + none)
+                writer.write(bytes([0x20, 2 + len(none), resumed, 0]) + none)
             elif kind == 0x82:
                 topics = body.count(b"rfid/") + body.count(b"probe")
                 answer = body[:2] + none + bytes([grant]) * topics

@@ -18,7 +18,7 @@ from edge_agent.config.mappings import MqttJson
 from edge_agent.config.store import Mqtt
 from edge_agent.contract.errors import DeviceError, DeviceSilent, LinkDenied, LinkLost
 from edge_agent.drivers import mqtt as mqtt_module
-from edge_agent.drivers import mqtt_states, mqtt_topics
+from edge_agent.drivers import mqtt_inbox, mqtt_states, mqtt_topics
 from edge_agent.drivers import topic as topic_module
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.mqtt_json import mqtt_json_driver
@@ -205,7 +205,7 @@ async def test_what_the_broker_sends_again_is_acknowledged_and_not_taken_twice(
             assert [await first_acks.get(), await first_acks.get()] == [1, 2]
             # the acknowledgement of 1 arrived, that of 2 was lost; 3 never reached us and looks like 1
             again = [packet(2, "0.2", dup=True), packet(3, "0.1", dup=True), packet(4, "0.2")]
-            async with scripted_broker(again, acks) as second:
+            async with scripted_broker(again, acks, resumed=True) as second:
                 session._settings = Mqtt(url=second.url)
                 session._intake.close()  # type: ignore[union-attr]
                 session._intake._end("cut")  # type: ignore[union-attr]
@@ -228,7 +228,10 @@ async def test_what_comes_again_while_it_waits_here_is_acknowledged_when_that_is
             await may_commit.wait()
         await emitted(readings)
 
-    async with scripted_broker(packets, asyncio.Queue()) as broker, scripted_broker(again, acks) as second:
+    async with (
+        scripted_broker(packets, asyncio.Queue()) as broker,
+        scripted_broker(again, acks, resumed=True) as second,
+    ):
         session = session_of(settings, broker.url)
         async with running(session.run()), running(Kept(settings, session).run(slow)):
             await started.wait()
@@ -242,6 +245,29 @@ async def test_what_comes_again_while_it_waits_here_is_acknowledged_when_that_is
             may_commit.set()
             assert [await acks.get(), await acks.get()] == [1, 2]
             await emitted.until(lambda rs: weights(rs) == [100.0, 200.0])
+
+
+async def test_a_broker_that_lost_the_session_numbers_anew_and_loses_nothing_that_looks_the_same(
+    scripted_broker: Any, emitted: Any, running: Any
+) -> None:
+    first_acks, acks, settings = asyncio.Queue[int](), asyncio.Queue[int](), device(topic="rfid/1", weight={})
+    async with (
+        scripted_broker([packet(1, "5"), packet(2, "6")], first_acks) as broker,
+        scripted_broker([], asyncio.Queue()) as anew,
+        scripted_broker([packet(1, "5", dup=True)], acks, resumed=True) as resumed,
+    ):
+        session = session_of(settings, broker.url)
+        async with running(session.run()), running(Kept(settings, session).run(emitted)):
+            assert [await first_acks.get(), await first_acks.get()] == [1, 2]
+            for following in (anew, resumed):  # 1 is sent between the two, and lost with the connection
+                before, session._settings = session._connection, Mqtt(url=following.url)
+                session._intake.close()  # type: ignore[union-attr]
+                session._intake._end("cut")  # type: ignore[union-attr]
+                async with asyncio.timeout(20):
+                    while session._connection in (before, None):
+                        await asyncio.sleep(0.01)
+            await emitted.until(lambda rs: weights(rs) == [5.0, 6.0, 5.0])
+            assert await acks.get() == 1
 
 
 def read_at(seconds_ago: float, number: int) -> str:
@@ -321,6 +347,25 @@ async def test_unreadable_payloads_degrade_only_when_nothing_else_is_readable(
         await emitted.until(lambda rs: isinstance(rs[-1], DeviceDegraded))
         await asyncio.to_thread(broker.publish, "homie/shelf01/scales/1/mass", ["0.1"])
         await emitted.until(lambda rs: weights(rs) == [100.0])
+
+
+async def test_a_device_that_is_denied_again_and_again_holds_up_no_acknowledgement(
+    scripted_broker: Any, emitted: Any, running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_inbox, "UNATTENDED_S", 0.5)
+    monkeypatch.setattr(mqtt_module, "_SWEEP_S", 0.05)
+    settings, acks = device(topic="rfid/1", weight={}), asyncio.Queue[int]()
+    async with scripted_broker([packet(1, "5")], acks, grant=0x87) as broker:
+        session = session_of(settings, broker.url)
+
+        async def tries() -> None:
+            while True:
+                with pytest.raises(LinkDenied, match="refuses topic"):
+                    await mqtt_json_driver(settings, session).run(emitted)
+                await asyncio.sleep(0.1)
+
+        async with running(session.run()), running(tries()), asyncio.timeout(10):
+            assert await acks.get() == 1
 
 
 async def test_a_state_topic_that_the_broker_withholds_is_denied_by_name(
