@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
 import jmespath
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
+from jmespath.functions import Functions
 from pydantic import AfterValidator, Field, model_validator
 
 from edge_agent.config.devices import MqttDevice, Reader, Scale, Sensor
@@ -19,11 +20,31 @@ Scalar = bool | int | float | str
 
 def _jmespath(path: str) -> str:
     try:
-        jmespath.compile(path)
+        parsed = jmespath.compile(path).parsed
     except JMESPathError as error:
         hint = "write names with signs in double quotes: '\"temperature:0\".tC'"
         raise ValueError(f"found {path!r}, which is no JMESPath ({type(error).__name__}); {hint}") from error
+    for problem in _path_problems(parsed):
+        raise ValueError(f"found {path!r}, which no message can satisfy: {problem}")
     return path
+
+
+def _path_problems(node: Mapping[str, Any]) -> Iterator[str]:
+    """What JMESPath finds out when it meets a message, and must not: it would be the same with each one."""
+    children = node["children"]
+    if node["type"] == "slice":
+        if children[2] == 0:
+            yield "the step of a slice is 0"
+        return
+    if node["type"] == "function_expression":
+        try:
+            Functions().call_function(node["value"], [None] * len(children))
+        except JMESPathTypeError:
+            pass  # null is no argument for it; what a message holds may be
+        except JMESPathError as error:
+            yield str(error)
+    for child in children:
+        yield from _path_problems(child)
 
 
 def _template(topic: str) -> str:

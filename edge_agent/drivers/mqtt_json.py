@@ -2,8 +2,8 @@
 
 A payload is JSON, or one bare number or word. Paths are JMESPath. A value that is absent or null gives no
 reading, never 0; one that is no number where a number belongs (NaN too) is a fault and named in the log.
-A message with a `sequence` number that comes a second time, byte for byte, is a duplicate: a device may
-send again what its broker had already taken.
+A message with a `sequence` that comes a second time, byte for byte, is a duplicate: a device may send again
+what its broker had already taken. It is none where a number has risen, or fallen far: the device counts on.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ from edge_agent.readings import (
     WeightReading,
 )
 
-REMEMBERED = 1_000
-"""Messages with a sequence number that are kept in mind to know their duplicates."""
+REMEMBERED = 200
+"""Messages with a sequence that are kept in mind to know their duplicates: fewer than an 8-bit number has."""
+SENT_AGAIN = 20
+"""A number that is lower than the one before by more is that of a device that begins to count again."""
 
 _decode_json = msgspec.json.Decoder().decode
 
@@ -98,6 +100,7 @@ class Mapper:
             )
         self._found = False
         self._gone: set[str] = set()
+        self._numbers: dict[str | None, float] = {}
         self._recent: OrderedDict[tuple[str | None, bytes], None] = OrderedDict()
 
     def knows(self, topic: str) -> bool:
@@ -143,15 +146,26 @@ class Mapper:
         return understood
 
     def _repeated(self, value: Any, payload: bytes, topic: str | None) -> bool:
-        if self._sequence is None or self._sequence.of(value) is None:
+        said_sequence = None if self._sequence is None else self._sequence.of(value)
+        if said_sequence is None:
             return False
-        key = (topic, payload)
-        if key in self._recent:
+        number, key = said.number(said_sequence), (topic, payload)
+        last = self._numbers.get(topic)
+        counts_on = number is not None and last is not None and not last - SENT_AGAIN < number <= last
+        if key in self._recent and not counts_on:
             return True
+        if number is not None:
+            self._remember_number(topic, number)
         self._recent[key] = None
+        self._recent.move_to_end(key)
         if len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
         return False
+
+    def _remember_number(self, topic: str | None, number: float) -> None:
+        if len(self._numbers) >= REMEMBERED and topic not in self._numbers:
+            self._numbers.clear()
+        self._numbers[topic] = number
 
     def _presence(self, payload: bytes, names: Mapping[str, str]) -> Understood:
         understood = Understood()

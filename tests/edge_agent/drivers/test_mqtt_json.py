@@ -300,6 +300,30 @@ def test_a_numbered_message_that_comes_again_is_dropped_and_an_equal_new_one_is_
     assert [len(unnumbered.understand(b'{"w": 5}', "t").readings) for _ in range(2)] == [1, 1]
 
 
+def numbered(number: int, weight: float) -> bytes:
+    return json.dumps({"n": number, "w": weight}).encode()
+
+
+def test_a_device_that_begins_to_count_again_says_nothing_twice() -> None:
+    mapper = Mapper(settings(weight={"path": "w"}, sequence="n"))
+    said_before_restart = [numbered(n, 5.0 if n < 100 else 3.0) for n in range(1, 150)]
+    for payload in [*said_before_restart, *said_before_restart]:
+        assert mapper.understand(payload, "t").readings, payload
+
+
+@pytest.mark.parametrize("modulo", [100, 256])
+def test_a_number_that_comes_round_is_no_repetition(modulo: int) -> None:
+    mapper = Mapper(settings(weight={"path": "w"}, sequence="n"))
+    assert all(mapper.understand(numbered(n % modulo, 5.0), "t").readings for n in range(3 * modulo))
+
+
+def test_a_message_with_a_name_of_its_own_is_known_again() -> None:
+    mapper = Mapper(settings(weight={"path": "w"}, sequence="id"))
+    sent = [b'{"w": 5, "id": "01JD%d"}' % n for n in range(30)]
+    assert all(mapper.understand(payload, "t").readings for payload in sent)
+    assert [mapper.understand(payload, "t").duplicates for payload in sent] == [1] * 30
+
+
 # --- topics ------------------------------------------------------------------------------------
 
 
@@ -337,6 +361,10 @@ def test_a_topic_that_only_the_filter_lets_through_is_nobodys() -> None:
         ({"weight": {}, "topic": "a/b+"}, "a whole level"),
         ({"weight": {"path": "a..b"}}, "no JMESPath"),
         ({"weight": {"path": "$state"}}, "double quotes"),
+        ({"weight": {"path": "to_nubmer(w)"}}, r"Unknown function: to_nubmer\(\)"),
+        ({"weight": {"path": "plates[*].a.to_nubmer(w)"}}, r"to_nubmer\(\)"),
+        ({"weight": {"path": "length(a, b)"}}, "Expected 1 argument"),
+        ({"weight": {"each": "plates[::0]"}}, "step of a slice"),
         ({"weight": {"scale": 0}}, "every weight would be 0"),
         ({"weight": {}, "channels": {"1": ["A"]}}, "need channel: a path"),
         ({"weight": {}, "channel": "c", "topic": "a/{channel}"}, "keep one"),
