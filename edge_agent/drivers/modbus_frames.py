@@ -138,8 +138,9 @@ class RtuFramer(_Resynchronising):
             if len(raw) < size:
                 return 1, None
             body, crc = raw[: size - _CRC], int.from_bytes(raw[size - _CRC : size], "big")
-            if FramerRTU.check_CRC(body, crc):
-                return size, _message(raw[0], body[1:])
+            message = _message(raw[0], body[1:]) if FramerRTU.check_CRC(body, crc) else None
+            if message is not None:
+                return size, message
         return 0, None
 
 
@@ -162,6 +163,8 @@ class TcpFramer(_Resynchronising):
         if len(raw) < _HEADER + length:
             return 1, None
         message = _message(raw[6], raw[_HEADER : _HEADER + length])
+        if message is None:
+            return 0, None
         message.transaction_id = int.from_bytes(raw[:2], "big")
         return _HEADER + length, message
 
@@ -213,10 +216,11 @@ def _rtu_sizes(raw: bytes) -> list[int] | None:
     return sorted((_REQUEST, 3 + count + _CRC))
 
 
-def _message(station: int, pdu: bytes) -> ModbusPDU:
+def _message(station: int, pdu: bytes) -> ModbusPDU | None:
+    """The message; None for a request that no device may answer: of 0 registers, or of more than 125."""
     # Replies have an even length, a request to read has five bytes.
     decoder = _requests if len(pdu) == _REQUEST - _CRC - 1 else _responses
     message = decoder.decode(pdu)
-    assert message is not None, "length and function were checked"  # noqa: S101
-    message.dev_id = station
+    if message is not None:
+        message.dev_id = station
     return message

@@ -179,6 +179,18 @@ def test_a_request_whose_address_looks_like_a_length_is_still_a_request() -> Non
         assert message.address == address
 
 
+@pytest.mark.parametrize("count", [0, 126, 0xFFFF])
+def test_a_request_for_no_or_too_many_registers_is_noise(count: int) -> None:
+    body = b"\x01\x03\0\6" + count.to_bytes(2, "big")
+    good = reply(1, 3, [7])
+    for framer, bad, behind in (
+        (RtuFramer(), rtu(body), rtu(good)),
+        (TcpFramer(), tcp(1, body), tcp(2, good)),
+    ):
+        assert plain(fed(framer, [bad, behind])) == plain(fed(RtuFramer(), [rtu(good)]))
+        assert framer.skipped_bytes == len(bad)
+
+
 def test_frames_of_the_makers_manuals() -> None:
     # Baykon MX08 manual p.58: status, indicated, gross and tare of AD[0], with its request.
     said = "010303EC0007C5B9" + "01030E010A000010E2000014CA000003E8BD55"
