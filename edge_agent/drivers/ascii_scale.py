@@ -35,6 +35,7 @@ _PRESETS: dict[str, Grammar] = {
     "sma": lines.sma,
     "hx711": lines.bare,
 }
+_BABBLE_SHOWN = 40
 _NO_VALUE = "sends an error instead of a value"
 
 _log = logging.getLogger(__name__)
@@ -144,13 +145,18 @@ class AsciiScaleDriver:
                 await self._poll(link, self._settings.command.encode("latin-1"), emit)
 
     async def _listen(self, link: Link, emit: Emit) -> None:
-        whole: bytes | None = None
-        while whole is None:
-            whole = self._framer.skip_to_line_end(await self._before_silence(link.read()))
-        shown = self._take(whole)
+        shown = self._take(await self._before_silence(self._behind_first_line(link)))
         while True:
             await self._tell(shown, emit)
             shown = await self._before_silence(self._next_line(link))
+
+    async def _behind_first_line(self, link: Link) -> bytes:
+        whole: bytes | None = None
+        while whole is None:
+            chunk = await link.read()
+            self._note_babble(chunk)
+            whole = self._framer.skip_to_line_end(chunk)
+        return whole
 
     async def _poll(self, link: Link, question: bytes, emit: Emit) -> None:
         clock = asyncio.get_running_loop().time
@@ -187,13 +193,19 @@ class AsciiScaleDriver:
 
     def _take(self, chunk: bytes) -> list[Shown]:
         shown = []
-        for item in self._framer.feed(chunk):
+        items = self._framer.feed(chunk)
+        for item in items:
             if isinstance(item, Shown):
                 shown.append(item)
             else:
                 self._babble = item.line
                 _log.debug("%s: not understood: %r", self._settings.id, item.line)
+        if not items and not self._answered:
+            self._note_babble(chunk)
         return shown
+
+    def _note_babble(self, chunk: bytes) -> None:
+        self._babble = (self._babble + chunk)[-_BABBLE_SHOWN:]
 
     async def _tell(self, shown: list[Shown], emit: Emit) -> None:
         if not shown:
@@ -222,8 +234,9 @@ class AsciiScaleDriver:
         port = self._settings.port
         if self._babble:
             return DeviceSilent(
-                f"{port}: what comes is not understood: {printable(self._babble, 40)}",
-                hint="check baudrate, serial_format, and preset or pattern",
+                f"{port}: what comes is not understood",
+                hint=f"it sends {printable(self._babble, _BABBLE_SHOWN)}"
+                "; check baudrate, serial_format, and preset or pattern",
             )
         if self._settings.command is None:
             return DeviceSilent(

@@ -42,6 +42,7 @@ _MEANING = {
 _PLATE = frozenset({"S", "SI", "SIR", "SR", "SNR"})
 _REFUSALS = frozenset({"ES", "ET", "EL"})
 _SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
+_BABBLE_SHOWN = 40
 _LAST_WORD_S = 0.05
 """How long a port stays open behind the last command: closing it discards what is not sent yet."""
 
@@ -197,6 +198,7 @@ class MtSicsDriver:
         self._framer = _framer(settings)
         self._identity: str | None = None
         self._missed = 0
+        self._babble = b""
         self._streaming = False
         self._identity_due = 0.0
         self._plate = PlateWatch(settings.id)
@@ -280,6 +282,7 @@ class MtSicsDriver:
 
     async def _ask(self, link: Link, question: str, answers: frozenset[str]) -> list[Reply]:
         """Everything heard up to the answer or the time-out, what waited before the question included."""
+        self._babble = b""
         heard = self._take(link.read_nowait())
         await link.write(question.encode() + b"\r\n")
         fresh: list[Reply] = []
@@ -295,6 +298,7 @@ class MtSicsDriver:
         return heard
 
     def _take(self, chunk: bytes) -> list[Reply]:
+        self._babble = (self._babble + chunk)[-_BABBLE_SHOWN:]
         replies = []
         for item in self._framer.feed(chunk):
             if isinstance(item, Reply):
@@ -305,11 +309,18 @@ class MtSicsDriver:
 
     def _count_silence(self, heard: list[Reply]) -> None:
         self._missed = 0 if heard else self._missed + 1
-        if self._missed >= self._silent_after:
+        if self._missed < self._silent_after:
+            return
+        if self._babble:
             raise DeviceSilent(
-                f"{self._settings.port} is open, yet no scale answers",
-                hint="is it switched on, set to MT-SICS, and at the configured baud rate?",
+                f"{self._settings.port}: what comes is not MT-SICS",
+                hint=f"it sends {printable(self._babble, _BABBLE_SHOWN)}"
+                "; check baudrate, serial_format, driver, and that the scale is set to MT-SICS",
             )
+        raise DeviceSilent(
+            f"{self._settings.port} is open, yet no scale answers",
+            hint="is it switched on, set to MT-SICS, and at the configured baud rate?",
+        )
 
     def _readings(self, heard: list[Reply], now: float) -> list[Reading]:
         readings: list[Reading] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -49,7 +50,9 @@ def _why(answer: Answer) -> str | None:
         return None
     value, unit = answer.amounts[0]
     if unit is None:
-        return f"sends {value}, and no unit can be told from that; set `unit` to kg or lb"
+        # The reason stays the same while the weight changes: a new one would be news for HQ each time.
+        layout = re.sub(r"\d", "W", value)
+        return f"sends weights like {layout}, and no unit can be told from that; set `unit` to kg or lb"
     return f"weighs in {unit}; set it to kilograms"
 
 
@@ -128,7 +131,8 @@ class Toledo8217Driver:
         if self._babble:
             raise DeviceSilent(
                 f"{self._settings.port}: what comes is no answer of dialect {self._settings.dialect}",
-                hint="check baudrate, serial_format and dialect (8217 or nci)",
+                hint=f"it sends {printable(self._babble, 40)}"
+                "; check baudrate, serial_format and dialect (8217 or nci)",
             )
         raise DeviceSilent(
             f"{self._settings.port} is open, yet no scale answers",

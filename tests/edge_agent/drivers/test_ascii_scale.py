@@ -159,9 +159,25 @@ async def test_a_silent_device_is_noticed_within_four_seconds(scale: Any, emitte
 
 async def test_babble_is_no_sign_of_life_and_is_shown(scale: Any, emitted: Any) -> None:
     async with sending(scale, "\x01\x7fxyz"):
-        with pytest.raises(DeviceSilent, match="xyz") as raised:
+        with pytest.raises(DeviceSilent, match="not understood") as raised:
             await driver(scale.link, silent_after_s=0.3).run(emitted)
-    assert "baudrate" in raised.value.hint
+    assert "sends \\x01\\x7fxyz; check baudrate" in raised.value.hint
+    assert "xyz" not in str(raised.value), "a reason that changes with what comes would be news each time"
+    assert emitted.readings == []
+
+
+@pytest.mark.parametrize("command", [None, "P\r\n"])
+async def test_bytes_that_never_end_a_line_are_no_sign_of_life(
+    command: str | None, scale: Any, emitted: Any
+) -> None:
+    scale.mute = True
+    async with sending(scale, b"=00.123"):
+        with pytest.raises(DeviceSilent, match="not understood") as raised:
+            async with asyncio.timeout(5):
+                await driver(scale.link, silent_after_s=0.3, reply_timeout_s=0.1, command=command).run(
+                    emitted
+                )
+    assert "0.123=00" in raised.value.hint
     assert emitted.readings == []
 
 

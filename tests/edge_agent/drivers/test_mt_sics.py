@@ -124,6 +124,15 @@ async def test_a_scale_that_never_answers_is_silent_with_a_hint(scale: Any, emit
     assert emitted.readings == []
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_another_protocol_is_told_apart_from_silence(stream: bool, scale: Any, emitted: Any) -> None:
+    scale.answer = lambda _command: scale.say("ST,GS,+ 0.100kg")
+    with pytest.raises(DeviceSilent, match="not MT-SICS") as raised:
+        await driver(scale.link, reply_timeout_s=0.02, stream=stream).run(emitted)
+    assert "ST,GS,+ 0.100kg" in raised.value.hint
+    assert "ST,GS" not in str(raised.value), "a reason that changes with what comes would be news each time"
+
+
 async def test_one_missed_reply_is_no_silence(scale: Any, emitted: Any, running: Running) -> None:
     questions = itertools.count()
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.drivers.decode import decode_stream
+from edge_agent.drivers.toledo_8217 import _why
 from edge_agent.drivers.toledo_frames import (
     NOISE_LIMIT,
     Acknowledged,
@@ -165,6 +166,11 @@ def test_a_confidence_test_or_an_echo_begins_without_a_weight(confidence: bytes)
 def test_echoed_text_is_no_weight() -> None:
     assert decoded("8217", b"\x02E\rhello") == ["not a reply: hello"]
     assert decoded("8217", b"\x02hello\r") == [r"not a reply: \x02hello"]
+
+
+def test_the_reason_for_a_lacking_unit_does_not_change_with_the_weight() -> None:
+    reasons = {_why(Answer((), ((value, None),))) for value in ("1.2345", "2.0001")}
+    assert reasons == {"sends weights like W.WWWW, and no unit can be told from that; set `unit` to kg or lb"}
 
 
 @pytest.mark.parametrize(
