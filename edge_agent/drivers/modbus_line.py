@@ -31,6 +31,8 @@ _BITS_A_BYTE = 11
 _PAUSE_BYTES, _SHORTEST_PAUSE_S = 3.5, 0.00175
 _REQUEST_BYTES = 8
 _GATEWAY_SAYS_SILENT = (10, 11)
+_QUIET_AFTER = 3
+_QUIET_PATIENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,12 @@ class ModbusLine:
         self.framer = self._new_framer()
         self._transaction = 0
         self._free_s = 0.0
+        self._unanswered = 0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody answers any more, of those who did: then the line is at fault, not one station."""
+        return self._unanswered >= _QUIET_AFTER
 
     def heard(self, heard: Heard) -> None:
         """The tap of the link: what passes belongs to whoever asked last, late answers included."""
@@ -88,7 +96,12 @@ class ModbusLine:
             await asyncio.sleep(max(0.0, self._free_s - self._clock()))
             self._tap = tap
             try:
-                return await self._exchange(link, question)
+                answer = await self._exchange(link, question)
+                if not isinstance(answer, Silence):
+                    self._unanswered = 0
+                elif question.station not in self.silent:
+                    self._unanswered += 1
+                return answer
             except LinkLost as error:
                 self.lost = error
                 self.gone.set()
@@ -105,8 +118,10 @@ class ModbusLine:
         link.read_nowait()  # what waits before a question is no answer to it
         await link.write(framer.frame(request))
         heard: list[ModbusPDU | Noise] = []
+        # On a long line that lost its power, each station's trouble must be seen within seconds.
+        patience_s = question.patience_s * (_QUIET_PATIENCE if self.is_quiet else 1)
         try:
-            async with asyncio.timeout(question.patience_s + self._wire_s(question.count)):
+            async with asyncio.timeout(patience_s + self._wire_s(question.count)):
                 while not (answers := self._answers(heard, question)):
                     heard = framer.feed(await link.read())
         except TimeoutError:

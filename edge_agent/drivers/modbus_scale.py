@@ -34,7 +34,7 @@ from edge_agent.drivers.tap import Heard, Tap, deaf
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
 
 SILENT_AFTER = 3
-"""Questions without an answer until a module counts as silent."""
+"""Questions without an answer until a module counts as silent; one, where its whole line is."""
 REST_S = 0.5
 """How long a module that did not answer is left alone, so that the others of its line lose little."""
 COMPLAINS_AFTER = 3
@@ -127,7 +127,8 @@ class ModbusScaleDriver:
 
     def _count_silence(self, station: Station, silence: Silence) -> None:
         self._missed += 1
-        allowed = 1 if self._settings.unit_id in station.line.silent else SILENT_AFTER
+        at_once = station.line.is_quiet or self._settings.unit_id in station.line.silent
+        allowed = 1 if at_once else SILENT_AFTER
         if self._missed < allowed:
             return
         station.line.silent.add(self._settings.unit_id)

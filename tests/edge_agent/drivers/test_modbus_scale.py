@@ -493,3 +493,22 @@ async def test_a_dead_module_takes_little_from_the_others_of_its_line(tmp_path: 
     assert max(told) - min(told) <= 2, "each gets its turn"
     assert min(told) > 0.7 * 10 * lasted
     assert len(modules[3].asked) == 3 + 1 + 1, "one question a try, once it is known to be silent"
+
+
+async def test_a_line_that_lost_its_power_is_told_soon_for_all_its_modules(
+    tmp_path: Path, emitted: Any
+) -> None:
+    modules = [Module(station, 6, list(LAUMAS)) for station in range(1, 17)]
+    shared = ModbusPort()
+    async with serial(tmp_path, *modules) as wire:
+        kinds = [settings(wire.link, id=f"m{m.station}", unit_id=m.station, poll_hz=5) for m in modules]
+        lives = [asyncio.ensure_future(ModbusScaleDriver(kind, shared).run(emitted)) for kind in kinds]
+        await emitted.until(lambda readings: all(weights(readings, kind.id) for kind in kinds))
+        for module in modules:
+            module.mute = True
+            module.asked.clear()
+        ends = await asyncio.gather(*lives, return_exceptions=True)
+    assert all(isinstance(end, DeviceSilent) for end in ends)
+    asked = [len(module.asked) for module in modules]
+    assert max(asked) <= 3
+    assert sum(asked) <= len(modules) + 4, "most are asked once: three in a row are silent, so the line is"
