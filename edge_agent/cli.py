@@ -83,10 +83,11 @@ def decode(
     option: Annotated[list[str] | None, typer.Option("--option", help="KEY=VALUE of the driver.")] = None,
 ) -> None:
     """Decode device bytes (or MQTT payloads, one a line) from stdin into readings as JSON Lines."""
-    from edge_agent.drivers.decode import decode_stream
+    from edge_agent.drivers.decode import decode_stream, input_chunks
 
     options = dict(item.partition("=")[::2] for item in option or [])
-    for result in decode_stream(driver, sys.stdin.buffer, as_hex=as_hex, options=options):
+    chunks = input_chunks(driver, sys.stdin.buffer, as_hex=as_hex)
+    for result in decode_stream(driver, chunks, as_hex=as_hex, options=options):
         if isinstance(result, str):
             typer.echo(result, err=True)
         else:

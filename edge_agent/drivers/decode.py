@@ -5,12 +5,13 @@ from __future__ import annotations
 import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from types import UnionType
+from typing import Annotated, Any, BinaryIO, Protocol, Union, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
 
-from edge_agent.config.devices import Device
+from edge_agent.config.devices import Device, MqttDevice
 from edge_agent.config.store import DEVICE_KINDS
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.gs1 import decode_epc
@@ -40,6 +41,9 @@ _STANDS_IN: dict[str, Any] = {"id": "decode", "port": "stdin", "topic": "#", "ad
 """What `decode` gives a driver's settings where they need a place that bytes from stdin do not have."""
 
 
+_CHUNK_BYTES = 65536
+
+
 class Decoder(Protocol):
     """One driver's bytes to readings, the same however they are cut. Never raises on what a device sends.
 
@@ -58,6 +62,14 @@ class Decoder(Protocol):
     def end(self) -> Iterator[Reading | str]:
         """What still waits when the input has ended."""
         ...
+
+
+def input_chunks(driver: str, stream: BinaryIO, *, as_hex: bool = False) -> Iterator[bytes]:
+    """What `decode_stream` wants of standard input: lines of payloads or digits; raw bytes as they come."""
+    if as_hex or issubclass(DEVICE_KINDS.get(driver, Device), MqttDevice):
+        return iter(stream)
+    read = getattr(stream, "read1", stream.read)
+    return iter(lambda: read(_CHUNK_BYTES), b"")
 
 
 def decode_stream(
@@ -135,13 +147,31 @@ def _configured(driver: str, options: dict[str, str]) -> Decoder:
         raise ConfigError(f"{driver} has no option {option!r}", hint=f"known: {', '.join(sorted(known))}")
     required = {key for key, field in kind.model_fields.items() if field.is_required()}
     stand_in = {key: text for key, text in _STANDS_IN.items() if key in required}
-    given = {key: yaml.safe_load(text) for key, text in options.items() if key not in extra}
+    given = {key: _value(kind, key, text) for key, text in options.items() if key not in extra}
     try:
         settings = kind.model_validate(stand_in | given | {"driver": driver})
     except ValidationError as error:
         problems = tuple(f"{'.'.join(map(str, e['loc'])) or driver}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"{driver}: {problems[0]}", hint="--option KEY=VALUE", problems=problems) from error
     return decoder_for(settings, {key: text for key, text in options.items() if key in extra})
+
+
+def _value(kind: type[Device], option: str, text: str) -> object:
+    """An option as YAML has it; what is a text in the settings as it was typed, unless it is quoted."""
+    is_text = _is_text(kind.model_fields[option].annotation)
+    if is_text and not text.startswith(("'", '"')):
+        return text
+    try:
+        value: object = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return text if is_text and not isinstance(value, str) else value
+
+
+def _is_text(annotation: Any) -> bool:
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        return any(map(_is_text, get_args(annotation)))
+    return annotation is str
 
 
 def _decoded(decoder: Decoder, chunks: Iterator[bytes | str]) -> Iterator[Decoded]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from edge_agent.contract.errors import ConfigError
-from edge_agent.drivers.decode import decode_stream
+from edge_agent.drivers.decode import decode_stream, input_chunks
 
 EVENT = (
     b'{"timestamp":"2026-02-26T17:13:37.432087177Z","eventType":"tagInventory","tagInventoryEvent":'
@@ -82,3 +84,30 @@ def test_an_unknown_driver_or_option_is_refused_before_reading(driver: str, opti
     with pytest.raises(ConfigError) as raised:
         decode_stream(driver, iter(()), options=options)
     assert "known: " in raised.value.hint
+
+
+def test_a_text_option_is_taken_as_it_was_typed() -> None:
+    options = {"pattern": "[a-z]+ #: (?P<value>[0-9.]+)", "unit": "g"}
+    (weight,) = decode_stream("ascii-scale", [b"weight #: 12.5\r\n"], options=options)
+    assert isinstance(weight, dict)
+    assert weight["weight_g"] == 12.5
+    (quoted,) = decode_stream("impinj-r700", [b"x is gone\n", EVENT], options={"will_message": '"x is gone"'})
+    assert isinstance(quoted, dict)
+    will = {"topic": "#", "will_message": '{"status": "gone"}'}
+    assert list(decode_stream("impinj-r700", [b'{"status": "gone"}\n'], options=will)) == []
+
+
+def test_an_option_that_is_no_yaml_is_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match="tag: "):
+        decode_stream("mqtt-json", iter(()), options={"tag": "{epc: "})
+
+
+def test_raw_bytes_are_decoded_as_they_come_and_payloads_by_the_line() -> None:
+    ours, scales = os.pipe()
+    with os.fdopen(ours, "rb") as stream, os.fdopen(scales, "wb", buffering=0) as scale:
+        scale.write(b"\x0201.250\r")
+        weight = next(decode_stream("toledo-8217", input_chunks("toledo-8217", stream)))
+        assert isinstance(weight, dict)
+        assert weight["weight_g"] == 1250.0
+        scale.write(EVENT + b"half")
+        assert next(input_chunks("impinj-r700", stream)) == EVENT
