@@ -7,6 +7,7 @@ from a payload to what it says.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ LATE_READ_S = 300.0
 SLOW_CLOCK_AFTER_S = 3.0
 """Old times that have gone on this long no faster than ours are those of a clock that is slow."""
 JITTER_S = 1.0
+
+UNREADABLE_AFTER_S = 10.0
+"""A device of which something could be read this recently is well, whatever else comes on its topic."""
 
 _EPOCH_UNITS_S = ((1e11, 1.0), (1e14, 1e-3), (1e17, 1e-6), (float("inf"), 1e-9))
 """A number below the limit counts since 1970 in this unit: until the year 5138 no two are confused."""
@@ -125,7 +129,8 @@ class TopicDriver:
 
     def __init__(self, settings: MqttDevice, session: MqttSession, understand: Understand) -> None:
         self._settings, self._session, self._understand = settings, session, understand
-        self._faulty = False
+        self._fault: str | None = None
+        self._read_s = self._fault_s = -math.inf
         self._backlog = Backlog()
 
     async def run(self, emit: Emit) -> None:
@@ -162,14 +167,18 @@ class TopicDriver:
             there = (True if heard else there) if understood.there is None else understood.there
             duplicates += understood.duplicates
         metrics.mqtt_duplicates.labels(self._settings.id).inc(duplicates)
-        self._note(faults)
+        self._note(faults, heard=there is not None)
         return (readings or self._without_readings(faults, there)), there
 
     def _without_readings(self, faults: list[str], there: bool | None) -> list[Reading]:
         device = self._settings.id
         if there is not None or not faults:
             return [DeviceAnswered(device)] if there else []
-        return [DeviceDegraded(device, f"what arrives on {self._settings.topic} is unreadable")]
+        if time.monotonic() - self._read_s < UNREADABLE_AFTER_S:
+            return []
+        return [
+            DeviceDegraded(device, f"what arrives on {self._settings.topic} is unreadable: {self._fault}")
+        ]
 
     def _tells_presence(self, topic: str) -> bool:
         state_filter = self._settings.state_filter
@@ -186,11 +195,18 @@ class TopicDriver:
             or not waited((now - reading.occurred_at).total_seconds(), mono_s)
         ]
 
-    def _note(self, faults: list[str]) -> None:
+    def _note(self, faults: list[str], *, heard: bool) -> None:
+        """Keep the first fault since something could be read; log it when there was none for a while."""
         metrics.mqtt_unreadable.labels(self._settings.id).inc(len(faults))
-        if faults and not self._faulty:
-            _log.warning("%s: %d unreadable events, the first: %s", self._settings.id, len(faults), faults[0])
-        self._faulty = bool(faults)
+        now_s = time.monotonic()
+        if heard:
+            self._fault, self._read_s = None, now_s
+        if not faults:
+            return
+        self._fault = self._fault or faults[0]
+        level = logging.DEBUG if now_s - self._fault_s < UNREADABLE_AFTER_S else logging.WARNING
+        _log.log(level, "%s: %d unreadable events, the first: %s", self._settings.id, len(faults), faults[0])
+        self._fault_s = now_s
 
 
 def decoded_payload(understand: Understand, heard: Heard) -> Iterator[Reading | str]:

@@ -264,7 +264,7 @@ async def test_a_broker_that_lost_the_session_numbers_anew_and_loses_nothing_tha
                 session._intake.close()  # type: ignore[union-attr]
                 session._intake._end("cut")  # type: ignore[union-attr]
                 async with asyncio.timeout(20):
-                    while session._connection in (before, None):
+                    while session._connection in (before, None):  # noqa: ASYNC110  # nothing tells of it
                         await asyncio.sleep(0.01)
             await emitted.until(lambda rs: weights(rs) == [5.0, 6.0, 5.0])
             assert await acks.get() == 1
@@ -345,8 +345,22 @@ async def test_unreadable_payloads_degrade_only_when_nothing_else_is_readable(
         await emitted.until(lambda rs: rs)
         await asyncio.to_thread(broker.publish, "homie/shelf01/scales/1/mass", ["broken"])
         await emitted.until(lambda rs: isinstance(rs[-1], DeviceDegraded))
+        assert emitted.readings[-1].reason.endswith("is unreadable: weight is no number: 'broken'")
         await asyncio.to_thread(broker.publish, "homie/shelf01/scales/1/mass", ["0.1"])
         await emitted.until(lambda rs: weights(rs) == [100.0])
+
+
+async def test_broken_words_between_good_ones_do_not_make_the_device_flap(
+    broker: Any, emitted: Any, running: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with kept(device(**SHELF), broker.url, emitted, running):
+        await emitted.until(lambda rs: rs)
+        for number in range(1, 11):
+            for payload in (str(number), "broken"):
+                await asyncio.to_thread(broker.publish, "homie/shelf01/scales/1/mass", [payload])
+            await emitted.until(lambda rs, seen=number: len(weights(rs)) == seen)
+    assert not [reading for reading in emitted.readings if isinstance(reading, DeviceDegraded)]
+    assert sum("unreadable" in record.message for record in caplog.records) == 1
 
 
 async def test_a_device_that_is_denied_again_and_again_holds_up_no_acknowledgement(

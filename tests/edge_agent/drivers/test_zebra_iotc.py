@@ -18,6 +18,7 @@ from edge_agent.config.devices import ZebraIotc
 from edge_agent.config.store import Mqtt
 from edge_agent.contract.times import parse_rfc3339, rfc3339
 from edge_agent.drivers import Resources, make_driver
+from edge_agent.drivers import topic as topic_module
 from edge_agent.drivers.decode import decode_stream
 from edge_agent.drivers.event_numbers import EventNumbers
 from edge_agent.drivers.mqtt import MqttSession
@@ -226,8 +227,9 @@ def test_no_json_raises(value: Any) -> None:
 
 
 async def test_through_a_broker_gaps_of_an_outage_count_and_what_was_not_committed_is_read_again(
-    broker: Any, emitted: Any, running: Running
+    broker: Any, emitted: Any, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(topic_module, "UNREADABLE_AFTER_S", 0.0)
     device = settings("live")
     session = MqttSession(Mqtt(url=broker.url), store="s1", topics={"live": "rfid/live"})
     resources = Resources(mqtt=session)
