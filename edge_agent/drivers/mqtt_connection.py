@@ -56,7 +56,8 @@ async def open_connection(
 ) -> AsyncIterator[Connection]:
     """A connection to a kept session; `will` (topic, payload) is retained by the broker when we go.
 
-    `on_new_session` is called before any message when the broker knows no session of ours. With `kept=False` the session is new and ends with the connection.
+    With `kept=False` the session is new and ends with the connection. `on_new_session` is called, before any
+    message, when the broker knows no earlier session of ours.
     Raises LinkLost when the broker cannot be reached, NoHandshake when it does not speak `version`,
     LinkDenied when it refuses us; later ends are told by `Connection.lost`. The way out says goodbye.
     """

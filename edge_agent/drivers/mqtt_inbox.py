@@ -14,7 +14,8 @@ from paho.mqtt.client import topic_matches_sub
 from edge_agent.drivers.mqtt_deliveries import Delivery
 
 BATCH = 500
-"""The most messages that one get_batch returns."""
+BATCH_BYTES = 256 * 1024
+"""The most messages that one get_batch returns, and about how many bytes: what one batch keeps the loop busy."""
 UNATTENDED_S = 60.0
 """Messages wait this long for a driver that is being restarted; then they are let go, to free the others."""
 
@@ -72,7 +73,10 @@ class Inbox:
         while not self._queue:
             self._session.raise_if_down(self)
             await self.news()
-        batch = [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
+        batch, size = list[Message](), 0
+        while self._queue and len(batch) < limit and size < BATCH_BYTES:
+            batch.append(self._queue.popleft())
+            size += len(batch[-1].payload)
         self._taken += batch
         self._session.hold(-_size(batch))
         return batch
