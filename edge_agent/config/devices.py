@@ -13,7 +13,7 @@ from edge_agent.config.modbus_profile import MassUnit, profile_problem, read_pro
 from edge_agent.contract.planogram import Identifier
 from edge_agent.service.settings import Settings
 
-_NUMBER = re.compile(r"[0-9]{1,4}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,3}")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:]+):[0-9]{1,5}")
 
 
@@ -30,6 +30,9 @@ class Device(Settings):
 class Scale(Device):
     """A scale: one plate with `facings`, or several plates with `channels`."""
 
+    has_channels: ClassVar[bool] = True
+    """Whether the device names the plate that a weight is from; without it `channels` would never get one."""
+
     facings: list[Identifier] = []
     channels: dict[str, list[Identifier]] = {}
 
@@ -45,7 +48,9 @@ class Scale(Device):
             raise ValueError("has both facings and channels; use facings for one plate, channels for several")
         for channel in self.channels:
             if not _NUMBER.fullmatch(channel):
-                raise ValueError(f"channel {channel!r} must be a number in quotes")
+                raise ValueError(f"channel {channel!r} must be a number in quotes, without zeros before it")
+        if self.channels and not self.has_channels:
+            raise ValueError("has one plate and no channels; use facings")
         return self
 
 
@@ -67,7 +72,7 @@ class Reader(Device):
     def _numbered(self) -> Self:
         for antenna in self.antennas:
             if not _NUMBER.fullmatch(antenna):
-                raise ValueError(f"antenna {antenna!r} must be a number in quotes")
+                raise ValueError(f"antenna {antenna!r} must be a number in quotes, without zeros before it")
         return self
 
 
@@ -151,6 +156,8 @@ class MtSics(SerialDevice, Scale):
     `stream`: the scale sends its weight by itself (SIR, about 15 times a second) instead of being asked.
     """
 
+    has_channels: ClassVar[bool] = False
+
     driver: Literal["mt-sics"]
     poll_hz: Annotated[float, Field(gt=0, le=50)] = 10.0
     stream: bool = False
@@ -161,6 +168,8 @@ class Toledo8217(SerialDevice, Scale):
 
     An 8217 does not name its unit: `auto` reads WW.WWW as kilograms and WW.WW as pounds. NCI names its own.
     """
+
+    has_channels: ClassVar[bool] = False
 
     driver: Literal["toledo-8217"]
     serial_format: SerialFormat = "7E1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 from urllib.parse import urlsplit
@@ -219,7 +220,7 @@ class StoreSettings(Settings):
                 problems.append(
                     ((*here, "driver"), f"{device.driver} needs the mqtt section, which is missing")
                 )
-        return problems
+        return problems + _shared_plates(self.devices)
 
 
 def _product_rows(path: Path) -> tuple[list[Product], list[str]]:
@@ -253,6 +254,21 @@ def _port_problems(first: SerialDevice, device: SerialDevice) -> list[tuple[str,
         for key in ("baudrate", "serial_format")
         if getattr(device, key) != getattr(first, key)
     ]
+
+
+def _shared_plates(devices: Sequence[Device]) -> list[tuple[Place, str]]:
+    """Modbus devices that are one and the same plate of one module: most likely a unit_id copied."""
+    owners: dict[tuple[object, ...], str] = {}
+    problems: list[tuple[Place, str]] = []
+    for index, device in enumerate(devices):
+        if not isinstance(device, ModbusScale):
+            continue
+        module = (_port_name(device.port), device.unit_id, device.profile)
+        first = {owners.setdefault((*module, plate), device.id) for plate in device.plates()}
+        for other in sorted(first - {device.id}):
+            text = f"{device.unit_id} is already {other!r} on this port, with the same plate"
+            problems.append((("devices", index, "unit_id"), text))
+    return problems
 
 
 def _facings_of(device: Device) -> list[tuple[Place, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,8 @@ class AsciiScale(SerialDevice, Scale, Sensor):
     TR, TARE: no weight of the plate), `stable` (anything but US, U, D, M, ?, 0 says stable) or `unstable`,
     `over` and `under` (anything says yes). `unit` counts where a line has none; `scale` multiplies the value.
     """
+
+    has_channels: ClassVar[bool] = False
 
     driver: Literal["ascii-scale"]
     preset: Literal["auto", "and", "st-gs", "sartorius", "adam", "ohaus", "sma", "hx711"] = "auto"

@@ -188,12 +188,16 @@ def test_no_text_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, t
     ("wiring", "word"),
     [
         ("facings: [A1-01, A1-01]", "already lies on a plate of 'scale-1'"),
-        ('channels: {"1": [A1-01], "2": [A1-01]}', "already lies on a plate of 'scale-1'"),
+        (
+            'profile: load-cell-16, channels: {"1": [A1-01], "2": [A1-01]}',
+            "already lies on a plate of 'scale-1'",
+        ),
         ('channels: {"²": [A1-01]}', "must be a number in quotes"),
     ],
 )
 def test_a_facing_lies_on_one_plate_and_plates_have_numbers(tmp_path: Path, wiring: str, word: str) -> None:
-    [problem] = problems(tmp_path, GOOD.replace("facings: [A1-01]", wiring))
+    modules = GOOD.replace("mt-sics", "modbus-scale")
+    [problem] = problems(tmp_path, modules.replace("facings: [A1-01]", wiring))
     assert word in problem
 
 
