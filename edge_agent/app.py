@@ -6,7 +6,6 @@ import asyncio
 import logging
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -29,6 +28,7 @@ from edge_agent.live.web import LiveRoutes
 from edge_agent.local_web import LocalWeb
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics
+from edge_agent.service.loop import LooseThreads
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
 from edge_agent.stock.estimate import Estimator
@@ -43,7 +43,6 @@ LAST_SYNC_S = 4.0
 STOP_DEVICES_S = 4.0
 RETENTION_EVERY_S = 60.0
 PRUNE_AT_ONCE = 5_000
-SPARE_THREADS = 16
 NOT_CONFIGURED = "no longer in the configuration"
 
 
@@ -63,8 +62,7 @@ class StoreAgent:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s."""
         loop = asyncio.get_running_loop()
-        # A wedged port or a dead name server may hold a thread for long: one for each, and some to spare.
-        loop.set_default_executor(ThreadPoolExecutor(len(self.devices) + SPARE_THREADS, "blocking"))
+        loop.set_default_executor(LooseThreads())  # ports and name servers hang, the rest goes on
         self._measure()
         if self.uplink is not None:
             uplink = self.uplink

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.contract.errors import AgentUnreachable
-from edge_agent.service import log, terminal
+from edge_agent.service import log, loop, terminal
 from edge_agent.service.settings import load
 
 app = typer.Typer(
@@ -35,7 +35,7 @@ def run(
     """Run the service in the foreground; SIGTERM or Ctrl-C drains and stops within 10 s."""
     log.setup(level="DEBUG" if verbose else "INFO")
     settings = _load(config)
-    asyncio.run(_run(settings))
+    loop.run(_run(settings))
 
 
 @app.command(epilog="Example: edge-agent check -c store.yaml")
@@ -54,7 +54,7 @@ def doctor(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = Fals
     """Also try every port, camera, model, broker, clock, disk and HQ; one line each, with a hint."""
     log.setup(level="CRITICAL")
     settings = _load(config)
-    findings = asyncio.run(_examine(settings, quiet=as_json))
+    findings = loop.run(_examine(settings, quiet=as_json))
     if as_json:
         _print_json([{"level": f.level, "what": f.what, "text": f.text, "hint": f.hint} for f in findings])
     bad = sum(f.level == "FAIL" for f in findings)
@@ -69,7 +69,7 @@ def status(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = Fals
     settings = _load(config)
     http = settings.agent.http
     host = f"[{http.host}]" if ":" in http.host else http.host
-    answer = asyncio.run(_ask(f"http://{host}:{http.port}/v1/status"))
+    answer = loop.run(_ask(f"http://{host}:{http.port}/v1/status"))
     if as_json:
         _print_json(answer)
     else:
@@ -108,9 +108,9 @@ def devices(
 
     log.setup(level="CRITICAL")
     if scan:
-        found = asyncio.run(inventory.scan(_load(config) if config else None, port or []))
+        found = loop.run(inventory.scan(_load(config) if config else None, port or []))
     else:
-        found = asyncio.run(inventory.configured(_load(config or Path("store.yaml"))))
+        found = loop.run(inventory.configured(_load(config or Path("store.yaml"))))
     if as_json:
         _print_json(found)
     else:
@@ -127,7 +127,7 @@ def watch(
     log.setup(level="ERROR")
     line = _LivePrinter(as_json=as_json)
     with terminal.reader_may_leave():
-        asyncio.run(_until_stopped(show(_load(config), device, line)))
+        loop.run(_until_stopped(show(_load(config), device, line)))
 
 
 @app.command(epilog="Example: edge-agent record scale-a1-01 -o odd.jsonl --seconds 30 -c store.yaml")
@@ -143,7 +143,7 @@ def record(
     from edge_agent.live.watching import record as record_bytes
 
     log.setup(level="ERROR")
-    asyncio.run(_until_stopped(record_bytes(_load(config), device, output, force=force), seconds))
+    loop.run(_until_stopped(record_bytes(_load(config), device, output, force=force), seconds))
     facts = {"file": str(output), "lines": output.read_bytes().count(b"\n") - 1}
     if as_json:
         _print_json(facts)
@@ -165,7 +165,7 @@ def replay(
     if pty:
         from edge_agent.live.playing import act
 
-        asyncio.run(_until_stopped(act(recording, typer.echo)))
+        loop.run(_until_stopped(act(recording, typer.echo)))
         return
     damaged = False
     with terminal.reader_may_leave():

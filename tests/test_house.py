@@ -39,7 +39,8 @@ def test_every_module_says_its_job_in_its_first_line() -> None:
 
 
 def test_only_the_supervisor_and_the_writer_swallow_any_exception() -> None:
-    """Whoever else catches everything raises again; the writer hands the error to all who wait for it."""
+    """Whoever else catches everything raises again; the writer and the threads hand the error to those who
+    wait for it."""
 
     def swallows(handler: ast.ExceptHandler) -> bool:
         caught = ast.unparse(handler.type) if handler.type else "BaseException"
@@ -52,7 +53,7 @@ def test_only_the_supervisor_and_the_writer_swallow_any_exception() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ExceptHandler) and swallows(node)
     }
-    assert found == {"edge_agent/supervisor.py", "edge_agent/journal.py"}
+    assert found == {"edge_agent/supervisor.py", "edge_agent/journal.py", "edge_agent/service/loop.py"}
 
 
 def test_encoders_share_no_constant_with_drivers() -> None:

@@ -27,6 +27,9 @@ from edge_agent.drivers.port import absent_hint, held_hint
 from edge_agent.drivers.tap import Heard, Tap, deaf
 
 CONNECT_TIMEOUT_S = 5.0
+OPEN_TIMEOUT_S = 4.0
+"""How long a tty may take to open until it counts as lost. Its thread cannot be ended: the next try takes
+over what this one has begun, so that a slow port opens in the end and a wedged one costs one thread."""
 WRITE_TIMEOUT_S = 3.0
 BUFFER_LIMIT = 64 * 1024
 """Bytes kept for a slow reader; beyond it the port itself is left to wait (back-pressure)."""
@@ -37,6 +40,9 @@ _TIOCGEXCL = 0x80045440
 """Linux, asm-generic/ioctls.h: is the terminal in exclusive mode?"""
 _PTY_MAJORS = range(136, 144)
 """Linux, admin-guide/devices.txt: Unix98 PTY slaves."""
+
+_hanging: dict[tuple[str, int, str], asyncio.Future[Serial]] = {}
+"""Openings that have not returned yet."""
 
 
 @asynccontextmanager
@@ -175,7 +181,27 @@ class Link:
 async def _open_tty(port: str, baudrate: int, serial_format: str) -> Serial:
     # inter_byte_timeout=0 sets VMIN to 1: then "nothing there" reads as EAGAIN and only a hang-up as empty.
     options: dict[str, Any] = {"timeout": 0, "write_timeout": 0, "inter_byte_timeout": 0, "exclusive": True}
-    return await asyncio.to_thread(_claim_tty, port, options | _serial_options(baudrate, serial_format))
+    options |= _serial_options(baudrate, serial_format)
+    wanted = (port, baudrate, serial_format)
+    opening = _hanging.pop(wanted, None) or asyncio.ensure_future(
+        asyncio.to_thread(_claim_tty, port, options)
+    )
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
+            return await asyncio.shield(opening)
+    except TimeoutError:
+        _hanging[wanted] = opening
+        raise LinkLost(
+            f"{port} does not open: its adapter hangs", hint="pull its plug and put it back"
+        ) from None
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unwanted)
+        raise
+
+
+def _close_unwanted(opening: asyncio.Future[Serial]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _claim_tty(port: str, options: dict[str, Any]) -> Serial:

@@ -56,8 +56,13 @@ async def _stage(say: Callable[[str], object]) -> AsyncIterator[tuple[int, async
     """A raw pty once somebody has opened it: the device's end, and whether something was asked since it was
     looked at. Its last words are read before it closes: closing discards them."""
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    master, slave = os.openpty()
+
+    def hear() -> None:
+        os.read(master, 4096)
+        asked.set()
+
     with ExitStack() as stack:
-        master, slave = os.openpty()
         stack.callback(os.close, master)
         tty.setraw(slave)
         os.set_blocking(master, False)
@@ -68,7 +73,7 @@ async def _stage(say: Callable[[str], object]) -> AsyncIterator[tuple[int, async
         # Open here too from now on: without anybody the master hangs up, which wakes the loop without end.
         slave = os.open(path, os.O_RDWR | os.O_NOCTTY)
         stack.callback(os.close, slave)
-        loop.add_reader(master, lambda: (os.read(master, 4096), asked.set()))
+        loop.add_reader(master, hear)
         stack.callback(loop.remove_reader, master)
         yield master, asked
         await _read_by_the_agent(slave)

@@ -269,3 +269,46 @@ async def test_a_cancelled_connect_leaves_nothing_behind() -> None:
         assert open_descriptors() == before
         for one in crowd:
             one.close()
+
+
+async def test_a_port_that_hangs_at_its_opening_is_lost_soon_and_the_next_try_goes_on_with_it(
+    scale: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, claim, begun = threading.Event(), link_module._claim_tty, list[str]()
+
+    def hang(port: str, options: dict[str, Any]) -> Any:
+        begun.append(port)
+        release.wait(10)
+        return claim(port, options)
+
+    monkeypatch.setattr(link_module, "_claim_tty", hang)
+    monkeypatch.setattr(link_module, "OPEN_TIMEOUT_S", 0.05)
+    for _ in range(3):
+        with pytest.raises(LinkLost, match="does not open"):
+            async with open_link(str(scale.link)):
+                pass
+    release.set()
+    monkeypatch.setattr(link_module, "OPEN_TIMEOUT_S", 5.0)
+    async with open_link(str(scale.link)) as link:
+        await link.write(b"x")
+    assert begun == [str(scale.link)]
+
+
+async def test_a_port_that_opens_after_nobody_wants_it_any_more_is_closed(
+    scale: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, claim = threading.Event(), link_module._claim_tty
+    monkeypatch.setattr(link_module, "_claim_tty", lambda *what: (release.wait(10), claim(*what))[1])
+    opening = asyncio.ensure_future(open_link(str(scale.link)).__aenter__())
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait({opening})
+    release.set()
+    monkeypatch.setattr(link_module, "_claim_tty", claim)
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with open_link(str(scale.link)):
+                    break
+            except LinkDenied:
+                await asyncio.sleep(0.01)

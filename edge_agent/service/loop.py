@@ -1,0 +1,46 @@
+"""How a command of ours runs its coroutine: nobody waits for a thread that hangs in the operating system."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Thread
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class LooseThreads(ThreadPoolExecutor):
+    """A thread of its own for each call.
+
+    A wedged port or a dead name server may hold a thread for minutes: neither other calls nor the end of the
+    process wait for it.
+    """
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call `fn` in a new thread."""
+        done: Future[T] = Future()
+        done.set_running_or_notify_cancel()
+
+        def work() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  # as every executor, whatever it is
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+
+        Thread(target=work, name="blocking", daemon=True).start()
+        return done
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing to wait for."""
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`."""
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_default_executor(LooseThreads())
+        return runner.run(work)
