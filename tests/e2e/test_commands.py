@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,16 @@ def agent(*words: str, stdin: bytes = b"", status: int = 0) -> tuple[str, str]:
 
 def test_check_of_the_commented_example_passes() -> None:
     example = Path(__file__).parents[2] / "configs/store.example.yaml"
-    assert "ok, 3 devices, 2 facings" in agent("check", "-c", str(example))[0]
+    assert "ok, 3 devices, 5 facings" in agent("check", "-c", str(example))[0]
+
+
+def test_check_of_the_example_passes_with_every_device_uncommented(tmp_path: Path) -> None:
+    example = (Path(__file__).parents[2] / "configs/store.example.yaml").read_text(encoding="utf-8")
+    head, devices = example.split("\ndevices:\n")
+    commented = r"(?m)^  # (?=- |  [a-z_]+: )"
+    file = tmp_path / "store.yaml"
+    file.write_text(head + "\ndevices:\n" + re.sub(commented, "  ", devices), encoding="utf-8")
+    assert f"ok, {3 + len(re.findall(r'(?m)^  # - ', devices))} devices" in agent("check", "-c", str(file))[0]
 
 
 def test_check_names_file_line_and_column_and_exits_2(tmp_path: Path) -> None:
