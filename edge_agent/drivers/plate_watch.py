@@ -22,15 +22,27 @@ _WHY: dict[Flag, str] = {
 
 @dataclass(slots=True)
 class _Weightless:
-    """One plate without a weight: since when at all, and since when not only because it moves."""
+    """One plate without a weight: since when at all, and from when to when not only because it moves."""
 
     since_s: float
-    faulty_since_s: float | None
-    why: str
+    why: str = ""
+    faulty_since_s: float | None = None
+    faulty_last_s: float = 0.0
+    moving_since_s: float | None = None
+
+    def note(self, now_s: float, *, only_moves: bool) -> None:
+        """Motion between two faults ends them not; motion alone for long does, since somebody is at work."""
+        if not only_moves:
+            self.faulty_since_s = now_s if self.faulty_since_s is None else self.faulty_since_s
+            self.faulty_last_s, self.moving_since_s = now_s, None
+            return
+        self.moving_since_s = now_s if self.moving_since_s is None else self.moving_since_s
+        if now_s - self.moving_since_s >= DEGRADED_AFTER_S:
+            self.faulty_since_s = None
 
     def lasts(self, now_s: float) -> bool:
-        if self.faulty_since_s is not None:
-            return now_s - self.faulty_since_s >= DEGRADED_AFTER_S
+        if self.faulty_since_s is not None and self.faulty_last_s - self.faulty_since_s >= DEGRADED_AFTER_S:
+            return True
         return now_s - self.since_s >= RESTLESS_AFTER_S
 
 
@@ -63,8 +75,7 @@ class PlateWatch:
             self._weightless.pop(reading.channel, None)
             return False
         flag: Flag = next((known for known in _WHY if known in reading.flags), "error")
-        state = self._weightless.setdefault(reading.channel, _Weightless(now_s, None, ""))
+        state = self._weightless.setdefault(reading.channel, _Weightless(now_s))
         state.why = why or _WHY[flag]
-        if flag != "motion" and state.faulty_since_s is None:
-            state.faulty_since_s = now_s
+        state.note(now_s, only_moves=flag == "motion")
         return state.lasts(now_s)

@@ -40,6 +40,23 @@ def test_over_in_motion_is_over_and_motion_between_does_not_start_it_anew() -> N
     assert isinstance(degraded, DeviceDegraded)
 
 
+def test_a_bump_while_a_shelf_is_filled_does_not_degrade() -> None:
+    watch, moving = PlateWatch("s"), weight(None, "motion")
+    watch.judged([weight(None, "under")], 0.0)
+    for second in range(1, 30):
+        assert watch.judged([moving], float(second)) == [moving]
+    assert watch.judged([weight(None, "over")], 30.0) == [weight(None, "over")], "the first bump is forgotten"
+
+
+def test_a_lasting_overload_that_flickers_stays_degraded_until_it_only_moves() -> None:
+    watch, moving = PlateWatch("s"), weight(None, "motion")
+    for second in range(6):
+        watch.judged([weight(None, "over")], float(second))
+    (still,) = watch.judged([moving], 5.5)
+    assert isinstance(still, DeviceDegraded)
+    assert watch.judged([moving], 5.5 + DEGRADED_AFTER_S) == [moving]
+
+
 def test_a_good_plate_goes_on_beside_a_bad_one_and_does_not_clear_it() -> None:
     watch = PlateWatch("s")
     both = [weight(None, "error", channel=1), weight(7.0, channel=2)]
