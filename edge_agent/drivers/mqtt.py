@@ -192,6 +192,10 @@ class MqttSession:
                 inboxes = self._inboxes.values()
                 states = {inbox.state for inbox in inboxes if inbox.state is not None}
                 topics = sorted({inbox.topic for inbox in inboxes} - states)
+                if self._version == V311:
+                    # No difference there, and amqtt takes no second request before it has the PUBACK for
+                    # what it retained of the first.
+                    topics, states = sorted({*topics, *states}), set()
                 self._refused = await connection.subscribe(topics)
                 self._refused |= await connection.subscribe(sorted(states), retained=True)
                 self._came_up(connection)

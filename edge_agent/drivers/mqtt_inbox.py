@@ -15,7 +15,7 @@ from edge_agent.drivers.mqtt_deliveries import Delivery
 
 BATCH = 500
 BATCH_BYTES = 256 * 1024
-"""The most messages that one get_batch returns, and about how many bytes: what one batch keeps the loop busy."""
+"""The most messages that one get_batch returns, and about how many bytes: it keeps the event loop busy."""
 UNATTENDED_S = 60.0
 """Messages wait this long for a driver that is being restarted; then they are let go, to free the others."""
 
