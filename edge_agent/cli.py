@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import json
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -12,14 +13,23 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
-from edge_agent.contract.errors import AgentUnreachable
 from edge_agent.service import log, loop, terminal
 from edge_agent.service.settings import load
 
+
+class _Commands(TyperGroup):
+    """Whoever reads our output may have enough of it, whatever the command."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with terminal.reader_may_leave():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
-    name="edge-agent", no_args_is_help=True, add_completion=True,
+    name="edge-agent", cls=_Commands, no_args_is_help=True, add_completion=True,
     rich_markup_mode=None, pretty_exceptions_enable=False,
     help="The gateway in the store: reads devices, estimates stock, buffers, tells HQ.",
 )  # fmt: skip
@@ -66,10 +76,9 @@ def doctor(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = Fals
 @app.command(epilog="Example: edge-agent status -c store.yaml --json")
 def status(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False) -> None:
     """Ask the running agent: devices, facings, outbox, sync state, versions."""
-    settings = _load(config)
-    http = settings.agent.http
-    host = f"[{http.host}]" if ":" in http.host else http.host
-    answer = loop.run(_ask(f"http://{host}:{http.port}/v1/status"))
+    from edge_agent.live.asking import ask_status
+
+    answer = loop.run(ask_status(_load(config).agent.http))
     if as_json:
         _print_json(answer)
     else:
@@ -125,9 +134,8 @@ def watch(
     from edge_agent.live.watching import show
 
     log.setup(level="ERROR")
-    line = _LivePrinter(as_json=as_json)
-    with terminal.reader_may_leave():
-        loop.run(_until_stopped(show(_load(config), device, line)))
+    printer = _LivePrinter(as_json=as_json)
+    loop.run(_until_stopped(show(_load(config), device, printer)))
 
 
 @app.command(epilog="Example: edge-agent record scale-a1-01 -o odd.jsonl --seconds 30 -c store.yaml")
@@ -143,8 +151,13 @@ def record(
     from edge_agent.live.watching import record as record_bytes
 
     log.setup(level="ERROR")
-    loop.run(_until_stopped(record_bytes(_load(config), device, output, force=force), seconds))
-    facts = {"file": str(output), "lines": output.read_bytes().count(b"\n") - 1}
+    pieces = itertools.count()
+    recording = record_bytes(_load(config), device, output, force=force, wrote=lambda: next(pieces))
+    loop.run(_until_stopped(recording, seconds))
+    facts = {"file": str(output), "lines": next(pieces)}
+    if not facts["lines"]:
+        typer.echo(f"{device} said nothing: there is no recording", err=True)
+        raise typer.Exit(terminal.PROBLEM)
     if as_json:
         _print_json(facts)
     else:
@@ -168,13 +181,12 @@ def replay(
         loop.run(_until_stopped(act(recording, typer.echo)))
         return
     damaged = False
-    with terminal.reader_may_leave():
-        for found in replay_file(recording, pace=pace):
-            if isinstance(found, Complaint):
-                damaged = damaged or found.damaged
-                typer.echo(found.text, err=True)
-            else:
-                typer.echo(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
+    for found in replay_file(recording, pace=pace):
+        if isinstance(found, Complaint):
+            damaged = damaged or found.damaged
+            typer.echo(found.text, err=True)
+        else:
+            typer.echo(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
     raise typer.Exit(terminal.PROBLEM if damaged else terminal.FINE)
 
 
@@ -197,13 +209,17 @@ class _LivePrinter:
         self._as_json = as_json
         self._told: dict[str, Any] = {}
 
-    def __call__(self, line: bytes) -> None:
-        said = json.loads(line)
-        if said["kind"] not in ("status", "dropped"):
-            typer.echo(line.decode())
-        elif said != self._told:
-            self._told = said
-            typer.echo(line.decode() if self._as_json else _sentence(said), err=True)
+    def __call__(self, lines: bytes) -> None:
+        readings = b""
+        for line in lines.splitlines(keepends=True):
+            said = json.loads(line)
+            if said["kind"] not in ("status", "dropped"):
+                readings += line
+            elif said != self._told or said["kind"] == "dropped":
+                self._told = said
+                typer.echo(line.decode().rstrip() if self._as_json else _sentence(said), err=True)
+        while readings:  # not through sys.stdout: a write that stalls would hold its lock at the exit
+            readings = readings[os.write(sys.stdout.fileno(), readings) :]
 
 
 def _sentence(said: dict[str, Any]) -> str:
@@ -243,18 +259,6 @@ async def _examine(settings: StoreSettings, *, quiet: bool) -> list[Any]:
             if finding.hint and finding.level != "ok":
                 typer.echo(f"      Try: {finding.hint}")
     return found
-
-
-async def _ask(url: str) -> Any:
-    import aiohttp
-
-    try:
-        async with asyncio.timeout(5), aiohttp.ClientSession() as http, http.get(url) as response:
-            return await response.json()
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise AgentUnreachable(
-            f"no agent answers at {url}", hint="is it running? edge-agent run -c …"
-        ) from error
 
 
 def _print_json(answer: Any) -> None:

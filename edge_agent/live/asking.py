@@ -12,7 +12,6 @@ import msgspec
 
 from edge_agent.config.store import Http
 from edge_agent.contract.errors import AgentUnreachable, ConfigError
-from edge_agent.service.settings import read_secret
 
 ANSWER_WITHIN_S = 5.0
 SILENT_AFTER_S = 15.0
@@ -32,16 +31,19 @@ def address(http: Http) -> str:
     return f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
 
 
-async def ask(http: Http, path: str) -> Any:
-    """The JSON answer to `GET path`; AgentUnreachable when nobody gives one."""
-    url = address(http) + path
+async def ask_status(http: Http) -> dict[str, Any]:
+    """What the agent says of itself (`GET /v1/status`); AgentUnreachable when none answers."""
+    url = address(http) + "/v1/status"
     try:
-        async with asyncio.timeout(ANSWER_WITHIN_S), _session(http) as session, session.get(url) as response:
-            return await response.json()
+        async with asyncio.timeout(ANSWER_WITHIN_S), _session() as session, session.get(url) as response:
+            answer = await response.json()
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise AgentUnreachable(
             f"no agent answers at {url}", hint="is it running? edge-agent run -c …"
         ) from error
+    if not isinstance(answer, dict) or "outbox" not in answer:
+        raise _stranger(response)
+    return answer
 
 
 @asynccontextmanager
@@ -52,7 +54,7 @@ async def lines_from(http: Http, path: str) -> AsyncIterator[AsyncIterator[bytes
     refuses (it knows no such device).
     """
     url = address(http) + path
-    async with _session(http) as session:
+    async with _session() as session:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 response = await session.get(url)
@@ -66,12 +68,9 @@ async def lines_from(http: Http, path: str) -> AsyncIterator[AsyncIterator[bytes
             yield _lines(response)
 
 
-def _session(http: Http) -> aiohttp.ClientSession:
-    token = read_secret(http.token_file)
+def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        headers={"Authorization": f"Bearer {token}"} if token else {},
-        timeout=aiohttp.ClientTimeout(total=None, sock_read=SILENT_AFTER_S),
-        read_bufsize=_LINE_LIMIT,
+        timeout=aiohttp.ClientTimeout(total=None, sock_read=SILENT_AFTER_S), read_bufsize=_LINE_LIMIT
     )
 
 
@@ -90,7 +89,11 @@ async def _refused(response: aiohttp.ClientResponse) -> Exception:
         answer = msgspec.json.decode(await response.read())
         return ConfigError(f"the running agent says: {answer['error']}", hint=answer["hint"])
     except (msgspec.MsgspecError, aiohttp.ClientError, KeyError, TypeError):
-        return AgentUnreachable(
-            f"what answers at {response.url.origin()} is no agent of this version",
-            hint="see agent.http.port; restart the agent after an update",
-        )
+        return _stranger(response)
+
+
+def _stranger(response: aiohttp.ClientResponse) -> AgentUnreachable:
+    return AgentUnreachable(
+        f"what answers at {response.url.origin()} is no agent of this version",
+        hint="see agent.http.port; restart the agent after an update",
+    )

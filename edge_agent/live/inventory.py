@@ -12,7 +12,7 @@ from rich.table import Table
 from edge_agent.config.devices import Device
 from edge_agent.config.store import Mqtt, StoreSettings
 from edge_agent.contract.errors import AgentUnreachable, DeviceError
-from edge_agent.live.asking import ask
+from edge_agent.live.asking import ask_status
 from edge_agent.live.recording import driver_of
 from edge_agent.live.scanning import scan_ports, scan_topics
 
@@ -27,7 +27,7 @@ async def configured(settings: StoreSettings) -> Inventory:
     The states are the running agent's; without one they are None.
     """
     try:
-        answer = await ask(settings.agent.http, "/v1/status")
+        answer = await ask_status(settings.agent.http)
     except AgentUnreachable:
         answer = None
     known = {state["device"]: state for state in answer["devices"]} if answer else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 from edge_agent.config.devices import Device, MqttDevice
 from edge_agent.config.store import StoreSettings
-from edge_agent.contract.errors import AgentUnreachable, ConfigError, DeviceError, ShelfEdgeError
+from edge_agent.contract.errors import AgentUnreachable, ConfigError, DeviceError
 from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
@@ -25,6 +26,10 @@ from edge_agent.supervisor import backoff_s
 
 What = Literal["readings", "bytes"]
 Tell = Callable[[Sequence[Told]], None]
+
+
+def _nobody() -> None:
+    """Nobody counts the pieces."""
 
 
 def device_named(settings: StoreSettings, name: str) -> Device:
@@ -150,47 +155,58 @@ async def _resources(settings: StoreSettings, device: Device, taps: Taps) -> Asy
         await asyncio.wait({running})
 
 
-async def show(settings: StoreSettings, name: str, print_line: Callable[[bytes], None]) -> None:
-    """Every line of `watch`, until cancelled. Raises as `following`."""
+async def show(settings: StoreSettings, name: str, print_lines: Callable[[bytes], None]) -> None:
+    """Every line of `watch`, one or several at once, until cancelled. Raises as `following`.
+
+    They are printed in a thread: who reads them may stall, which holds up neither the device nor the end.
+    """
     async with following(settings, name, "readings") as pieces:
         async for piece in pieces:
-            for line in piece.splitlines():
-                print_line(line)
+            await asyncio.to_thread(print_lines, piece)
 
 
-async def record(settings: StoreSettings, name: str, file: Path, *, force: bool) -> None:
+async def record(
+    settings: StoreSettings, name: str, file: Path, *, force: bool, wrote: Callable[[], object] = _nobody
+) -> None:
     """Every line of `record` into `file`, each handed to the system at once, until cancelled.
 
+    `wrote` is told of each piece; before the first one there is no file, and an older one stays as it is.
     Raises as `following`, and ConfigError when the file cannot be written or is there already.
     """
     recordable(device_named(settings, name))
-    written = 0
-    with _new_file(file, force=force) as out:
-        try:
-            async with following(settings, name, "bytes") as pieces:
-                async for piece in pieces:
-                    written += _write(out, piece)
-        except ShelfEdgeError:
-            if written <= 1:
-                await asyncio.to_thread(file.unlink)  # nothing but the header
-            raise
+    _may_be_written(file, force=force)
+    async with AsyncExitStack() as stack:
+        pieces = await stack.enter_async_context(following(settings, name, "bytes"))
+        header, out = await anext(pieces), None
+        async for piece in pieces:
+            if out is None:
+                out = stack.enter_context(_new_file(file, force=force))
+                _write(out, header)
+            _write(out, piece)
+            for _ in range(piece.count(b"\n")):
+                wrote()
 
 
-def _write(out: FileIO, piece: bytes) -> int:
-    try:
-        out.write(piece)
-    except OSError as error:
-        raise ConfigError(f"{out.name}: cannot be written: {error.strerror}") from error
-    return 1
+def _may_be_written(file: Path, *, force: bool) -> None:
+    if file.exists() and not force:
+        raise ConfigError(f"{file} is there already", hint="choose another name, or --force")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise ConfigError(f"{file}: cannot be written", hint="choose a folder that this user may write to")
 
 
 def _new_file(file: Path, *, force: bool) -> FileIO:
     try:
         return FileIO(file, "w" if force else "x")
-    except FileExistsError as error:
-        raise ConfigError(f"{file} is there already", hint="choose another name, or --force") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
+
+
+def _write(out: FileIO, piece: bytes) -> None:
+    try:
+        while piece:  # a disk takes what it still has room for
+            piece = piece[out.write(piece) :]
+    except OSError as error:
+        raise ConfigError(f"{out.name}: cannot be written: {error.strerror}", hint="free space") from error
 
 
 async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None], seconds: float | None = None) -> None:

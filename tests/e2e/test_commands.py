@@ -145,3 +145,10 @@ def test_a_bare_install_names_the_extra_that_is_missing(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "pip install 'shelf-edge[edge]'" in done.stderr
+
+
+def test_a_reader_that_has_enough_of_any_command_ends_it_well() -> None:
+    words = f"yes 'S S     100.00 g' | {sys.executable} -m edge_agent decode mt-sics; echo status $? >&2"
+    done = subprocess.run(["bash", "-c", f"({words}) | head -1"], capture_output=True, text=True, timeout=30)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == "status 0\n"

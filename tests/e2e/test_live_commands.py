@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -212,3 +214,56 @@ def test_a_scan_needs_no_configuration_and_prints_a_line_to_paste(scale: Path) -
     print_inventory(found, Console(file=shown, soft_wrap=True, highlight=False))
     assert "  answers to mt-sics as B021\n" in shown.getvalue()
     assert f"\ndevices:\n  {port['line']}\n" in shown.getvalue()
+
+
+def test_watch_ends_although_nobody_reads_what_it_printed(store: Path, wait_for: Wait) -> None:
+    ours, theirs = os.pipe()
+    fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(theirs, bytes(4000))
+    with started("watch", "scale-1", "-c", store, stdout=theirs) as process:
+        assert process.stderr is not None
+        assert "is online" in process.stderr.readline()
+        tasks = Path(f"/proc/{process.pid}/task")
+        wait_for(lambda: len(list(tasks.iterdir())) > 1, what="a thread hangs at the full pipe")
+        process.terminate()
+        assert process.wait(10) == 0
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_recording_of_nothing_replaces_nothing(store: Path, tmp_path: Path) -> None:
+    older = tmp_path / "older.jsonl"
+    older.write_text("precious")
+    agent("record", "scale-2", "-o", older, "--force", "-c", store, status=3)
+    assert older.read_text() == "precious"
+    out, err = agent("record", "scale-1", "-o", tmp_path / "new", "--seconds", "0", "-c", store, status=1)
+    assert (out, err) == ("", "scale-1 said nothing: there is no recording\n")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_ends_a_recording_with_what_it_had_room_for(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "full.jsonl"
+    room = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700))  # noqa: E731
+    with started("record", "scale-1", "-o", file, "-c", store, preexec_fn=room) as process:
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "cannot be written" in err
+    assert file.stat().st_size == 700
+    _, complaints = agent("replay", file)
+    assert "is torn" in complaints
+
+
+def test_something_else_at_the_agents_address_is_told(store: Path) -> None:
+    port = int(store.read_text().partition("port: ")[2].partition("}")[0])
+    body = b'{"devices": []}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n" + body
+    with socket.create_server(("127.0.0.1", port)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        assert "is no agent of this version" in agent("status", "-c", store, status=3)[1]

@@ -19,7 +19,7 @@ from edge_agent.contract.errors import AgentUnreachable, ConfigError
 from edge_agent.contract.times import utc_now
 from edge_agent.drivers.tap import Heard, Taps
 from edge_agent.health import Condition
-from edge_agent.live.asking import ask, lines_from
+from edge_agent.live.asking import ask_status, lines_from
 from edge_agent.live.audience import READINGS_KEPT, Audience
 from edge_agent.live.web import LISTENERS, LiveRoutes
 from edge_agent.local_web import LocalWeb
@@ -167,10 +167,10 @@ async def test_somebody_else_at_the_address_is_no_agent() -> None:
         async with lines_from(http, "/v1/devices/a/readings"):
             pass
     with pytest.raises(AgentUnreachable):
-        await ask(http, "/v1/status")
+        await ask_status(http)
     await runner.cleanup()
 
 
 async def test_an_agent_on_any_port_cannot_be_asked() -> None:
     with pytest.raises(AgentUnreachable, match=r"agent\.http\.port is 0"):
-        await ask(Http(port=0), "/v1/status")
+        await ask_status(Http(port=0))
