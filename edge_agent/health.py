@@ -49,6 +49,7 @@ class Health:
 
     def __init__(self, conditions: list[Condition]) -> None:
         self.conditions = {c.device: c for c in conditions}
+        self._twins: set[tuple[str, str | None]] = set()
 
     def heard(self, device: str, now: Moment, *, identity: str | None = None) -> Condition | None:
         """A reading or an answer came: the device is online.
@@ -92,16 +93,17 @@ class Health:
         return math.nan if heard_s is None else mono_s - heard_s
 
     def _tell_twins(self, condition: Condition) -> None:
-        """Two devices with one serial number: cheap ones come so, or one port is configured twice."""
-        for other in self.conditions.values():
-            same = (other.driver, other.identity) == (condition.driver, condition.identity)
-            if same and other.device != condition.device:
-                log.warning(
-                    "%s and %s have the same serial number, %s",
-                    condition.device,
-                    other.device,
-                    condition.identity,
-                )
+        """Two devices with one serial number: cheap ones come so, all with the same one, or one port is
+        configured twice. Told once for each number."""
+        number = (condition.driver, condition.identity)
+        same = [
+            c.device
+            for c in self.conditions.values()
+            if (c.driver, c.identity) == number and c.device != condition.device
+        ]
+        if same and number not in self._twins:
+            self._twins.add(number)
+            log.warning("%s and %s have the same serial number, %s", condition.device, same[0], number[1])
 
     def _become(
         self, before: Condition, after: Condition, status: DeviceStatus, reason: str | None, now: Moment

@@ -1,8 +1,9 @@
-"""How a command of ours runs its coroutine: nobody waits for a thread that hangs in the operating system."""
+"""What a process of ours asks of the operating system: threads that may hang, and many open files."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Thread
@@ -37,6 +38,12 @@ class LooseThreads(ThreadPoolExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Nothing to wait for."""
+
+
+def open_many_files() -> None:
+    """As many as this user may: a serial port takes five, and a process starts with 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -93,3 +93,11 @@ def test_two_devices_with_one_serial_number_are_told_once(caplog: pytest.LogCapt
         devices.heard(name, now(t), identity="B1")
     devices.heard("s3", now(9), identity="B3")
     assert [record.message for record in caplog.records] == ["s2 and s1 have the same serial number, B1"]
+
+
+def test_many_cheap_devices_with_one_serial_number_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"s{number}" for number in range(50)]
+    devices = Health([Condition(name, "mt-sics", "offline", "not seen yet", START) for name in names])
+    for name in names:
+        devices.heard(name, now(1), identity="0000")
+    assert [record.message for record in caplog.records] == ["s1 and s0 have the same serial number, 0000"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import threading
 
 import pytest
@@ -35,3 +36,11 @@ def test_calls_in_threads_return_and_raise_what_they_should() -> None:
         return await asyncio.to_thread(abs, -3)
 
     assert loop.run(work()) == 3
+
+
+def test_a_process_may_open_as_many_files_as_its_user() -> None:
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, most - 1), most))
+    loop.open_many_files()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
