@@ -9,11 +9,11 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from edge_agent.config.devices import SerialReader
-from edge_agent.contract.errors import DeviceSilent, LinkLost
+from edge_agent.contract.errors import DeviceError, DeviceSilent, LinkLost
 from edge_agent.drivers.frames import FrameScanner, Noise
 from edge_agent.drivers.link import Link, device_link
 from edge_agent.drivers.tap import Heard, Tap, deaf
@@ -115,7 +115,6 @@ class Dialect(Protocol):
 class _Heard:
     """What one answer brought."""
 
-    reads: list[TagRead] = field(default_factory=list)
     answered: bool = False
     ended: bool = False
     frames: int = 0
@@ -143,6 +142,7 @@ class SerialReaderDriver:
         self._timeout_s = reply_timeout_s
         self._sent = b""
         self._missed = 0
+        self._reads: list[Reading] = []
         self._troubles: dict[int | None, tuple[str, int]] = {}
 
     async def run(self, emit: Emit) -> None:
@@ -188,21 +188,26 @@ class SerialReaderDriver:
     async def _inventory(self, link: Link, emit: Emit) -> None:
         clock = asyncio.get_running_loop().time
         due = emitted = clock()
-        reads: list[Reading] = []
+        self._reads.clear()  # seen by an inventory that somebody else had started
         while True:
             looks = self._dialect.round()
             for look in looks:
-                reads += await self._look(link, look)
+                try:
+                    await self._look(link, look)
+                except DeviceError:
+                    if self._reads:  # what it said last is true all the same
+                        await self._emit(emit, emitted)
+                    raise
                 late_s = clock() - emitted
                 if late_s >= EMIT_WITHIN_S or look is looks[-1]:
-                    emitted = await self._emit(emit, reads, emitted)
-                    reads = []
+                    emitted = await self._emit(emit, emitted)
                 due = max(due + 1 / self._settings.poll_hz, clock())
                 await asyncio.sleep(due - clock())
 
-    async def _emit(self, emit: Emit, reads: list[Reading], emitted: float) -> float:
+    async def _emit(self, emit: Emit, emitted: float) -> float:
         """Hand over what there is; returns when something was last emitted."""
         now = asyncio.get_running_loop().time()
+        reads, self._reads = self._reads, []
         if not reads and now - emitted < ALIVE_EVERY_S:
             return emitted
         device = self._settings.id
@@ -212,30 +217,24 @@ class SerialReaderDriver:
         await emit(reads or [DeviceAnswered(device)])
         return now
 
-    async def _look(self, link: Link, look: Look) -> list[TagRead]:
-        """One inventory's reads; what is wrong with it is noted for its antenna."""
-        reads: list[TagRead] = []
+    async def _look(self, link: Link, look: Look) -> None:
+        """One inventory; what is wrong with it is noted for its antenna."""
+        before = len(self._reads)
         for question in (look.select, look.ask) if look.select else (look.ask,):
             heard = await self._ask(link, question)
-            reads += heard.reads
             trouble = heard.trouble
             if not heard.answered:
-                reads += await self._prove_alive(link)
-                trouble = None if reads else "answers, yet gives no inventory"
+                await self._prove_alive(link)
+                trouble = None if len(self._reads) > before else "answers, yet gives no inventory"
             if trouble or not heard.answered:
                 break
         self._note(look.antenna, trouble)
-        return reads
 
-    async def _prove_alive(self, link: Link) -> list[TagRead]:
-        """The heartbeat behind an unanswered question; what is heard beside it. DeviceSilent without any."""
-        reads: list[TagRead] = []
+    async def _prove_alive(self, link: Link) -> None:
+        """The heartbeat behind an unanswered question. DeviceSilent without any."""
         for _ in range(SILENT_AFTER - 1):
-            heard = await self._ask(link, self._dialect.who())
-            reads += heard.reads
-            if heard.answered:
+            if (await self._ask(link, self._dialect.who())).answered:
                 break
-        return reads
 
     def _note(self, antenna: int | None, trouble: str | None) -> None:
         if trouble is None:
@@ -298,7 +297,7 @@ class SerialReaderDriver:
 
     def _hear_frame(self, said: Said, question: Question | None, heard: _Heard) -> bool:
         heard.frames += 1
-        heard.reads += said.reads
+        self._reads += said.reads
         if said.fault:
             _log.debug("%s: %s", self._settings.id, said.fault)
         if question is None or said.answers != question.command:

@@ -19,6 +19,7 @@ from edge_agent.config.store import DEVICE_KINDS
 from edge_agent.contract.errors import DeviceSilent, LinkLost
 from edge_agent.drivers import Resources, make_driver
 from edge_agent.drivers.rfid_serial import SerialReaderDriver
+from edge_agent.drivers.tap import Taps
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, TagRead
 
 Running = Callable[[object], AbstractAsyncContextManager[asyncio.Task[None]]]
@@ -171,6 +172,23 @@ async def test_unplugged_is_lost_and_replugged_reads_again(name: str, tmp_path: 
         await emitted.until(lambda rs: seen(rs[before:]))
         again.cancel()
         await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_what_was_read_before_the_plug_was_pulled_is_emitted(tmp_path: Path, emitted: Any) -> None:
+    """An M100's round ends with silence only: the plug is pulled while it is under way."""
+    heard, taps = asyncio.Event(), Taps()
+    device = DEVICE_KINDS["m100"].model_validate(
+        {"id": "r1", "driver": "m100", "port": str(tmp_path / "reader"), "antennas": {"1": "A1-01"}}
+    )
+    async with on_a_pty(reader_of("m100"), tmp_path) as link:
+        working = asyncio.ensure_future(make_driver(device, Resources(taps=taps)).run(emitted))
+        with taps.listen("r1", lambda said: heard.set() if FOREIGN in said.chunk else None):
+            await heard.wait()
+        assert not seen(emitted.readings)
+        await link.unplug()
+        with pytest.raises(LinkLost, match="is gone"):
+            await working
+    assert {epc for _, epc, _ in seen(emitted.readings)} == {EPC.hex(), FOREIGN.hex()}
 
 
 @pytest.mark.parametrize("name", DRIVERS)
