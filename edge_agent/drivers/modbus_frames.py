@@ -7,6 +7,7 @@ begins wherever a checksum proves it, so that noise costs nothing but itself.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -77,7 +78,7 @@ class Framer(Protocol):
         ...
 
 
-class _Resynchronising:
+class _Resynchronising(ABC):
     """Takes a message where one begins, else leaves out one byte and looks again."""
 
     def __init__(self) -> None:
@@ -107,9 +108,9 @@ class _Resynchronising:
                 at += 1
         self._waiting = rest[at:]
 
+    @abstractmethod
     def _at(self, raw: bytes) -> tuple[int, ModbusPDU | None]:
         """The message that `raw` begins with, and its size; (1, None) while it may become one, else 0."""
-        raise NotImplementedError
 
     def _leave_out(self, byte: bytes) -> None:
         self.skipped_bytes += 1
