@@ -39,6 +39,8 @@ REMEMBERED = 200
 """Messages with a sequence that are kept in mind to know their duplicates: fewer than an 8-bit number has."""
 SENT_AGAIN = 20
 """A number that is lower than the one before by more is that of a device that begins to count again."""
+NAMED = 5
+"""So many plates that are offline stand in the device's condition by name."""
 
 _decode_json = msgspec.json.Decoder().decode
 
@@ -86,6 +88,7 @@ class Mapper:
         self._time, self._sequence = _path(settings.time), _path(settings.sequence)
         self._maps: list[_Weights | _Tags | _Quantity | _Door] = []
         plates = _Plates(_path(settings.channel), settings.channel_names)
+        self._channel_of, self._channels = plates.named, settings.plates().keys()
         if settings.weight is not None:
             self._maps.append(_Weights(settings.id, settings.weight, plates))
         if settings.tag is not None:
@@ -179,13 +182,19 @@ class Mapper:
         if plate is None or there is None:
             understood.there = there
             return understood
+        if self._channel_of(plate) not in self._channels:
+            understood.others += 1  # a plate that carries no facing
+            return understood
         (self._gone.discard if there else self._gone.add)(plate)
         understood.readings.append(self._incomplete() if self._gone else DeviceAnswered(self._device))
         return understood
 
     def _incomplete(self) -> DeviceDegraded:
-        plates = ", ".join(sorted(self._gone))
-        return DeviceDegraded(self._device, f"plate {plates} says that it is offline")
+        if len(self._gone) == 1:
+            return DeviceDegraded(self._device, f"plate {min(self._gone)} says that it is offline")
+        first, more = ", ".join(sorted(self._gone)[:NAMED]), len(self._gone) - NAMED
+        others = f" and {more} more" if more > 0 else ""
+        return DeviceDegraded(self._device, f"plates {first}{others} say that they are offline")
 
 
 class _Online:
@@ -210,6 +219,11 @@ class _Plates:
         self._path = path
         self._names = {name.casefold(): channel for name, channel in names.items()}
 
+    def named(self, name: object) -> int | None:
+        """The channel that goes by this name, or by this number."""
+        known = self._names.get(str(name).casefold()) if isinstance(name, str | int) else None
+        return said.channel_number(name) if known is None else known
+
     def of(self, item: Any, whole: Any, key: str | None) -> tuple[int | None, str | None]:
         """The channel, None for a one-plate scale; or what made it unknown."""
         name: Any = key
@@ -218,8 +232,7 @@ class _Plates:
             name = self._path.of(whole) if name is None else name
         if name is None and self._path is None:
             return None, None
-        known = self._names.get(str(name).casefold()) if isinstance(name, str | int) else None
-        channel = said.channel_number(name) if known is None else known
+        channel = self.named(name)
         return channel, None if channel is not None else f"unknown channel {name!r:.40}"
 
 

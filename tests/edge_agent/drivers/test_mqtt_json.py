@@ -79,6 +79,18 @@ def test_one_plate_that_is_gone_degrades_the_shelf_until_it_is_back() -> None:
     assert back == [DeviceAnswered("shelf01")]
 
 
+def test_a_plate_without_a_facing_may_go() -> None:
+    assert understood(SHELF, b"0", "homie/shelf01/scales/ffff/state") == Understood(others=1)
+
+
+def test_of_many_plates_that_are_gone_a_few_are_named() -> None:
+    channels = {str(number): [f"A{number}"] for number in range(1, 10)}
+    mapper = Mapper(settings(**{**SHELF, "channels": channels}))
+    for number in range(1, 10):
+        said = mapper.understand(b"0", f"homie/shelf01/scales/{number}/state").readings
+    assert said == [DeviceDegraded("shelf01", "plates 1, 2, 3, 4, 5 and 4 more say that they are offline")]
+
+
 @pytest.mark.parametrize(
     ("payload", "there"), [(b"0", False), (b"1", True), (b"ready", True), (b"lost", False), (b"", None)]
 )
