@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edge_agent.config.cameras import Camera
-from edge_agent.config.devices import (
-    M100,
-    R2000,
-    Device,
-    ImpinjR700,
-    Llrp,
-    ModbusScale,
-    MqttDevice,
-    MtSics,
-    Toledo8217,
-    UhfReader18,
-    ZebraIotc,
-)
-from edge_agent.config.mappings import MqttJson
-from edge_agent.config.text_devices import AsciiScale
+from edge_agent.config.devices import Device, Llrp, ModbusScale, MqttDevice, ZebraIotc
 from edge_agent.contract.errors import AssetsMissing, ConfigError
 from edge_agent.drivers.event_numbers import TopicNumbers
 from edge_agent.drivers.tap import Taps
@@ -83,95 +70,61 @@ class Resources:
         return self.event_numbers.setdefault(device.id, TopicNumbers())
 
 
+# Any, because each builder takes the settings of its own driver: `driver:` decides, as in the configuration.
+Builder = Callable[[Any, Resources], Driver]
+
+
+def _made_by(module: str, name: str, *shared: object) -> Driver:
+    """`name` of a module here, which is imported only now."""
+    driver: Driver = getattr(import_module(f"edge_agent.drivers.{module}"), name)(*shared)
+    return driver
+
+
+def _on_a_link(module: str, name: str) -> Builder:
+    """A driver that opens its own link."""
+    return lambda settings, resources: _made_by(module, name, settings, resources.taps.of(settings.id))
+
+
+def _on_the_broker(module: str, name: str) -> Builder:
+    """A driver that listens to the store's broker."""
+    return lambda settings, resources: _made_by(module, name, settings, resources.broker_of(settings))
+
+
 def _modbus_scale(settings: ModbusScale, resources: Resources) -> Driver:
-    from edge_agent.drivers.modbus_scale import ModbusScaleDriver
-
-    return ModbusScaleDriver(settings, resources.modbus_port(settings), resources.taps.of(settings.id))
-
-
-def _mt_sics(settings: MtSics, resources: Resources) -> Driver:
-    from edge_agent.drivers.mt_sics import MtSicsDriver
-
-    return MtSicsDriver(settings, resources.taps.of(settings.id))
-
-
-def _toledo_8217(settings: Toledo8217, resources: Resources) -> Driver:
-    from edge_agent.drivers.toledo_8217 import Toledo8217Driver
-
-    return Toledo8217Driver(settings, resources.taps.of(settings.id))
-
-
-def _ascii_scale(settings: AsciiScale, resources: Resources) -> Driver:
-    from edge_agent.drivers.ascii_scale import AsciiScaleDriver
-
-    return AsciiScaleDriver(settings, resources.taps.of(settings.id))
-
-
-def _impinj_r700(settings: ImpinjR700, resources: Resources) -> Driver:
-    from edge_agent.drivers.impinj_r700 import ImpinjR700Driver
-
-    return ImpinjR700Driver(settings, resources.broker_of(settings))
+    port, tap = resources.modbus_port(settings), resources.taps.of(settings.id)
+    return _made_by("modbus_scale", "ModbusScaleDriver", settings, port, tap)
 
 
 def _zebra_iotc(settings: ZebraIotc, resources: Resources) -> Driver:
-    from edge_agent.drivers.zebra_iotc import ZebraIotcDriver
-
-    return ZebraIotcDriver(settings, resources.broker_of(settings), resources.numbers_of(settings))
+    session, numbers = resources.broker_of(settings), resources.numbers_of(settings)
+    return _made_by("zebra_iotc", "ZebraIotcDriver", settings, session, numbers)
 
 
 def _llrp(settings: Llrp, resources: Resources) -> Driver:
     try:
-        from edge_agent.drivers.llrp import LlrpDriver
+        return _made_by("llrp", "LlrpDriver", settings, resources.taps.of(settings.id))
     except ModuleNotFoundError as error:
         raise AssetsMissing(
             f"{settings.id} needs {error.name}", hint="pip install 'shelf-edge[llrp]'"
         ) from error
-    return LlrpDriver(settings, resources.taps.of(settings.id))
-
-
-def _r2000(settings: R2000, resources: Resources) -> Driver:
-    from edge_agent.drivers.r2000 import r2000_driver
-
-    return r2000_driver(settings, resources.taps.of(settings.id))
-
-
-def _uhfreader18(settings: UhfReader18, resources: Resources) -> Driver:
-    from edge_agent.drivers.uhfreader18 import uhfreader18_driver
-
-    return uhfreader18_driver(settings, resources.taps.of(settings.id))
-
-
-def _m100(settings: M100, resources: Resources) -> Driver:
-    from edge_agent.drivers.m100 import m100_driver
-
-    return m100_driver(settings, resources.taps.of(settings.id))
-
-
-def _mqtt_json(settings: MqttJson, resources: Resources) -> Driver:
-    from edge_agent.drivers.mqtt_json import mqtt_json_driver
-
-    return mqtt_json_driver(settings, resources.broker_of(settings))
 
 
 def _camera(settings: Camera, _resources: Resources) -> Driver:
-    from edge_agent.drivers.camera import CameraDriver
-
-    return CameraDriver(settings)
+    return _made_by("camera", "CameraDriver", settings)
 
 
-# Any, because each builder takes the settings of its own driver: `driver:` decides, as in the configuration.
-DRIVERS: dict[str, Callable[[Any, Resources], Driver]] = {
-    "mt-sics": _mt_sics,
+DRIVERS: dict[str, Builder] = {
+    "mt-sics": _on_a_link("mt_sics", "MtSicsDriver"),
+    "toledo-8217": _on_a_link("toledo_8217", "Toledo8217Driver"),
+    "ascii-scale": _on_a_link("ascii_scale", "AsciiScaleDriver"),
     "modbus-scale": _modbus_scale,
-    "toledo-8217": _toledo_8217,
-    "ascii-scale": _ascii_scale,
-    "impinj-r700": _impinj_r700,
-    "zebra-iotc": _zebra_iotc,
+    "r2000": _on_a_link("r2000", "r2000_driver"),
+    "uhfreader18": _on_a_link("uhfreader18", "uhfreader18_driver"),
+    "m100": _on_a_link("m100", "m100_driver"),
     "llrp": _llrp,
-    "r2000": _r2000,
-    "uhfreader18": _uhfreader18,
-    "m100": _m100,
-    "mqtt-json": _mqtt_json,
+    "impinj-r700": _on_the_broker("impinj_r700", "ImpinjR700Driver"),
+    "zebra-iotc": _zebra_iotc,
+    "mqtt-json": _on_the_broker("mqtt_json", "mqtt_json_driver"),
     "camera": _camera,
 }
 """`driver:` in the configuration -> what builds it. Each imports its libraries only when it is used."""

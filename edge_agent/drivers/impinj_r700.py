@@ -53,7 +53,7 @@ class _Event(Struct):
 
 class _SmartRead(Struct):
     epc: str | None = None
-    antennaPort: int | None = None  # noqa: N815
+    antennaPort: int | None = None  # noqa: N815  # the reader's own field names
     peakRssi: float | None = None  # noqa: N815
     firstSeenTimestamp: float | str | None = None  # noqa: N815
     isHeartBeat: bool = False  # noqa: N815

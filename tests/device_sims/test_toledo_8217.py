@@ -24,10 +24,10 @@ class Bench:
         return self.now_s
 
     def toledo(self, **options: object) -> Toledo8217Scale:
-        return Toledo8217Scale(self.indicator, clock=self.clock, **options)  # type: ignore[arg-type]
+        return Toledo8217Scale(self.indicator, clock=self.clock, **options)  # type: ignore[arg-type]  # as given
 
     def nci(self, **options: object) -> NciScale:
-        return NciScale(self.indicator, clock=self.clock, **options)  # type: ignore[arg-type]
+        return NciScale(self.indicator, clock=self.clock, **options)  # type: ignore[arg-type]  # as given
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ def test_ten_minutes_of_pulled_muted_and_babbling_scales_end_with_exact_stock(
         else:
             fall_out(chance.choice(hub.scales), hub, out, chance)
         faults += 1
-        time.sleep(chance.uniform(0.05, 1.5))
+        time.sleep(chance.uniform(0.05, 1.5))  # the faults themselves come at random times
     hub.plug()
     for scale in hub.scales:
         scale.mute = scale.babbles = scale.over = False
