@@ -1,28 +1,22 @@
-"""The way for commands beside a running bridge: one JSON line each way over a socket in `data_dir`.
-
-The socket is opened through its directory's descriptor, since a socket's path must be short and a
-`data_dir` need not be.
-"""
+"""The commands beside a running bridge: who owns `data_dir`, and what its owner is asked to do."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
 from cloud_bridge.admin import Admin, Answer
 from cloud_bridge.errors import DataDirBusy, DataDirUnusable
 from edge_agent.contract.errors import ShelfEdgeError
+from edge_agent.service import command_socket
 
-SOCKET: Final = "control.sock"
 LOCK: Final = "lock"
-_TIMEOUT_S: Final = 10.0
-_LINE_BYTES: Final = 64 * 1024 * 1024
 
 
 class CommandRefused(ShelfEdgeError):
@@ -64,50 +58,23 @@ def exclusive(data_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-@contextlib.asynccontextmanager
-async def listening(data_dir: Path, admin: Admin) -> Any:
+def listening(data_dir: Path, admin: Admin) -> AbstractAsyncContextManager[None]:
     """Answer commands on the socket; the lock says that a socket file found here is a dead one."""
-    (data_dir / SOCKET).unlink(missing_ok=True)
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(_TIMEOUT_S):
-                line = await reader.readline()
-                writer.write(json.dumps(await _answer(admin, line)).encode() + b"\n")
-                await writer.drain()
-        writer.close()
-
-    with _short(data_dir) as path:
-        server = await asyncio.start_unix_server(answer, path)
-        (data_dir / SOCKET).chmod(0o600)
-        try:
-            yield
-        finally:
-            server.close()
-            (data_dir / SOCKET).unlink(missing_ok=True)
+    return command_socket.listening(data_dir, lambda line: _answer(admin, line))
 
 
 async def ask(data_dir: Path, command: str, arguments: dict[str, str]) -> Answer | None:
     """The running bridge's answer, None when none runs here. CommandRefused carries its refusal."""
-    with contextlib.ExitStack() as stack:
-        try:
-            path = stack.enter_context(_short(data_dir))
-            reader, writer = await asyncio.open_unix_connection(path, limit=_LINE_BYTES)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        except OSError as error:
-            raise _unusable(data_dir, error) from error
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                writer.write(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
-                line = await reader.readline()
-        except (TimeoutError, ConnectionError) as error:
-            raise DataDirBusy("the running bridge does not answer", hint="see its log") from error
-        finally:
-            writer.close()
-    if not line:
+    try:
+        reply = await command_socket.ask(data_dir, {"command": command, "arguments": arguments})
+    except (TimeoutError, ConnectionError) as error:
+        raise DataDirBusy("the running bridge does not answer", hint="see its log") from error
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
+    if reply is None:
+        return None
+    if not reply:
         raise DataDirBusy("the running bridge is stopping", hint="try again in a moment")
-    reply = json.loads(line)
     if "error" in reply:
         raise CommandRefused(**reply["error"])
     answer: Answer = reply["answer"]
@@ -122,15 +89,6 @@ async def _answer(admin: Admin, line: bytes) -> dict[str, Any]:
         return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
     except (ValueError, KeyError, TypeError) as error:
         return {"error": {"code": "E-BAD-REQUEST", "message": f"not a command: {error}", "hint": ""}}
-
-
-@contextlib.contextmanager
-def _short(data_dir: Path) -> Iterator[str]:
-    descriptor = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(data_dir: Path, error: OSError) -> DataDirUnusable:

@@ -50,11 +50,13 @@ class AsciiScale:
         self._tare_g = 0.0
         self._heard = bytearray()
         self._next_s: float | None = None
+        self._waits = False
 
     def power_on(self) -> bytes:
         """No banner; the tare is forgotten."""
         self._tare_g = 0.0
         self._heard.clear()
+        self._waits = False
         self._next_s = self._clock() if self._streams_at_start else None
         return b""
 
@@ -73,6 +75,8 @@ class AsciiScale:
     def tick(self) -> bytes:
         """What it sends by itself now."""
         now_s = self._clock()
+        if self._waits:
+            return self._line_at_rest()
         if self._next_s is None or now_s < self._next_s:
             return b""
         self._next_s = now_s + _STREAM_EVERY_S
@@ -83,17 +87,27 @@ class AsciiScale:
         self._tare_g = self._indicator.read(self._clock()).weight_g
 
     def _execute(self, command: bytes) -> bytes:
+        self._waits = False
+        if self._format == "sma":
+            self._next_s = None  # it repeats until it hears another command
         if command in _STREAM[self._format]:
             self._next_s = self._clock()
             return b""
         if command in _ASK[self._format]:
             return self._line()
+        if command == _ASK_AT_REST.get(self._format):
+            self._waits = True
+            return self._line_at_rest()
         if command in (b"T", b"t", b"\x1bT"):
             self.tare()
-            return b""
+            return self._line() if self._format == "sma" else b""
         if command == b"C":
             self._next_s = None
         return b"\n?\r" if self._format == "sma" else b""
+
+    def _line_at_rest(self) -> bytes:
+        self._waits = not self._indicator.read(self._clock()).stable
+        return b"" if self._waits else self._line()
 
     def _line(self) -> bytes:
         return _LINES[self._format](self._display(self._indicator.read(self._clock()))).encode("ascii")
@@ -163,15 +177,17 @@ _LINES: dict[Format, Callable[[_Display], str]] = {
     "hx711": _hx711,
 }
 _ASK: dict[Format, tuple[bytes, ...]] = {
-    "and": (b"Q", b"SI", b"S"),
+    "and": (b"Q", b"SI"),
     "st-gs": (b"R", b"READ"),
     "sartorius": (b"\x1bP",),
     "sartorius-22": (b"\x1bP",),
     "adam": (b"P",),
     "ohaus": (b"P", b"IP"),
-    "sma": (b"W", b"P"),
+    "sma": (b"W",),
     "hx711": (b"w",),
 }
+_ASK_AT_REST: dict[Format, bytes] = {"and": b"S", "sma": b"P"}
+"""Answered once the plate is at rest."""
 _STREAM: dict[Format, tuple[bytes, ...]] = {
     "and": (b"SIR",),
     "st-gs": (),

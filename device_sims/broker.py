@@ -11,9 +11,9 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -36,9 +36,13 @@ class User:
     password: str
 
 
-@dataclass(frozen=True, slots=True)
+async def _never_started() -> None:
+    raise BrokerError("this broker was never started")
+
+
+@dataclass(slots=True)
 class Broker:
-    """A running broker on loopback. `port` takes MQTT 5 where the broker can, `port_311` MQTT 3.1.1."""
+    """A broker on loopback. `port` takes MQTT 5 where the broker can, `port_311` MQTT 3.1.1."""
 
     name: BrokerName
     port: int
@@ -46,12 +50,25 @@ class Broker:
     agent: User
     reader: User
     agent_password_file: Path
-    pid: int
+    process: asyncio.subprocess.Process | None = None
+    start: Callable[[], Awaitable[None]] = field(default=_never_started)
+    """Start it again, on the same ports with the same files, after `kill`."""
 
     @property
     def url(self) -> str:
         """What to write as `mqtt.url` into the agent's settings."""
         return f"mqtt://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process that it is now."""
+        return self.process.pid if self.process is not None else 0
+
+    async def kill(self) -> None:
+        """SIGKILL: what it had not written is gone."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
 
 
 def available_brokers() -> list[BrokerName]:
@@ -87,10 +104,18 @@ async def running_broker(folder: Path, *, name: BrokerName | None = None) -> Asy
     password_file = folder / "agent.password"
     _write_secret(password_file, agent.password)
     log_path = folder / f"{chosen}.log"
-    async with child_process(command, log=log_path) as process:
-        await _accepting(chosen, process, ports[0], log_path)
-        port_311 = ports[1] if chosen == "iotcore" else ports[0]
-        yield Broker(chosen, ports[0], port_311, agent, reader, password_file, process.pid)
+    port_311 = ports[1] if chosen == "iotcore" else ports[0]
+    broker = Broker(chosen, ports[0], port_311, agent, reader, password_file)
+    async with AsyncExitStack() as stack:
+
+        async def start() -> None:
+            process = await stack.enter_async_context(child_process(command, log=log_path))
+            await _accepting(chosen, process, ports[0], log_path)
+            broker.process = process
+
+        broker.start = start
+        await start()
+        yield broker
 
 
 async def _accepting(name: str, process: asyncio.subprocess.Process, port: int, log_path: Path) -> None:

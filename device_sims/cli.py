@@ -31,12 +31,15 @@ VideoOption = Annotated[
 ]
 LineOption = Annotated[str | None, typer.Option("--line", help="X1,Y1,X2,Y2: where to count in --video.")]
 EdgePortOption = Annotated[int, typer.Option("--edge-port", help="The agent's own page.")]
+DirOption = Annotated[
+    Path | None, typer.Option("--dir", help="The folder of the store; else the one started last.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout.")]
 
 
 @app.command(epilog="Example: device-sims run demo --seed 7 --truth truth.jsonl")
 def run(
-    scenario: Annotated[str, typer.Argument(help="A YAML file, or a built-in one: demo, opening.")],
+    scenario: Annotated[str, typer.Argument(help="A YAML file, or a built-in one (`device-sims list`).")],
     seed: SeedOption = None,
     truth: Annotated[Path | None, typer.Option(help="Write the ground truth here, as JSON Lines.")] = None,
     folder: Annotated[Path | None, typer.Option("--dir", help="For ttys, broker and store.yaml.")] = None,
@@ -72,6 +75,120 @@ def run(
         as_json=as_json,
     )
     asyncio.run(session.run())
+
+
+@app.command(epilog="Example: device-sims serve mt-sics --link tcp --port 4001")
+def serve(
+    kind: Annotated[str, typer.Argument(help="What kind of device (`device-sims list`).")],
+    link: Annotated[str | None, typer.Option(help="pty or tcp, for devices on a wire.")] = None,
+    port: Annotated[int, typer.Option(help="The TCP port; 0 takes a free one.")] = 0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="KEY=VALUE of the device, as in a scenario; again for more."),
+    ] = None,
+    facings: Annotated[int, typer.Option(min=1, max=99, help="How many facings it covers.")] = 1,
+    items: Annotated[int, typer.Option(min=0, max=999, help="Items on each facing.")] = 10,
+    unit_weight_g: Annotated[float, typer.Option(help="What one item weighs.")] = 352.0,
+    shoppers_per_minute: Annotated[
+        float, typer.Option(min=0, help="0: only `device-sims move` moves.")
+    ] = 0.0,
+    seed: SeedOption = None,
+    folder: Annotated[Path | None, typer.Option("--dir", help="For ttys, broker and store.yaml.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run one device alone for a day; says where it listens and which line of store.yaml reads it."""
+    from device_sims.serve import bench
+    from device_sims.session import Session
+
+    log.setup(level="WARNING")
+    given = dict(one.partition("=")[::2] for one in option or [])
+    scenario = bench(
+        kind, link=link, options=given, facings=facings, items=items, unit_weight_g=unit_weight_g,
+        shoppers_per_minute=shoppers_per_minute,
+    )  # fmt: skip
+    session = Session(
+        scenario=scenario,
+        seed=_seed(seed),
+        folder=(folder or Path(tempfile.mkdtemp(prefix="device-"))).resolve(),
+        ports={device.id: port for device in scenario.equipment},
+        as_json=as_json,
+        shows_line=True,
+    )
+    asyncio.run(session.run())
+
+
+@app.command(epilog="Example: device-sims fault unplug scale-a1-01 --for 10")
+def fault(
+    name: Annotated[str, typer.Argument(help="Which fault (`device-sims list`), or `heal` to end them.")],
+    devices: Annotated[
+        list[str] | None, typer.Argument(help="Of which devices; patterns such as scale-*.")
+    ] = None,
+    for_s: Annotated[float | None, typer.Option("--for", help="Seconds; without it until `heal`.")] = None,
+    by: Annotated[float | None, typer.Option(help="How much, in the fault's own measure.")] = None,
+    manner: Annotated[str, typer.Option(help="uplink-cut: silent or refused.")] = "silent",
+    number: Annotated[int | None, typer.Option(help="heal: only the fault of this number.")] = None,
+    folder: DirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Break something in a running simulated store, or heal it."""
+    from device_sims import control
+
+    question: dict[str, object] = {"do": "heal", "number": number}
+    if name != "heal":
+        question = {"do": "fault", "fault": name, "device": devices or [], "manner": manner}
+        question |= {"for_s": for_s} if for_s is not None else {}
+        question |= {"by": by} if by is not None else {}
+    answer = asyncio.run(control.ask(folder, question))
+    if as_json:
+        typer.echo(json.dumps(answer))
+    elif name == "heal":
+        typer.echo(f"{answer['ended']} ended")
+    else:
+        typer.echo(f"{name}, number {answer['number']}; `device-sims fault heal` ends it")
+
+
+@app.command(context_settings={"ignore_unknown_options": True}, epilog="Example: device-sims move A1-01 -2")
+def move(
+    facing: Annotated[str, typer.Argument(help="Which facing.")],
+    change: Annotated[int, typer.Argument(help="Items that come, or with a minus go.")],
+    folder: DirOption = None,
+) -> None:
+    """Take or put items in a running simulated store."""
+    from device_sims import control
+
+    asyncio.run(control.ask(folder, {"do": "move", "facing": facing, "change": change}))
+
+
+@app.command(epilog="Example: device-sims status --json")
+def status(folder: DirOption = None, as_json: JsonOption = False) -> None:
+    """What truly lies on the shelves of a running simulated store, and what is broken."""
+    from device_sims import control
+
+    answer = asyncio.run(control.ask(folder, {"do": "status"}))
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    typer.echo(f"store {answer['store']}")
+    for facing, on_hand in answer["on_hand"].items():
+        typer.echo(f"  {facing:16} {on_hand}")
+    for one in answer["faults"]:
+        typer.echo(f"  {one['number']}: {one['fault']} {' '.join(one['devices'])}")
+
+
+@app.command("list", epilog="Example: device-sims list --json")
+def list_(as_json: JsonOption = False) -> None:
+    """The kinds of devices, the built-in scenarios and the faults."""
+    from device_sims.fault import FAULTS
+    from device_sims.scenario import built_in_scenarios
+    from device_sims.serve import KINDS
+    from device_sims.show import print_catalogue
+
+    faults = {name: asdict(kind) for name, kind in FAULTS.items()}
+    catalogue = {"devices": dict(KINDS), "scenarios": built_in_scenarios(), "faults": faults}
+    if as_json:
+        typer.echo(json.dumps(catalogue, ensure_ascii=False))
+    else:
+        print_catalogue(Console(highlight=False), catalogue)
 
 
 @app.command(epilog="Example: device-sims demo --seconds 60")

@@ -9,15 +9,17 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 from rich.console import Console
 
+from device_sims.equipment import DoorCamera, TagReader, Weighing
 from device_sims.hq import Hq, reading_hq
 from device_sims.processes import Interrupted, child_process, free_port, until_stopped
 from device_sims.scenario import Scenario
@@ -26,6 +28,11 @@ from device_sims.show import print_score
 from device_sims.store import Clip
 from edge_agent.contract.errors import ConfigError, DeviceError, HqUnreachable, SyncError
 
+_WORDS: dict[type, str] = {
+    **dict.fromkeys(get_args(Weighing), "scale"),
+    **dict.fromkeys(get_args(TagReader), "RFID reader"),
+    DoorCamera: "camera",
+}
 _STARTS_WITHIN_S = 60.0
 _QUIET_WITHIN_S = 30.0
 _EVERY_S = 0.5
@@ -78,11 +85,10 @@ class _Stage:
 
     async def play(self) -> bool:
         scenario = self._demo.scenario
-        reader, camera = int(scenario.reader is not None), int(scenario.camera is not None)
+        kinds = Counter(_WORDS[type(one)] for one in scenario.equipment if type(one) in _WORDS)
+        counted = "   ".join(f"{n} {word}{'s' if n > 1 else ''}" for word, n in kinds.items())
         self._console.print(
-            f"store {self._store}   {len(scenario.facings)} facings   "
-            f"{len(scenario.facings) if scenario.scales else 0} scales   {reader} RFID reader   "
-            f"{camera} camera   seed {self._demo.seed}"
+            f"store {self._store}   {len(scenario.facings)} facings   {counted}   seed {self._demo.seed}"
         )
         async with AsyncExitStack() as stack:
             token, link = await self._start_hq(stack)

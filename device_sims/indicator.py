@@ -24,17 +24,40 @@ class Indication:
     load: Literal["in range", "over", "under"]
 
 
+Fault = Literal["stuck", "over", "under"]
+
+
 class Indicator:
-    """Reads one plate at 25 samples a second; shows the mean of the last five."""
+    """Reads one plate at 25 samples a second; shows the mean of the last five.
+
+    `fault`: it shows the same for ever (`stuck`), or tells more or less than it can (`over`, `under`).
+    """
 
     def __init__(self, plate: Plate, *, max_g: float) -> None:
         self.max_g = max_g
+        self.fault: Fault | None = None
+        self._shown: Indication | None = None
         self._plate = plate
         self._samples: deque[float] = deque(maxlen=_WINDOW)
         self._sampled_s: float | None = None
 
     def read(self, now_s: float) -> Indication:
         """The display at `now_s`, a clock that never runs back."""
+        if self.fault == "stuck" and self._shown is not None:
+            return self._shown
+        self._shown = self._spoiled(self._read(now_s))
+        return self._shown
+
+    def _spoiled(self, true: Indication) -> Indication:
+        match self.fault:
+            case "over":
+                return Indication(1.05 * self.max_g, true.stable, "over")
+            case "under":
+                return Indication(-0.05 * self.max_g, true.stable, "under")
+            case _:
+                return true
+
+    def _read(self, now_s: float) -> Indication:
         at_s = now_s - _WINDOW * _SAMPLE_S
         if self._sampled_s is not None:
             at_s = max(at_s, self._sampled_s)

@@ -7,7 +7,7 @@ and, when there is none, with error 15.
 
 from __future__ import annotations
 
-from device_sims.reader_field import Field, ReaderFaults, TagInView
+from device_sims.reader_field import Field, ReaderFaults, TagInView, spoiled_checks
 
 _NO_TAG, _UNKNOWN_COMMAND = 0x15, 0x17
 
@@ -26,6 +26,11 @@ def tag_crc(words: bytes) -> bytes:
         for _ in range(8):
             crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
     return (crc ^ 0xFFFF).to_bytes(2)
+
+
+def spoiled(said: bytes) -> bytes:
+    """Frames whose sums are wrong."""
+    return spoiled_checks(said, size=lambda rest: 7 + int.from_bytes(rest[3:5]), check=-2)
 
 
 class M100Module:

@@ -1,4 +1,4 @@
-"""Weighing modules and sensors on one Modbus line, RTU or TCP, with their faults.
+"""Weighing modules and sensors on one Modbus line, RTU or TCP.
 
 Frames and messages are pymodbus'; the register maps are written from the makers' texts: Laumas TLU manual
 p.30 and LCB manual p.3, Baykon MX08 manual rev 2.5 p.60, Dini Argeo DGT4X technical manual p.58, the register
@@ -21,7 +21,7 @@ from device_sims.indicator import Indication, Indicator
 Registers = Callable[[float], Mapping[int, int]]
 """Seconds to the words at the addresses of the wire, as they stand then."""
 Unit = Literal["g", "kg"]
-Fault = Literal["silent", "refuses", "busy", "bad checksum", "half a frame"]
+Refusal = Literal["refuses", "busy"]
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _BUSY = 1, 2, 3, 6
 _UNIT_G = {"g": 1.0, "kg": 1000.0}
@@ -30,13 +30,18 @@ _LONGEST = 300
 
 @dataclass(slots=True)
 class Station:
-    """One module: its address on the line, its registers, and what is wrong with it now."""
+    """One module: its address on the line, its registers, and what it answers instead."""
 
     address: int
     registers: Registers
     function: int = 3
     max_registers: int = 125
-    fault: Fault | None = None
+    fault: Refusal | None = None
+
+
+def spoiled(said: bytes) -> bytes:
+    """An answer on RTU whose CRC is wrong."""
+    return said[:-1] + bytes([said[-1] ^ 0xFF])
 
 
 class ModbusModules:
@@ -77,14 +82,11 @@ class ModbusModules:
 
     def _answer(self, question: ModbusPDU) -> bytes:
         station = self._stations.get(question.dev_id)
-        if station is None or station.fault == "silent":
+        if station is None:
             return b""
         answer = _reply(station, question, self._clock())
         answer.dev_id, answer.transaction_id = question.dev_id, question.transaction_id
-        frame = self._framer.buildFrame(answer)
-        if station.fault == "bad checksum":
-            return frame[:-1] + bytes([frame[-1] ^ 0xFF])
-        return frame[: len(frame) // 2] if station.fault == "half a frame" else frame
+        return self._framer.buildFrame(answer)
 
 
 def laumas(indicator: Indicator, *, unit: Unit = "g", decimals: int = 0, tare_g: float = 0.0) -> Registers:
@@ -125,14 +127,18 @@ def baykon(indicator: Indicator, *, unit: Unit = "g", decimals: int = 0) -> Regi
 
 
 def dini_argeo(indicators: Sequence[Indicator], *, unit: Unit = "g", decimals: int = 0) -> Registers:
-    """From 40202 on three registers a scale: status, gross (a magnitude, its sign is bit 0)."""
+    """From 40202 on three registers for each of four scales: status, gross (a magnitude; bit 0 is its sign)."""
 
     def scale(shown: Indication) -> list[int]:
         gross = _count(shown.weight_g, unit, decimals)
         loads = {2: shown.load == "under", 3: shown.load == "over"}
         return [_bits({0: gross < 0, 1: shown.stable, 4: gross == 0, **loads}), *_long(abs(gross))]
 
-    return lambda now_s: _from(201, [word for i in indicators for word in scale(i.read(now_s))])
+    def registers(now_s: float) -> Mapping[int, int]:
+        words = [word for indicator in indicators for word in scale(indicator.read(now_s))]
+        return _from(201, words + [0] * (12 - len(words)))
+
+    return registers
 
 
 def load_cell_16(indicators: Sequence[Indicator]) -> Registers:

@@ -3,42 +3,21 @@
 Shapes after what is published of them: an unstaffed village shop's shelves under `homie/` (one plate for each
 product, kilograms, named by hardware address, a last will for each shelf); zigbee2mqtt's contact sensors
 (`contact` is true while the door is closed, availability on a topic of its own); Tasmota's telemetry of a
-DS18B20.
+DS18B20. `HubPlate` is nobody's: the plainest way in which a hub tells the weights of its plates.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from paho.mqtt.client import Client
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """One message."""
-
-    topic: str
-    payload: str
-    retained: bool = False
-
-
-class Device(Protocol):
-    """What a device says when it comes, and what the broker says for it when it is gone."""
-
-    birth: Publication
-    will: Publication
+from device_sims.mqtt_link import Publication
 
 
 class HomieShelf:
     """A shelf with one plate for each hardware address in `plates`."""
 
-    def __init__(self, name: str, plates: tuple[str, ...]) -> None:
-        self._name, self.plates = name, plates
+    def __init__(self, name: str, plates: Sequence[str]) -> None:
+        self._name, self.plates = name, list(plates)
         self.birth = Publication(f"homie/{name}/state", "1", retained=True)
         self.will = Publication(f"homie/{name}/state", "0", retained=True)
 
@@ -62,10 +41,10 @@ class ZigbeeContact:
     def said(self, *, door_open: bool) -> Publication:
         """The state as a change of the contact publishes it."""
         sent = {"battery": self._battery_pct, "contact": not door_open, "linkquality": 120, "tamper": False}
-        return Publication(self._topic, json.dumps(sent))
+        return Publication(self._topic, sent)
 
     def _availability(self, state: str) -> Publication:
-        return Publication(f"{self._topic}/availability", json.dumps({"state": state}), retained=True)
+        return Publication(f"{self._topic}/availability", {"state": state}, retained=True)
 
 
 class TasmotaProbe:
@@ -80,35 +59,25 @@ class TasmotaProbe:
         """One telemetry message."""
         probe = {"Id": "03168B2A6AFF", "Temperature": round(temperature, 1)}
         sent = {"Time": local_time, "DS18B20": probe, "TempUnit": self._unit}
-        return Publication(f"{self._topic}/SENSOR", json.dumps(sent))
+        return Publication(f"{self._topic}/SENSOR", sent)
 
 
-@contextmanager
-def on_broker(device: Device, *, port: int, login: Mapping[str, str] | None = None) -> Iterator[Client]:
-    """A client of `device` on loopback with its last will; says its birth. Reconnects until the end.
+class HubPlate:
+    """A plate behind a hub: JSON in grams with stability, number and time of the message (ms since 1970)."""
 
-    `login` maps the user's name to its password. Leaving says goodbye with the will, as a switched-off
-    device's broker would.
-    """
-    from paho.mqtt.client import Client
-    from paho.mqtt.enums import CallbackAPIVersion
+    def __init__(self, name: str, hub: str) -> None:
+        self._name = name
+        self._sequence = 0
+        self.birth = Publication(f"hubs/{hub}/state", "online", retained=True)
+        self.will = Publication(f"hubs/{hub}/state", "offline", retained=True)
 
-    client = Client(CallbackAPIVersion.VERSION2)
-    for name, password in (login or {}).items():
-        client.username_pw_set(name, password)
-    client.will_set(device.will.topic, device.will.payload, qos=1, retain=True)
-    client.on_connect = lambda *_: publish(client, device.birth)
-    client.reconnect_delay_set(1, 5)
-    client.connect_async("127.0.0.1", port)
-    client.loop_start()
-    try:
-        yield client
-    finally:
-        publish(client, device.will)
-        client.disconnect()
-        client.loop_stop()
-
-
-def publish(client: Client, said: Publication) -> None:
-    """Hand a message over with QoS 1; the client's own thread delivers it, again after a reconnect."""
-    client.publish(said.topic, said.payload, qos=1, retain=said.retained)
+    def said(self, weight_g: float | None, *, stable: bool, at_ns: int) -> Publication:
+        """One weight; None: the cell is out of its range."""
+        self._sequence += 1
+        sent = {
+            "g": None if weight_g is None else round(weight_g, 1),
+            "ok": stable,
+            "seq": self._sequence,
+            "ts": at_ns // 1_000_000,
+        }
+        return Publication(f"plates/{self._name}", sent)

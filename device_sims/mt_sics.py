@@ -16,6 +16,8 @@ _STREAM_EVERY_S = 1 / 15
 _LONGEST_LINE = 64
 _LEVEL_0 = ("@", "I0", "I1", "I2", "I3", "I4", "S", "SI", "SIR", "Z", "ZI")
 _LEVEL_1 = ("T", "TA", "TAC", "TI")
+_END_STREAM = ("@", "S", "SI", "SIR")
+"""All other commands leave a repeated SIR running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,9 @@ class MtSicsScale:
     def __init__(
         self, indicator: Indicator, *, serial: str, decimals: int, clock: Callable[[], float]
     ) -> None:
-        self._indicator, self._serial, self._clock = indicator, serial, clock
+        self._indicator, self.serial, self._clock = indicator, serial, clock
+        self.worn_serial: str | None = None
+        """The number of another scale, when one of that number took its place."""
         self._decimals = decimals
         self._line = bytearray()
         self._zero_g = self._tare_g = 0.0
@@ -53,8 +57,8 @@ class MtSicsScale:
             if byte == 0x0A:
                 line, self._line = bytes(self._line).removesuffix(b"\r"), bytearray()
                 replies += self._execute(line)
-            elif len(self._line) < _LONGEST_LINE:
-                self._line.append(byte)
+            elif len(self._line) <= _LONGEST_LINE:
+                self._line.append(byte)  # one more than fits, to know a line that does not
         return replies
 
     def tick(self) -> bytes:
@@ -69,15 +73,14 @@ class MtSicsScale:
 
     def _reset(self) -> None:
         self._tare_g = 0.0
-        self._stop_sending()
-
-    def _stop_sending(self) -> None:
         self._waiting = None
         self._stream_next_s = None
 
     def _execute(self, line: bytes) -> bytes:
         if any(byte & 0x80 for byte in line):
             return b"ET\r\n"
+        if len(line) > _LONGEST_LINE:
+            return b"ES\r\n"
         words = line.decode("ascii").split()
         if not words:
             return b""
@@ -86,7 +89,9 @@ class MtSicsScale:
             return b"ES\r\n"
         if parameters and command != "TA":
             return b"EL\r\n"
-        self._stop_sending()
+        self._waiting = None
+        if command in _END_STREAM:
+            self._stream_next_s = None
         if command == "@":
             self._reset()
             return self._inquiry("I4")
@@ -165,7 +170,7 @@ class MtSicsScale:
             "I1": '"01" "2.30" "2.20" "" ""',
             "I2": f'"SIM-SHELF {self._indicator.max_g / 1000:.2f} kg"',
             "I3": '"1.00 SIM"',
-            "I4": f'"{self._serial}"',
+            "I4": f'"{self.worn_serial or self.serial}"',
         }
         return f"{command} A {said[command]}\r\n".encode()
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from random import Random
 
-from device_sims.scenario import Noise
+from device_sims.noise import Noise
 
 _CREEP_TAU_S = 600.0
 _DAY_S = 86_400.0
@@ -56,7 +56,8 @@ class Plate:
         self._samples, self._changes = Random(f"{seed}/samples"), Random(f"{seed}/changes")
         self._noise = noise
         self._sample_sd_g = self._changes.uniform(*noise.sample_sd_g)
-        self._temperature_phase = self._changes.uniform(0, math.tau)
+        low, high = noise.temperature_g_per_10c
+        self._g_per_c = self._changes.choice((-1, 1)) * self._changes.uniform(low, high) / 10.0
         self._load_g = 0.0
         self._creep_g = 0.0
         self._drift_g = 0.0
@@ -95,8 +96,9 @@ class Plate:
         self._creep_g += (target - self._creep_g) * -math.expm1(-elapsed / _CREEP_TAU_S)
         self._swings = [s for s in self._swings if now_s - s.start_s < 12 * s.tau_s]
         self._touches = [t for t in self._touches if t.end_s >= now_s]
-        temperature = math.sin(math.tau * now_s / _DAY_S + self._temperature_phase)
-        steady = self._load_g + self._creep_g + self._drift_g + self._noise.temperature_g * temperature
+        # One temperature for the whole store, its own answer to it for each cell.
+        warmer_c = self._noise.temperature_swing_c * math.sin(math.tau * now_s / _DAY_S)
+        steady = self._load_g + self._creep_g + self._drift_g + self._g_per_c * warmer_c
         moving = sum(s.at(now_s) for s in self._swings if s.start_s <= now_s) + sum(
             t.at(now_s) for t in self._touches
         )

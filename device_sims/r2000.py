@@ -7,7 +7,7 @@ reader. RSSI is one byte, dBm plus 129.
 
 from __future__ import annotations
 
-from device_sims.reader_field import Field, ReaderFaults, TagInView
+from device_sims.reader_field import Field, ReaderFaults, TagInView, spoiled_checks
 
 _HEAD = 0xA0
 _PUBLIC_ADDRESS = 0xFF
@@ -18,6 +18,11 @@ def packet(address: int, command: int, content: bytes = b"") -> bytes:
     """One packet with its length and check byte."""
     body = bytes([_HEAD, 3 + len(content), address, command]) + content
     return body + bytes([(~sum(body) + 1) & 0xFF])
+
+
+def spoiled(said: bytes) -> bytes:
+    """Packets whose check bytes are wrong."""
+    return spoiled_checks(said, size=lambda rest: rest[1] + 2, check=-1)
 
 
 class R2000Reader:
@@ -60,6 +65,8 @@ class R2000Reader:
         return said
 
     def _answer(self, asked: bytes) -> list[bytes]:
+        if len(asked) < 5:
+            return []
         head, _, address, command, *content, _ = asked
         if head != _HEAD or sum(asked) % 256 or address not in (self._address, _PUBLIC_ADDRESS):
             return []
@@ -69,11 +76,15 @@ class R2000Reader:
                 return []
             case 0x72:
                 return [self._reply(command, *self._firmware)]
-            case 0x74:
+            case 0x74 if content:
                 return [self._reply(command, self._select(content[0]))]
-            case 0x66:
+            case 0x75:
+                return [self._reply(command, self._antenna)]
+            case 0x66 | 0x76 if content:
                 self.power_dbm = content[0]
                 return [self._reply(command, _SUCCESS)]
+            case 0x77:
+                return [self._reply(command, self.power_dbm)]
             case 0x89 | 0x8B:
                 return self._inventory(command)
             case _:

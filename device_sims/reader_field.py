@@ -25,21 +25,22 @@ Field = Callable[[int], Sequence[TagInView]]
 
 @dataclass(slots=True)
 class ReaderFaults:
-    """Faults of a reader and its line; all of them may change at any time."""
+    """What is wrong with a reader itself: its line's faults are `wire.py`'s. All may change at any time."""
 
-    mute: bool = False
-    bad_checksum: bool = False
-    half_frame: bool = False
     echo: bool = False
     noise: bytes = b""
     missing_antennas: set[int] = field(default_factory=set)
 
     def spoil(self, asked: bytes, frames: Sequence[bytes]) -> bytes:
-        """What arrives at the other end of the line of a question and the frames that answer it."""
-        said = b"".join(self.noise + self._spoiled(frame) for frame in frames)
-        if self.half_frame:
-            said = said[: len(said) // 2]
-        return (asked if self.echo else b"") + (b"" if self.mute else said)
+        """What a reader that echoes, or sends `noise` before each frame, says to a question."""
+        return (asked if self.echo else b"") + b"".join(self.noise + frame for frame in frames)
 
-    def _spoiled(self, frame: bytes) -> bytes:
-        return frame[:-1] + bytes((frame[-1] ^ 0x55,)) if self.bad_checksum else frame
+
+def spoiled_checks(said: bytes, *, size: Callable[[bytes], int], check: int) -> bytes:
+    """`said` with the check byte of every frame wrong; `size` tells a frame's from its beginning, `check` is
+    where its check byte is, counted from its end."""
+    spoilt = b""
+    while said:
+        frame, said = said[: size(said)], said[size(said) :]
+        spoilt += frame[:check] + bytes([frame[check] ^ 0x55]) + frame[len(frame) + check + 1 :]
+    return spoilt

@@ -1,27 +1,34 @@
-"""A simulated store in a file: what stands where, who comes, what breaks."""
+"""A simulated store in a file: what stands where, which devices look at it, who comes, what breaks."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from device_sims.climate import FridgeSettings
+from device_sims.equipment import (
+    AnyEquipment,
+    DoorCamera,
+    Equipment,
+    Weighing,
+)
+from device_sims.fault import Fault
+from device_sims.noise import Noise
+from device_sims.part import Part
+from device_sims.people import Delivery, Happening, Misplacing, People
 from edge_agent.contract.errors import AssetsMissing
+from edge_agent.contract.gs1 import Gtin
 from edge_agent.contract.planogram import Facing, Identifier, Product, planogram_problems
-from edge_agent.service.settings import invalid, load
+from edge_agent.service.settings import Place, invalid, load
 
 ENV_PREFIX = "DEVICE_SIMS"
 BUILT_IN = Path(__file__).resolve().parent.parent / "configs" / "scenarios"
-
-Range = Annotated[tuple[float, float], Field(description="lowest and highest, both included")]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Part(BaseModel):
-    """Base of every part of a scenario: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StoreProfile(Part):
@@ -45,141 +52,150 @@ class StockedFacing(Facing):
         return self
 
 
-class Noise(Part):
-    """How far devices and goods are from ideal; the defaults are sizes seen on real load cells and tags."""
+class Shelving(Part):
+    """Many like facings in one line: `shelves` times `facings_each`, with the store's products in turn.
 
-    sample_sd_g: Range = (0.12, 0.19)
-    settling_s: Range = (0.8, 3.0)
-    swing_g: Range = (0.4, 40.0)
-    drift_g_per_sqrt_h: Annotated[float, Field(ge=0)] = 4.0
-    creep_share: Annotated[float, Field(ge=0)] = 0.0002
-    temperature_g: Annotated[float, Field(ge=0)] = 0.5
-    unit_weight_cv: Annotated[float, Field(ge=0)] = 0.01
-    unit_weight_bias: Annotated[float, Field(ge=0)] = 0.005
-    tag_read_per_s: Range = (0.11, 0.63)
-    rssi_sd_db: Annotated[float, Field(ge=0)] = 2.2
-    cross_read_share: Share = 0.05
+    Facing 2 of shelf 1 of `prefix` P is `P001-02` on shelf `P001`.
+    """
 
+    prefix: Identifier
+    shelves: Annotated[int, Field(ge=1, le=999)]
+    facings_each: Annotated[int, Field(ge=1, le=99)]
+    capacity: Annotated[int, Field(gt=0)] = 12
+    reorder_point: Annotated[int, Field(ge=0)] = 3
+    on_hand: Annotated[int, Field(ge=0)] = 8
+    width_mm: Annotated[float, Field(gt=0)] = 180.0
 
-class People(Part):
-    """How busy the store is. Times in seconds."""
-
-    shoppers_per_minute: Annotated[float, Field(gt=0, le=60)] = 6.0
-    inside_at_opening: Annotated[int, Field(ge=0)] = 2
-    visit_s: Range = (18.0, 35.0)
-    between_acts_s: Range = (1.5, 3.5)
-    walk_to_shelf_s: Annotated[float, Field(ge=0)] = 6.0
-    two_at_once: Share = 0.25
-    puts_back: Share = 0.22
-    restock_after_s: Range = (4.0, 10.0)
-    restock_at_least: Annotated[int, Field(ge=1)] = 5
-    plate_rest_s: Annotated[float, Field(gt=0)] = 6.5
-    door_gap_s: Annotated[float, Field(gt=0)] = 3.5
-    quiet_s: Annotated[float, Field(ge=0)] = 10.0
-
-
-class Scales(Part):
-    """One MT-SICS scale under each facing, named `scale-<facing in lower case>`."""
-
-    link: Literal["pty", "tcp"] = "pty"
-    max_g: Annotated[float, Field(gt=0)] = 15_000.0
-    decimals: Annotated[int, Field(ge=0, le=2)] = 1
-
-
-class RfidReader(Part):
-    """One Impinj R700 with an antenna over each facing, numbered in planogram order."""
-
-    id: Identifier = "rfid-a"
-    topic: str = "rfid/impinj-a/events"
-
-
-class DoorCameraPlace(Part):
-    """The camera over the door."""
-
-    id: Identifier = "cam-door"
-    line: Identifier = "door"
-    fps: Annotated[float, Field(gt=0, le=30)] = 10.0
-
-
-class ScriptedAct(Part):
-    """One act that happens at its moment whatever else the seed brings."""
-
-    at_s: Annotated[float, Field(ge=0)]
-    facing: Identifier
-    act: Literal["pick", "return", "restock"]
-    quantity: Annotated[int, Field(gt=0)] = 1
-
-
-class UplinkCut(Part):
-    """The line to HQ goes: `silent` swallows bytes without a FIN, `refused` closes the door."""
-
-    fault: Literal["uplink-cut"]
-    at_share: Share
-    for_s: Annotated[float, Field(gt=0)] = 15.0
-    manner: Literal["silent", "refused"] = "silent"
-
-
-class Unplug(Part):
-    """A device's cable is pulled, for good unless `for_s` says when it is plugged in again."""
-
-    fault: Literal["unplug"]
-    device: Identifier
-    at_share: Share
-    for_s: Annotated[float, Field(gt=0)] | None = None
-
-
-Fault = Annotated[UplinkCut | Unplug, Field(discriminator="fault")]
+    def facings(self, products: list[Product]) -> Iterator[dict[str, Any]]:
+        """The facings as a file would spell them out."""
+        for number in range(self.shelves * self.facings_each):
+            shelf, place = divmod(number, self.facings_each)
+            name = f"{self.prefix}{shelf + 1:03}"
+            yield {
+                "id": f"{name}-{place + 1:02}", "shelf": name, "gtin": products[number % len(products)].gtin,
+                "capacity": self.capacity, "reorder_point": self.reorder_point, "on_hand": self.on_hand,
+                "x_mm": place * self.width_mm, "width_mm": self.width_mm,
+            }  # fmt: skip
 
 
 class Scenario(Part):
-    """The whole file. `at_share` of a fault is a share of the run, so that a shorter run keeps its shape."""
+    """The whole file."""
 
     seconds: Annotated[float, Field(ge=40)] = 90.0
     store: StoreProfile
-    products: list[Product]
-    facings: Annotated[list[StockedFacing], Field(min_length=1)]
-    scales: Scales | None = Scales()
-    reader: RfidReader | None = RfidReader()
+    products: Annotated[list[Product], Field(min_length=1)]
+    facings: list[StockedFacing] = []
+    shelving: list[Shelving] = []
+    fridges: list[FridgeSettings] = []
+    backroom: dict[Gtin, Annotated[int, Field(ge=0)]] | None = None
+    """GTIN to how many staff can fill from; without it there is always enough."""
+    devices: Annotated[list[AnyEquipment], Field(min_length=1)]
     broker: Literal["mosquitto", "iotcore", "amqtt"] | None = None
-    camera: DoorCameraPlace | None = DoorCameraPlace()
     noise: Noise = Noise()
     people: People = People()
-    timeline: list[ScriptedAct] = []
+    timeline: list[Happening] = []
     faults: list[Fault] = []
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = planogram_problems(self.products, list(self.facings))
-        known = {facing.id for facing in self.facings}
-        weights = {product.gtin: product.unit_weight_g for product in self.products}
-        for index, facing in enumerate(self.facings):
-            if facing.gtin in weights and weights[facing.gtin] is None:
-                text = f"product {facing.gtin} has no unit_weight_g; a simulated item must weigh something"
-                problems.append((("facings", index, "gtin"), text))
-        for index, act in enumerate(self.timeline):
-            if act.facing not in known:
-                problems.append((("timeline", index, "facing"), f"facing {act.facing!r} is not in facings"))
-        scales = {scale_id(facing) for facing in known} if self.scales else set()
-        for index, fault in enumerate(self.faults):
-            if isinstance(fault, Unplug) and fault.device not in scales:
-                text = f"{fault.device!r} is no scale of this store; known: {', '.join(sorted(scales))}"
-                problems.append((("faults", index, "device"), text))
+        # `facings` holds what `shelving` stands for too; the frozen model is filled here and nowhere else.
+        grown = [StockedFacing(**f) for s in self.shelving for f in s.facings(self.products)]
+        self.__dict__["facings"] = [*self.facings, *grown]
+        self.__dict__["shelving"] = []
+        problems = list(self._problems())
         if problems:
             raise invalid(problems)
         return self
+
+    @cached_property
+    def equipment(self) -> list[Equipment]:
+        """Every single device, with a plain id and the names of what it covers."""
+        fridges = [fridge.id for fridge in self.fridges]
+        return [one for line in self.devices for one in line.expanded(self.facings, fridges)]
+
+    @property
+    def door(self) -> DoorCamera | None:
+        """The camera over the door."""
+        return next((device for device in self.equipment if isinstance(device, DoorCamera)), None)
+
+    def plates(self) -> list[list[str]]:
+        """The facings of each plate; a facing on no scale has a place of its own."""
+        groups = [
+            plate for device in self.equipment if isinstance(device, Weighing) for plate in device.plates()
+        ]
+        weighed = {facing for group in groups for facing in group}
+        return groups + [[facing.id] for facing in self.facings if facing.id not in weighed]
+
+    def fridge_of(self, facing: str) -> str | None:
+        """The fridge in which a facing is."""
+        return next(
+            (f.id for f in self.fridges if any(fnmatchcase(facing, pattern) for pattern in f.facings)), None
+        )
+
+    def named(self, patterns: list[str]) -> list[str]:
+        """The devices and fridges that patterns mean, in order."""
+        names = [device.id for device in self.equipment] + [fridge.id for fridge in self.fridges]
+        return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
     def product(self, gtin: str) -> Product:
         """The product behind a GTIN-14 of this scenario."""
         return next(product for product in self.products if product.gtin == gtin)
 
+    def _problems(self) -> Iterator[tuple[Place, str]]:
+        yield from planogram_problems(self.products, list(self.facings))
+        weights: Mapping[str, float | None] = {p.gtin: p.unit_weight_g for p in self.products}
+        for index, facing in enumerate(self.facings):
+            if facing.gtin in weights and weights[facing.gtin] is None:
+                text = f"product {facing.gtin} has no unit_weight_g; a simulated item must weigh something"
+                yield ("facings", index, "gtin"), text
+        yield from self._device_problems()
+        yield from self._script_problems()
 
-def scale_id(facing: str) -> str:
-    """The device id of the scale under a facing."""
-    return f"scale-{facing.lower()}"
+    def _device_problems(self) -> Iterator[tuple[Place, str]]:
+        fridges, known = [f.id for f in self.fridges], [f.id for f in self.facings]
+        for index, line in enumerate(self.devices):
+            made = line.expanded(self.facings, fridges)
+            if not made:
+                yield ("devices", index), f"{line.id!r} covers nothing: no facing or fridge is called so"
+            for problem in (problem for one in made if (problem := one.problem()) is not None):
+                yield ("devices", index), problem
+        names = Counter([device.id for device in self.equipment] + fridges)
+        for name in (name for name, times in names.items() if times > 1):
+            yield ("devices",), f"{name!r} is there twice"
+        weighed = Counter(name for plate in self.plates() for name in plate)
+        for name in (name for name, times in weighed.items() if times > 1):
+            yield ("devices",), f"facing {name!r} lies on two plates"
+        if sum(isinstance(device, DoorCamera) for device in self.equipment) > 1:
+            yield ("devices",), "has two door cameras; a simulated store has one door"
+        for index, fridge in enumerate(self.fridges):
+            if fridge.facings and not any(self.fridge_of(name) == fridge.id for name in known):
+                yield ("fridges", index, "facings"), "no facing is called so"
+
+    def _script_problems(self) -> Iterator[tuple[Place, str]]:
+        known, gtins = {facing.id for facing in self.facings}, {product.gtin for product in self.products}
+        for index, happening in enumerate(self.timeline):
+            if isinstance(happening, Delivery):
+                if happening.gtin not in gtins:
+                    yield ("timeline", index, "gtin"), f"product {happening.gtin!r} is not in products"
+                continue
+            if happening.facing not in known:
+                yield ("timeline", index, "facing"), f"facing {happening.facing!r} is not in facings"
+            if isinstance(happening, Misplacing) and happening.onto not in known:
+                yield ("timeline", index, "onto"), f"facing {happening.onto!r} is not in facings"
+        for index, fault in enumerate(self.faults):
+            for problem in self.fault_problems(fault):
+                yield ("faults", index, "device"), problem
+
+    def fault_problems(self, fault: Fault) -> Iterator[str]:
+        """What is wrong with a fault in this store."""
+        for pattern in fault.patterns:
+            if not self.named([pattern]):
+                names = [device.id for device in self.equipment][:12]
+                yield f"{pattern!r} is no device of this store; known: {', '.join(names)}"
 
 
 def load_scenario(name: str | Path, *, seconds: float | None = None) -> Scenario:
-    """A scenario by file path or built-in name (`demo`, `opening`), open for `seconds` where given.
+    """A scenario by file path or built-in name (`demo`, `opening`, …), open for `seconds` where given.
 
     ConfigError with one line a problem.
     """
@@ -187,9 +203,14 @@ def load_scenario(name: str | Path, *, seconds: float | None = None) -> Scenario
     if not path.suffix and not path.exists():
         path = BUILT_IN / f"{name}.yaml"
         if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in BUILT_IN.glob("*.yaml"))) or "none in this install"
+            known = ", ".join(built_in_scenarios()) or "none in this install"
             raise AssetsMissing(
                 f"no scenario named {str(name)!r}", hint=f"give a YAML file, or one of: {known}"
             )
     scenario = load(path, Scenario, env_prefix=ENV_PREFIX)
     return scenario if seconds is None else scenario.model_copy(update={"seconds": seconds})
+
+
+def built_in_scenarios() -> list[str]:
+    """The names of the scenarios that come with the product."""
+    return sorted(path.stem for path in BUILT_IN.glob("*.yaml"))

@@ -9,23 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console
 
+from device_sims import control
 from device_sims.processes import Interrupted, until_stopped
 from device_sims.scenario import Scenario
 from device_sims.store import Clip, SimulatedStore
-from device_sims.store_file import AgentFiles, Places, store_yaml
+from device_sims.store_file import AgentFiles, Places, device_entry, store_yaml
 from device_sims.truth import (
     AnyRecord,
-    CableChanged,
+    BagChanged,
     Closed,
     Crossed,
+    FaultChanged,
+    ItemsDelivered,
     ItemsMoved,
     LineChanged,
     Opened,
+    ShopperLeft,
     TruthFile,
 )
 from edge_agent.contract.errors import ConfigError
+
+_SHOWN = 40
+"""Ports that are listed on a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,10 @@ class Session:
     token_file: Path | None = None
     edge_port: int = 8787
     clip: Clip | None = None
+    ports: dict[str, int] | None = None
     held: bool = False
     as_json: bool = False
+    shows_line: bool = False
 
     async def run(self) -> None:
         """Play the whole scenario. Returns at its end or at Ctrl-C; raises our errors."""
@@ -67,9 +77,10 @@ class Session:
             folder=self.folder,
             hq_url=self.hq_url,
             clip=self.clip,
+            ports=self.ports,
             tell=tell,
         )
-        async with store.running() as places:
+        async with store.running() as places, control.listening(self.folder, store):
             self._write_store_file(places)
             lines = await _stdin_lines() if self.held else None
             if lines is not None and not await lines.readline():
@@ -83,8 +94,11 @@ class Session:
         files = AgentFiles(self.folder / "var", self.token_file, self.edge_port)
         path.write_text(store_yaml(self.scenario, places, files), encoding="utf-8")
         facts: dict[str, Any] = {"store": self.scenario.store.id, "seed": self.seed, "store_file": str(path)}
-        facts |= {"scales": places.scales, "camera": places.camera_source, "uplink": places.uplink_url}
+        facts |= {"ports": dict(places.ports), "camera": places.camera_source, "uplink": places.uplink_url}
         facts |= {"truth": None if self.truth is None else str(self.truth)}
+        if self.shows_line:
+            entries = [device_entry(self.scenario, one, places) for one in self.scenario.equipment]
+            facts |= {"devices": [entry for entry in entries if entry is not None]}
         if places.broker is not None:
             facts |= {"mqtt": places.broker.url, "broker": places.broker.name}
         self._say("ready", facts)
@@ -95,8 +109,11 @@ class Session:
                 self._say("opened", {"store": record.store})
             case LineChanged():
                 self._say("line", {"state": record.state})
-            case CableChanged():
-                self._say("cable", {"device": record.device, "state": record.state})
+            case FaultChanged():
+                facts = {"fault": record.fault, "devices": record.devices, "state": record.state}
+                self._say("fault", facts)
+            case ItemsDelivered():
+                self._say("delivery", {"gtin": record.gtin, "n": record.quantity})
             case Closed():
                 self._say("closed", {})
             case ItemsMoved() if not self.as_json:
@@ -105,6 +122,10 @@ class Session:
                 )
             case Crossed() if not self.as_json:
                 self._say(record.direction, {"line": record.line})
+            case BagChanged() if not self.as_json:
+                self._say(f"bag {record.state}", {"facing": record.facing, "g": round(record.weight_g)})
+            case ShopperLeft() if not self.as_json and record.items:
+                self._say("paid" if record.paid else "stolen", {"items": sum(record.items.values())})
             case _:
                 pass  # truth stays in its file where a program listens
 
@@ -117,12 +138,18 @@ class Session:
             console.print(f"{what:10}" + "  ".join(f"{key} {value}" for key, value in facts.items()))
             return
         console.print(f"store {facts['store']}   seed {facts['seed']}   (Ctrl-C to stop)")
-        for name, value in facts["scales"].items():
-            console.print(f"  {name:16} {value}")
+        for name, value in list(facts["ports"].items())[:_SHOWN]:
+            console.print(f"  {name:16} {value}", soft_wrap=True)
+        if len(facts["ports"]) > _SHOWN:
+            console.print(f"  and {len(facts['ports']) - _SHOWN} more")
         for name in ("mqtt", "camera", "uplink", "truth"):
             if facts.get(name):
                 console.print(f"  {name:16} {facts[name]}")
-        console.print(f"\nAn agent for it:  edge-agent run -c {facts['store_file']}\n", soft_wrap=True)
+        for entry in facts.get("devices", []):
+            line = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=10_000).strip()
+            console.print(f"\nFor store.yaml:\n  - {line}", soft_wrap=True, markup=False)
+        console.print(f"\nAn agent for it:  edge-agent run -c {facts['store_file']}", soft_wrap=True)
+        console.print("While it runs:    device-sims fault --help, device-sims move --help\n")
 
 
 async def _stdin_lines() -> asyncio.StreamReader:

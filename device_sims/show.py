@@ -1,6 +1,9 @@
-"""A score on the terminal."""
+"""A score, and what there is to simulate, on the terminal."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,3 +24,16 @@ def print_score(console: Console, score: Score) -> None:
         )
     console.print(table)
     console.print("[bold green]PASS[/]" if score.passed else "[bold red]FAIL[/]")
+
+
+def print_catalogue(console: Console, catalogue: Mapping[str, Any]) -> None:
+    """Kinds of devices, scenarios, faults."""
+    console.print("[bold]devices[/]     device-sims serve KIND, or in a scenario's devices")
+    for kind, means in catalogue["devices"].items():
+        console.print(f"  {kind:16} {means}", soft_wrap=True)
+    console.print("[bold]scenarios[/]   device-sims run NAME")
+    console.print(f"  {', '.join(catalogue['scenarios'])}", soft_wrap=True)
+    console.print("[bold]faults[/]      device-sims fault NAME DEVICE, or in a scenario's faults")
+    for name, fault in catalogue["faults"].items():
+        by = f"; by: {fault['by']} ({fault['by_default']:g})" if fault["by"] else ""
+        console.print(f"  {name:16} {fault['means']}{by}", soft_wrap=True)

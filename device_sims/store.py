@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from device_sims.broker import running_broker
-from device_sims.impinj import R700, Publisher, connected
-from device_sims.indicator import Indicator
-from device_sims.links import PtyLink, TcpLink, plugged_in
-from device_sims.mt_sics import MtSicsScale
-from device_sims.plan import plan_visit
+from device_sims.breakage import Breakage
+from device_sims.devices import Devices, powered
+from device_sims.fault import STAYS_PUT, Fault
+from device_sims.plan import Act, ActKind, plan_visit
 from device_sims.proxy import UplinkProxy
-from device_sims.scenario import Scenario, Unplug, UplinkCut, scale_id
+from device_sims.scenario import Scenario
 from device_sims.store_file import Line, Places
 from device_sims.truth import (
     AnyRecord,
-    CableChanged,
     Closed,
     Crossed,
-    ItemsMoved,
+    FaultChanged,
     LineChanged,
     Opened,
     Stocked,
+    truth_of,
 )
-from device_sims.world import Moved, World
+from device_sims.world import World
 from edge_agent.contract.errors import ConfigError
 
-if TYPE_CHECKING:
-    from device_sims.camera import DoorCamera
-
-log = logging.getLogger(__name__)
-
 _STEP_S = 0.02
-_LOOK_S = 0.2
+_RESTART_S = 2.0
+_BY_HAND = 1_000_000
+"""The number of the person who moves what `device-sims move` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,42 +75,35 @@ class SimulatedStore:
         folder: Path,
         hq_url: str | None = None,
         clip: Clip | None = None,
+        ports: dict[str, int] | None = None,
         tell: Callable[[AnyRecord], None],
     ) -> None:
-        self._scenario, self._seed, self._folder = scenario, seed, folder
-        self._hq_url, self._clip, self._tell = hq_url, clip, tell
+        self.scenario, self._seed, self._folder = scenario, seed, folder
+        self._hq_url, self._clip, self._ports, self._tell = hq_url, clip, ports, tell
         self._plan = plan_visit(scenario, seconds=scenario.seconds, seed=seed)
         self._world = World(scenario, self._plan, seed=seed)
-        self._links: dict[str, PtyLink | TcpLink] = {}
+        self._devices: Devices | None = None
         self._proxy: UplinkProxy | None = None
-        self._camera: DoorCamera | None = None
-        self._publisher: Publisher | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._now: dict[int, tuple[Fault, list[str], asyncio.Task[None]]] = {}
+        self._numbers = itertools.count(1)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Places]:
         """All devices have power and can be reached at the yielded places."""
         async with AsyncExitStack() as stack:
-            places = Places(scales=await self._power_scales(stack))
-            if self._scenario.reader is not None:
-                broker = await stack.enter_async_context(
-                    running_broker(self._folder / "broker", name=self._scenario.broker)
-                )
-                reader = self._scenario.reader
-                self._publisher = await stack.enter_async_context(
-                    connected(broker, reader.topic, client_id=reader.id)
-                )
-                places = replace(places, broker=broker)
-            if self._scenario.camera is not None:
-                source, line = await self._power_camera(stack)
-                places = replace(places, camera_source=source, camera_line=line)
-            if self._hq_url is not None:
-                places = replace(places, uplink_url=await self._lay_line(stack, self._hq_url))
-            async with asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read_tags(), name="rfid reader")
+            devices = await stack.enter_async_context(
+                powered(self.scenario, self._world, seed=self._seed, folder=self._folder, ports=self._ports)
+            )
+            self._devices = devices
+            source, line = await self._power_camera(stack, devices)
+            uplink = await self._lay_line(stack, self._hq_url) if self._hq_url is not None else None
+            async with asyncio.TaskGroup() as self._group:
                 try:
-                    yield places
+                    yield Places(devices.addresses(), devices.units(), devices.broker, source, line, uplink)
                 finally:
-                    reading.cancel()
+                    for _, _, ending in self._now.values():
+                        ending.cancel()
 
     async def visit(self) -> None:
         """One whole plan in real time: opens, plays, closes. Call it once, inside `running()`."""
@@ -129,40 +117,111 @@ class SimulatedStore:
 
     def _work(self, opened_s: float, opened_at: datetime) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         work: list[tuple[str, Coroutine[Any, Any, None]]] = [("world", self._live(opened_s, opened_at))]
-        if self._camera is not None:
-            work.append(("door", self._walk(self._camera, opened_s)))
-        for fault in self._scenario.faults:
-            at_s = opened_s + fault.at_share * self._scenario.seconds
-            if isinstance(fault, Unplug):
-                work.append((f"unplug {fault.device}", self._unplug(fault, at_s)))
-            elif self._proxy is not None:
-                work.append(("uplink cut", self._cut(self._proxy, fault, at_s)))
-        return work
+        if self._devices is not None and self._devices.camera is not None:
+            work.append(("door", self._walk(opened_s)))
+        has_line = self._proxy is not None
+        faults = [fault for fault in self.scenario.faults if fault.fault != "uplink-cut" or has_line]
+        return work + [(f"fault {fault.fault}", self._scripted(fault, opened_s)) for fault in faults]
 
-    async def _power_scales(self, stack: AsyncExitStack) -> dict[str, str]:
-        wiring = self._scenario.scales
-        if wiring is None:
-            return {}
-        for number, facing in enumerate(self._scenario.facings, 1):
-            indicator = Indicator(self._world.plate(facing.id), max_g=wiring.max_g)
-            serial = f"B{self._seed % 10_000:04d}{number:05d}"
-            scale = MtSicsScale(indicator, serial=serial, decimals=wiring.decimals, clock=time.monotonic)
-            device = scale_id(facing.id)
-            pty = wiring.link == "pty"
-            self._links[device] = PtyLink(scale, self._folder / "tty" / device) if pty else TcpLink(scale)
-        await stack.enter_async_context(plugged_in(*self._links.values()))
-        return {device: link.address for device, link in self._links.items()}
+    async def _scripted(self, fault: Fault, opened_s: float) -> None:
+        await _until(opened_s + fault.begins_s(self.scenario.seconds))
+        await self.begin(fault)
 
-    async def _power_camera(self, stack: AsyncExitStack) -> tuple[str, Line]:
+    # --- at any time ---------------------------------------------------------------------------
+
+    async def begin(self, fault: Fault) -> int:
+        """The fault is there from now on, for `for_s` or until `end`; returns its number.
+
+        ConfigError where it cannot be.
+        """
+        problems = list(self.scenario.fault_problems(fault))
+        if problems or self._devices is None or self._group is None:
+            raise ConfigError(problems[0] if problems else "the store has no power yet")
+        if fault.fault == "uplink-cut" and self._proxy is None:
+            raise ConfigError("this store has no line to HQ", hint="start it with --hq")
+        names = self.scenario.named(fault.patterns)
+        await Breakage(self._devices).begin(fault, names)
+        await self._tell_fault(fault, names, begins=True)
+        for_s = fault.for_s or (_RESTART_S if fault.fault in STAYS_PUT else None)
+        number = next(self._numbers)
+        ending = self._group.create_task(self._end_later(number, for_s), name=f"end of {fault.fault}")
+        self._now[number] = (fault, names, ending)
+        return number
+
+    async def end(self, number: int | None = None) -> int:
+        """The fault of that number is over, or all are; returns how many that were."""
+        ended = [n for n in list(self._now) if number is None or n == number]
+        for one in ended:
+            await self._over(one)
+        return len(ended)
+
+    def move(self, facing: str, change: int) -> None:
+        """Somebody takes or puts so many items now; ConfigError when that cannot be."""
+        known = {f.id: f for f in self.scenario.facings}
+        if facing not in known:
+            raise ConfigError(f"facing {facing!r} is not in this store", hint=f"known: {', '.join(known)}")
+        there = self._world.on_hand(facing)
+        if change == 0 or there + change < 0:
+            raise ConfigError(f"{there} items lie on {facing}: {change:+d} cannot be")
+        kind: ActKind = "pick" if change < 0 else "restock"
+        self._world.perform(Act(0.5, facing, kind, abs(change), _BY_HAND), time.monotonic())
+
+    def facts(self) -> dict[str, Any]:
+        """What there is and what is wrong with it now, for people and programs."""
+        return {
+            "store": self.scenario.store.id,
+            "devices": [one.id for one in self.scenario.equipment],
+            "on_hand": {f.id: self._world.on_hand(f.id) for f in self.scenario.facings},
+            "faults": [
+                {"number": number, "fault": fault.fault, "devices": names}
+                for number, (fault, names, _) in self._now.items()
+            ],
+        }
+
+    async def _end_later(self, number: int, for_s: float | None) -> None:
+        if for_s is None:
+            return
+        await asyncio.sleep(for_s)
+        await self._over(number)
+
+    async def _over(self, number: int) -> None:
+        fault, names, ending = self._now.pop(number)
+        if ending is not asyncio.current_task():
+            ending.cancel()
+        if self._devices is not None:
+            await Breakage(self._devices).end(fault, names)
+            # What else is wrong with the same things stays wrong.
+            for other, others, _ in self._now.values():
+                if other.fault == fault.fault:
+                    await Breakage(self._devices).begin(other, others)
+        await self._tell_fault(fault, names, begins=False)
+
+    async def _tell_fault(self, fault: Fault, names: list[str], *, begins: bool) -> None:
+        now = datetime.now(UTC)
+        if fault.fault == "uplink-cut" and self._proxy is not None:
+            await self._proxy.set_mode(fault.manner if begins else "open")
+            self._tell(LineChanged(occurred_at=now, state="cut" if begins else "back"))
+            return
+        self._tell(
+            FaultChanged(
+                occurred_at=now, fault=fault.fault, devices=names, state="began" if begins else "ended"
+            )
+        )
+
+    # --- building ------------------------------------------------------------------------------
+
+    async def _power_camera(self, stack: AsyncExitStack, devices: Devices) -> tuple[str | None, Line | None]:
         if self._clip is not None:
             return str(self._clip.path.resolve()), self._clip.line
+        door = self.scenario.door
+        if door is None:
+            return None, None
         from device_sims.camera import DoorCamera
 
-        place = self._scenario.camera
-        self._camera = DoorCamera(self._seed, fps=place.fps if place is not None else 10.0)
-        self._camera.on_crossing = self._crossed
-        source = await stack.enter_async_context(self._camera.serving())
-        return source, self._camera.line
+        devices.camera = camera = DoorCamera(self._seed, fps=door.fps)
+        camera.on_crossing = self._crossed
+        source = await stack.enter_async_context(camera.serving())
+        return source, camera.line
 
     async def _lay_line(self, stack: AsyncExitStack, hq_url: str) -> str:
         parts = urlsplit(hq_url)
@@ -177,81 +236,39 @@ class SimulatedStore:
     def _opening(self, opened_at: datetime) -> Opened:
         stocked = [
             Stocked(facing=f.id, gtin=f.gtin, on_hand=self._world.on_hand(f.id))
-            for f in self._scenario.facings
+            for f in self.scenario.facings
         ]
         return Opened(
             occurred_at=opened_at,
-            store=self._scenario.store.id,
+            store=self.scenario.store.id,
             seed=self._seed,
-            seconds=self._scenario.seconds,
-            door=self._camera is not None,
+            seconds=self.scenario.seconds,
+            door=self._devices is not None and self._devices.camera is not None,
             facings=stocked,
         )
 
     async def _live(self, opened_s: float, opened_at: datetime) -> None:
-        while (now_s := time.monotonic()) < opened_s + self._scenario.seconds:
-            for moved in self._world.advance(now_s):
-                self._tell(truth_of(moved, opened_s, opened_at))
+        while (now_s := time.monotonic()) < opened_s + self.scenario.seconds:
+            for occurred in self._world.advance(now_s):
+                self._tell(truth_of(occurred, opened_s, opened_at))
             await asyncio.sleep(_STEP_S)
 
-    async def _read_tags(self) -> None:
-        if self._publisher is None or self._scenario.reader is None:
-            return
-        facings = [facing.id for facing in self._scenario.facings]
-        reader = R700(self._world, facings, self._scenario.noise, seed=self._seed)
-        self._publisher.publish([reader.running(time.time_ns())])
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            self._publisher.publish(reader.look(_LOOK_S, time.time_ns()))
-
-    async def _walk(self, camera: DoorCamera, opened_s: float) -> None:
+    async def _walk(self, opened_s: float) -> None:
         for passage in self._plan.passages:
             await _until(opened_s + passage.at_s)
-            camera.walk_through(passage.direction)
+            if self._devices is not None and self._devices.camera is not None:
+                self._devices.camera.walk_through(passage.direction)
 
     def _crossed(self, direction: str) -> None:
-        line = self._scenario.camera.line if self._scenario.camera is not None else "door"
+        door = self.scenario.door
         entered = direction == "entered"
         self._tell(
-            Crossed(occurred_at=datetime.now(UTC), line=line, direction="entered" if entered else "exited")
+            Crossed(
+                occurred_at=datetime.now(UTC),
+                line=door.line if door is not None else "door",
+                direction="entered" if entered else "exited",
+            )
         )
-
-    async def _cut(self, proxy: UplinkProxy, fault: UplinkCut, at_s: float) -> None:
-        await _until(at_s)
-        await proxy.set_mode(fault.manner)
-        self._tell(LineChanged(occurred_at=datetime.now(UTC), state="cut"))
-        await _until(at_s + fault.for_s)
-        await proxy.set_mode("open")
-        self._tell(LineChanged(occurred_at=datetime.now(UTC), state="back"))
-
-    async def _unplug(self, fault: Unplug, at_s: float) -> None:
-        link = self._links[fault.device]
-        await _until(at_s)
-        await link.unplug()
-        self._tell(CableChanged(occurred_at=datetime.now(UTC), device=fault.device, state="unplugged"))
-        if fault.for_s is None:
-            return
-        await _until(at_s + fault.for_s)
-        await link.replug()
-        self._tell(CableChanged(occurred_at=datetime.now(UTC), device=fault.device, state="plugged"))
-
-
-def truth_of(moved: Moved, opened_s: float, opened_at: datetime) -> ItemsMoved:
-    """A move of the world as a line of the truth file: its clock was `opened_s` at `opened_at`."""
-
-    def wall(at_s: float) -> datetime:
-        return opened_at + timedelta(seconds=at_s - opened_s)
-
-    return ItemsMoved(
-        occurred_at=wall(moved.moved_s),
-        facing=moved.facing,
-        gtin=moved.gtin,
-        cause=moved.cause,
-        quantity=moved.quantity,
-        on_hand=moved.on_hand,
-        started_at=wall(moved.started_s),
-        at_rest_at=wall(moved.at_rest_s),
-    )
 
 
 async def _until(at_s: float) -> None:

@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from device_sims.broker import Broker
-from device_sims.scenario import Scenario, scale_id
+from device_sims.climate import FridgeSettings
+from device_sims.equipment import (
+    M100,
+    R2000,
+    Ascii,
+    DoorCamera,
+    Equipment,
+    HomieShelf,
+    ImpinjR700,
+    Llrp,
+    Modbus,
+    MqttPlate,
+    MtSics,
+    OverFridge,
+    Scale,
+    ShelfCamera,
+    Sht20,
+    TasmotaProbe,
+    Toledo,
+    UhfReader18,
+    ZebraIotc,
+    ZigbeeContact,
+)
+from device_sims.rig import hub_of, topic_of
+from device_sims.scenario import Scenario
+
+_LONGEST_SILENCE_S = 3.0
+"""What speaks by itself more often than that is in trouble when it is silent for so long."""
 
 Line = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the simulated devices are: scale id to port, the broker, the camera, the line to HQ."""
+    """Where the devices are: device to port and to unit, the broker, the camera, the line to HQ."""
 
-    scales: dict[str, str]
+    ports: Mapping[str, str]
+    units: Mapping[str, int] = field(default_factory=dict)
     broker: Broker | None = None
     camera_source: str | None = None
     camera_line: Line | None = None
@@ -53,30 +82,126 @@ def store_yaml(scenario: Scenario, places: Places, files: AgentFiles) -> str:
         settings["uplink"] = {"url": places.uplink_url, "token_file": str(files.token_file)}
     settings["products"] = [product.model_dump(exclude_none=True) for product in scenario.products]
     settings["facings"] = [f.model_dump(exclude_none=True, exclude={"on_hand"}) for f in scenario.facings]
-    settings["devices"] = [*_scales(scenario, places), *_reader(scenario, places), *_camera(scenario, places)]
+    entries = [device_entry(scenario, one, places) for one in scenario.equipment]
+    settings["devices"] = [entry for entry in entries if entry is not None]
     return yaml.safe_dump(settings, allow_unicode=True, sort_keys=False, width=200)
 
 
-def _scales(scenario: Scenario, places: Places) -> list[dict[str, Any]]:
-    facing_of = {scale_id(facing.id): facing.id for facing in scenario.facings}
-    return [
-        {"id": scale, "driver": "mt-sics", "port": port, "facings": [facing_of[scale]]}
-        for scale, port in places.scales.items()
-    ]
+def device_entry(scenario: Scenario, one: Equipment, places: Places) -> dict[str, Any] | None:
+    """One line under `devices:`; None for a device that cannot be reached."""
+    if isinstance(one, DoorCamera):
+        return _camera(one, places)
+    if isinstance(one, ShelfCamera):
+        return None  # the agent reads no shelves from pictures yet
+    at = _At(scenario, places.ports.get(one.id, ""), places.units.get(one.id, 1))
+    if places.broker is None if isinstance(one, _ON_MQTT) else not at.port:
+        return None
+    entry = {"id": one.id, **_ENTRIES[type(one)](one, at)}
+    if isinstance(one, TasmotaProbe | Sht20):
+        entry["limits"] = {"temperature_c": _limit(scenario, one)}
+    if isinstance(one, HomieShelf | MqttPlate | TasmotaProbe):
+        entry["expect_every_s"] = max(_LONGEST_SILENCE_S, 5 * one.every_s)
+    if isinstance(one, Scale) and one.poll_hz is not None:
+        entry["poll_hz"] = one.poll_hz
+    return entry
 
 
-def _reader(scenario: Scenario, places: Places) -> list[dict[str, Any]]:
-    if scenario.reader is None or places.broker is None:
-        return []
-    antennas = {str(port): facing.id for port, facing in enumerate(scenario.facings, 1)}
-    reader = scenario.reader
-    return [{"id": reader.id, "driver": "impinj-r700", "topic": reader.topic, "antennas": antennas}]
+@dataclass(frozen=True, slots=True)
+class _At:
+    scenario: Scenario
+    port: str
+    unit_id: int
 
 
-def _camera(scenario: Scenario, places: Places) -> list[dict[str, Any]]:
-    if scenario.camera is None or places.camera_source is None or places.camera_line is None:
-        return []
+def _scale(one: Any, at: _At) -> dict[str, Any]:
+    return {"driver": one.kind, "port": at.port, "facings": one.facings}
+
+
+def _toledo(one: Any, at: _At) -> dict[str, Any]:
+    return _scale(one, at) | {"dialect": one.dialect}
+
+
+def _ascii(one: Any, at: _At) -> dict[str, Any]:
+    bare = {"preset": "hx711", "unit": "g"} if one.maker == "hx711" else {}
+    return _scale(one, at) | bare
+
+
+def _modbus(one: Any, at: _At) -> dict[str, Any]:
+    entry = {"driver": "modbus-scale", "port": at.port, "unit_id": at.unit_id, "profile": one.profile}
+    several = one.profile in ("dini-argeo", "load-cell-16")
+    return entry | ({"channels": _numbered(one.plates())} if several else {"facings": one.facings})
+
+
+def _sht20(_: Any, at: _At) -> dict[str, Any]:
+    return {"driver": "modbus-scale", "port": at.port, "unit_id": at.unit_id, "profile": "sht20"}
+
+
+def _serial_reader(one: Any, at: _At) -> dict[str, Any]:
+    entry = {"driver": one.kind, "port": at.port, "antennas": _antennas(one.facings)}
+    return entry | ({"model": one.model} if isinstance(one, UhfReader18) else {})
+
+
+def _llrp(one: Any, at: _At) -> dict[str, Any]:
+    return {"driver": "llrp", "address": at.port, "antennas": _antennas(one.facings)}
+
+
+def _mqtt_reader(one: Any, _: _At) -> dict[str, Any]:
+    return {"driver": one.kind, "topic": topic_of(one), "antennas": _antennas(one.facings)}
+
+
+def _homie(one: Any, _: _At) -> dict[str, Any]:
+    entry = _mqtt_json("homie/{id}/scales/{channel}/mass", online="homie/{id}/state")
+    return entry | {"weight": {"unit": "kg"}, "channels": _numbered(one.plates())}
+
+
+def _plate(one: Any, at: _At) -> dict[str, Any]:
+    shelves = {facing.id: facing.shelf or facing.id for facing in at.scenario.facings}
+    entry = _mqtt_json("plates/{id}", online=f"hubs/{hub_of(one, shelves)}/state")
+    entry |= {"weight": {"path": "g", "stable": "ok"}, "sequence": "seq", "time": "ts"}
+    return entry | {"facings": one.facings}
+
+
+def _probe(_: Any, __: _At) -> dict[str, Any]:
+    entry = _mqtt_json("tele/{id}/SENSOR", online="tele/{id}/LWT")
+    return entry | {"environment": {"temperature_c": "DS18B20.Temperature"}, "match": {"TempUnit": "C"}}
+
+
+def _contact(_: Any, __: _At) -> dict[str, Any]:
+    entry = _mqtt_json("zigbee2mqtt/{id}", online="zigbee2mqtt/{id}/availability")
+    entry["online"]["path"] = "state"
+    return entry | {"door": {"path": "contact", "open": [False]}}
+
+
+_ENTRIES: dict[type[Equipment], Callable[[Any, _At], dict[str, Any]]] = {
+    MtSics: _scale, Toledo: _toledo, Ascii: _ascii, Modbus: _modbus, Sht20: _sht20, R2000: _serial_reader,
+    UhfReader18: _serial_reader, M100: _serial_reader, Llrp: _llrp, ImpinjR700: _mqtt_reader,
+    ZebraIotc: _mqtt_reader, HomieShelf: _homie, MqttPlate: _plate, TasmotaProbe: _probe,
+    ZigbeeContact: _contact,
+}  # fmt: skip
+_ON_MQTT = HomieShelf | MqttPlate | TasmotaProbe | ZigbeeContact | ImpinjR700 | ZebraIotc
+
+
+def _mqtt_json(topic: str, *, online: str) -> dict[str, Any]:
+    return {"driver": "mqtt-json", "topic": topic, "online": {"topic": online}}
+
+
+def _numbered(plates: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    return {str(number): list(plate) for number, plate in enumerate(plates, 1)}
+
+
+def _antennas(facings: Sequence[str]) -> dict[str, str]:
+    return {str(number): facing for number, facing in enumerate(facings, 1)}
+
+
+def _limit(scenario: Scenario, sensor: OverFridge) -> dict[str, float]:
+    fridge: FridgeSettings = next(f for f in scenario.fridges if f.id == sensor.fridge)
+    return {"max": fridge.limit_c, "for_s": fridge.alarm_for_s}
+
+
+def _camera(camera: DoorCamera, places: Places) -> dict[str, Any] | None:
+    if places.camera_source is None or places.camera_line is None:
+        return None
     start, end = places.camera_line
-    line = {"id": scenario.camera.line, "from": list(start), "to": list(end)}
-    camera: dict[str, Any] = {"id": scenario.camera.id, "driver": "camera", "source": places.camera_source}
-    return [camera | {"footfall": {"lines": [line]}}]
+    line = {"id": camera.line, "from": list(start), "to": list(end)}
+    entry: dict[str, Any] = {"id": camera.id, "driver": "camera", "source": places.camera_source}
+    return entry | {"footfall": {"lines": [line]}}

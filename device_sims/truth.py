@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -12,9 +12,10 @@ from typing import Literal, Self
 import msgspec
 from msgspec import Struct
 
+from device_sims.world import BagMoved, Delivered, Left, Moved, Occurrence
 from edge_agent.contract.errors import ConfigError
 
-Cause = Literal["pick", "return", "restock"]
+Cause = Literal["pick", "return", "restock", "misplace"]
 Direction = Literal["entered", "exited"]
 
 
@@ -67,18 +68,80 @@ class LineChanged(Record, frozen=True, kw_only=True, tag="line"):
     state: Literal["cut", "back"]
 
 
-class CableChanged(Record, frozen=True, kw_only=True, tag="cable"):
-    """A device lost its cable or got it back."""
+class FaultChanged(Record, frozen=True, kw_only=True, tag="fault"):
+    """Something broke, or is whole again."""
 
-    device: str
-    state: Literal["unplugged", "plugged"]
+    fault: str
+    devices: list[str]
+    state: Literal["began", "ended"]
+
+
+class BagChanged(Record, frozen=True, kw_only=True, tag="bag"):
+    """Something that is no item was laid onto a facing's plate, or taken away."""
+
+    facing: str
+    weight_g: float
+    state: Literal["laid", "taken"]
+
+
+class ShopperLeft(Record, frozen=True, kw_only=True, tag="left"):
+    """Somebody left with so many items of each GTIN: paid for, or not."""
+
+    paid: bool
+    items: dict[str, int]
+
+
+class ItemsDelivered(Record, frozen=True, kw_only=True, tag="delivered"):
+    """So many items of a product came into the back room."""
+
+    gtin: str
+    quantity: int
 
 
 class Closed(Record, frozen=True, kw_only=True, tag="closed"):
     """The last line: nothing moves any more."""
 
 
-AnyRecord = Opened | ItemsMoved | Crossed | LineChanged | CableChanged | Closed
+AnyRecord = (
+    Opened
+    | ItemsMoved
+    | Crossed
+    | LineChanged
+    | FaultChanged
+    | BagChanged
+    | ShopperLeft
+    | ItemsDelivered
+    | Closed
+)
+
+
+def truth_of(occurred: Occurrence, opened_s: float, opened_at: datetime) -> AnyRecord:
+    """What occurred in the world as a line of the truth file: its clock was `opened_s` at `opened_at`."""
+
+    def wall(at_s: float) -> datetime:
+        return opened_at + timedelta(seconds=at_s - opened_s)
+
+    at = wall(occurred.moved_s)
+    match occurred:
+        case Moved():
+            return ItemsMoved(
+                occurred_at=at,
+                facing=occurred.facing,
+                gtin=occurred.gtin,
+                cause=occurred.cause,
+                quantity=occurred.quantity,
+                on_hand=occurred.on_hand,
+                started_at=wall(occurred.started_s),
+                at_rest_at=wall(occurred.at_rest_s),
+            )
+        case BagMoved(facing=facing, weight_g=weight_g, laid=laid):
+            return BagChanged(
+                occurred_at=at, facing=facing, weight_g=weight_g, state="laid" if laid else "taken"
+            )
+        case Left(paid=paid, items=items):
+            return ShopperLeft(occurred_at=at, paid=paid, items=items)
+        case Delivered(gtin=gtin, quantity=quantity):
+            return ItemsDelivered(occurred_at=at, gtin=gtin, quantity=quantity)
 
 
 class TruthFile:

@@ -1,21 +1,24 @@
-"""The seeded ground truth: items on plates, moved by people, with their weights and tags."""
+"""The seeded ground truth: items on plates, moved by people, with their weights and tags, and the fridges."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
-from device_sims.plan import Act, ActKind, Plan
+from device_sims.climate import Fridge
+from device_sims.plan import Act, ActKind, Bag, Leaving, Plan
 from device_sims.plate import Plate
 from device_sims.scenario import Scenario
 from device_sims.sgtin import sgtin96
 
 _REACH_S = 0.4
 """How long a hand is on the plate before the first and after the last item moves."""
+_DOOR_S = 2.0
+"""How long a fridge's door stands open before the first and after the last item moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What truly happened on one facing. Times (world's clock): first item's move, last item's move, rest."""
+    """What truly happened on one facing. Times (world's clock): first item's move, last item's move, rest.
+
+    `cause` misplace: an item of another facing's `gtin` came to lie here, and the count is as before.
+    """
 
     facing: str
     gtin: str
@@ -52,14 +58,48 @@ class Moved:
     @property
     def change(self) -> int:
         """What it did to the count."""
-        return -self.quantity if self.cause == "pick" else self.quantity
+        return {"pick": -1, "misplace": 0}.get(self.cause, 1) * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class BagMoved:
+    """A bag was laid onto a facing's plate, or taken away."""
+
+    facing: str
+    weight_g: float
+    laid: bool
+    moved_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Somebody left with so many items of each GTIN: paid for, or not."""
+
+    person: int
+    paid: bool
+    items: dict[str, int]
+    moved_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """So many items of a product came into the back room."""
+
+    gtin: str
+    quantity: int
+    moved_s: float
+
+
+Occurrence = Moved | BagMoved | Left | Delivered
 
 
 @dataclass(slots=True)
 class _Shelf:
     gtin: str
     plate: Plate
+    fridge: Fridge | None
     items: list[Item] = field(default_factory=list)
+    strays: list[Item] = field(default_factory=list)
 
 
 class World:
@@ -69,42 +109,73 @@ class World:
         self._scenario, self._plan = scenario, plan
         self._rng = Random(f"{seed}/items")
         self._serials = itertools.count(self._rng.randrange(1 << 30))
+        self._products = {product.gtin: product for product in scenario.products}
         self._mean_g = {p.gtin: self._true_mean_g(p.unit_weight_g) for p in scenario.products}
         self._baskets: dict[tuple[int, str], list[Item]] = {}
-        self._steps: list[tuple[float, int, Callable[[], Moved | None]]] = []
+        self._steps: list[tuple[float, int, Callable[[], Occurrence | None]]] = []
         self._order = itertools.count()
         self._shelves: dict[str, _Shelf] = {}
+        self.fridges = {f.id: Fridge(f, seed=str(seed)) for f in scenario.fridges}
+        plates = {name: group for group in scenario.plates() for name in group}
         for facing in scenario.facings:
-            shelf = _Shelf(facing.gtin, Plate(scenario.noise, f"{seed}/{facing.id}"))
+            group = plates[facing.id]
+            shared = self._shelves.get(group[0])
+            plate = shared.plate if shared else Plate(scenario.noise, f"{seed}/{group[0]}")
+            fridge = self.fridges.get(scenario.fridge_of(facing.id) or "")
+            shelf = _Shelf(facing.gtin, plate, fridge)
             shelf.items = [self._new_item(facing.gtin) for _ in range(facing.on_hand)]
-            shelf.plate.lay(sum(item.weight_g for item in shelf.items))
             self._shelves[facing.id] = shelf
+        for group in scenario.plates():
+            items = [item for name in group for item in self._shelves[name].items]
+            self._shelves[group[0]].plate.lay(sum(item.weight_g for item in items))
 
     def open(self, now_s: float) -> None:
         """The doors open: the plan's second 0 is now."""
-        for act in self._plan.acts:
-            self._schedule(act, now_s)
+        plan = self._plan
+        for act in plan.acts:
+            self.perform(act, now_s)
+        for bag in plan.bags:
+            self._at(now_s + bag.at_s, partial(self._bag, bag, now_s + bag.at_s, laid=True))
+            self._at(now_s + bag.until_s, partial(self._bag, bag, now_s + bag.until_s, laid=False))
+        for leaving in plan.leavings:
+            self._at(now_s + leaving.at_s, partial(self._leave, leaving, now_s + leaving.at_s))
+        for came in plan.deliveries:
+            at_s = now_s + came.at_s
+            self._at(at_s, partial(Delivered, came.gtin, came.quantity, at_s))
 
-    def advance(self, now_s: float) -> list[Moved]:
+    def perform(self, act: Act, opened_s: float) -> None:
+        """Plan one more act, at `act.at_s` after `opened_s`."""
+        first_s, last_s = opened_s + act.at_s, opened_s + act.end_s
+        shelf = self._shelves[act.facing]
+        self._at(first_s - _REACH_S, lambda: shelf.plate.touch(first_s - _REACH_S, last_s + _REACH_S))
+        if shelf.fridge is not None:
+            self._at(first_s - _DOOR_S, partial(shelf.fridge.open_door, last_s + _DOOR_S))
+        handfuls = act.handfuls
+        for index, (at_s, count) in enumerate(handfuls):
+            last = index == len(handfuls) - 1
+            self._at(opened_s + at_s, partial(self._move, act, count, opened_s + at_s, first_s, last))
+
+    def advance(self, now_s: float) -> list[Occurrence]:
         """Do all that was due by `now_s`; returns what was completed, in order."""
-        done: list[Moved] = []
+        done: list[Occurrence] = []
         while self._steps and self._steps[0][0] <= now_s:
-            moved = heapq.heappop(self._steps)[2]()
-            if moved is not None:
-                done.append(moved)
+            occurred = heapq.heappop(self._steps)[2]()
+            if occurred is not None:
+                done.append(occurred)
         return done
 
     def on_hand(self, facing: str) -> int:
-        """How many items truly lie there."""
+        """How many of its own items truly lie on a facing."""
         return len(self._shelves[facing].items)
 
     def plate(self, facing: str) -> Plate:
-        """The load cell under a facing."""
+        """The load cell under a facing; facings on one plate have the same."""
         return self._shelves[facing].plate
 
-    def tags(self, facing: str) -> list[Tag]:
-        """The tags that lie on a facing."""
-        return [item.tag for item in self._shelves[facing].items if item.tag is not None]
+    def tags(self, facing: str) -> Sequence[Tag]:
+        """The tags that lie on a facing, those of misplaced items among them."""
+        shelf = self._shelves[facing]
+        return [item.tag for item in (*shelf.items, *shelf.strays) if item.tag is not None]
 
     def _true_mean_g(self, printed_g: float | None) -> float:
         if printed_g is None:
@@ -114,39 +185,43 @@ class World:
     def _new_item(self, gtin: str) -> Item:
         noise, mean_g = self._scenario.noise, self._mean_g[gtin]
         tag = None
-        if self._rng.random() < self._scenario.product(gtin).tagged:
+        if self._rng.random() < self._products[gtin].tagged:
             low, high = noise.tag_read_per_s
             # Beta(1.1, 2.4): most tags read poorly, few well; a tag keeps its rate for life.
             rate = low + (high - low) * self._rng.betavariate(1.1, 2.4)
             tag = Tag(sgtin96(gtin, next(self._serials)), rate, self._rng.gauss(0.0, noise.rssi_sd_db))
         return Item(gtin, max(mean_g * 0.5, self._rng.gauss(mean_g, mean_g * noise.unit_weight_cv)), tag)
 
-    def _schedule(self, act: Act, opened_s: float) -> None:
-        handfuls = act.handfuls
-        first_s, last_s = opened_s + act.at_s, opened_s + act.end_s
-        plate = self._shelves[act.facing].plate
-        self._at(first_s - _REACH_S, lambda: plate.touch(first_s - _REACH_S, last_s + _REACH_S))
-        for index, (at_s, count) in enumerate(handfuls):
-            last = index == len(handfuls) - 1
-            self._at(opened_s + at_s, partial(self._move, act, count, opened_s + at_s, first_s, last))
-
-    def _at(self, at_s: float, step: Callable[[], Moved | None]) -> None:
+    def _at(self, at_s: float, step: Callable[[], Occurrence | None]) -> None:
         heapq.heappush(self._steps, (at_s, next(self._order), step))
 
     def _move(self, act: Act, count: int, now_s: float, started_s: float, last: bool) -> Moved | None:
         shelf = self._shelves[act.facing]
-        basket = self._baskets.setdefault((act.person, act.facing), [])
+        basket = self._baskets.setdefault((act.person, act.origin or act.facing), [])
+        gtin = self._shelves[act.origin].gtin if act.origin else shelf.gtin
         if act.kind == "pick":
-            taken, shelf.items = shelf.items[:count], shelf.items[count:]
-            basket += taken
-            delta_g = -sum(item.weight_g for item in taken)
+            moved, shelf.items = shelf.items[:count], shelf.items[count:]
+            basket += moved
+            delta_g = -sum(item.weight_g for item in moved)
         else:
-            put = [basket.pop() if basket else self._new_item(shelf.gtin) for _ in range(count)]
-            shelf.items += put
-            delta_g = sum(item.weight_g for item in put)
+            moved = [basket.pop() if basket else self._new_item(gtin) for _ in range(count)]
+            (shelf.strays if act.kind == "misplace" else shelf.items).extend(moved)
+            delta_g = sum(item.weight_g for item in moved)
         at_rest_s = shelf.plate.change(now_s, delta_g)
         if not last:
             return None
-        return Moved(
-            act.facing, shelf.gtin, act.kind, act.quantity, len(shelf.items), started_s, now_s, at_rest_s
-        )
+        return Moved(act.facing, gtin, act.kind, act.quantity, len(shelf.items), started_s, now_s, at_rest_s)
+
+    def _bag(self, bag: Bag, now_s: float, *, laid: bool) -> BagMoved:
+        plate = self._shelves[bag.facing].plate
+        plate.change(now_s, bag.weight_g if laid else -bag.weight_g)
+        return BagMoved(bag.facing, bag.weight_g, laid, now_s)
+
+    def _leave(self, leaving: Leaving, now_s: float) -> Left:
+        items: dict[str, int] = {}
+        for (person, _), basket in self._baskets.items():
+            for item in basket if person == leaving.person else ():
+                items[item.gtin] = items.get(item.gtin, 0) + 1
+        for key in [key for key in self._baskets if key[0] == leaving.person]:
+            del self._baskets[key]
+        return Left(leaving.person, leaving.paid, items, now_s)

@@ -7,29 +7,24 @@ rises by one with every tag event since the reader was switched on. What `data` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Literal
 
-from device_sims.scenario import Noise
-from device_sims.world import Tag, World
+from device_sims.radio import Heard, Radio
 
 Mode = Literal["SIMPLE", "INVENTORY", "PORTAL", "CUSTOM"]
 
-_MEAN_DBM = -50.0
-_NEIGHBOUR_LOSS_DB = 8.0
 _CHANNELS_MHZ = (865.7, 866.3, 866.9, 867.5)
 _PC_96_BITS = "3000"
 
 
 class IotcReader:
-    """What the reader sees: antenna `n` hangs over the n-th of `facings`, its neighbours are in earshot."""
+    """What the reader says of what its antennas hear."""
 
-    def __init__(
-        self, world: World, facings: Sequence[str], noise: Noise, *, seed: int, mode: Mode = "INVENTORY"
-    ) -> None:
-        self._world, self._facings, self._noise, self._mode = world, list(facings), noise, mode
+    def __init__(self, radio: Radio, *, seed: str = "", mode: Mode = "INVENTORY") -> None:
+        self._radio, self._mode = radio, mode
         self._rng = Random(f"{seed}/iotc")
         self._event_number = 0
 
@@ -39,33 +34,29 @@ class IotcReader:
 
     def look(self, elapsed_s: float, at_ns: int) -> Iterator[dict[str, Any]]:
         """Events of one stretch of reading that ended at `at_ns` (nanoseconds since 1970)."""
-        for index, facing in enumerate(self._facings):
-            for tag in self._world.tags(facing):
-                chance = 1.0 - (1.0 - tag.read_per_s) ** elapsed_s
-                if self._rng.random() < chance:
-                    yield self._event(tag, index, at_ns, loss_db=0.0)
-                neighbour = index + self._rng.choice((-1, 1))
-                is_near = 0 <= neighbour < len(self._facings)
-                if is_near and self._rng.random() < chance * self._noise.cross_read_share:
-                    yield self._event(tag, neighbour, at_ns, loss_db=_NEIGHBOUR_LOSS_DB)
+        for heard in self._radio.hears(elapsed_s):
+            yield self._event(heard, at_ns)
 
     def heartbeat(self, at_ns: int) -> dict[str, Any]:
         """The sign of life of its health interface; it is about no tag."""
         return {"type": "HEARTBEAT", "status": "ok", "timestamp": _time(at_ns)}
 
-    def _event(self, tag: Tag, antenna: int, at_ns: int, *, loss_db: float) -> dict[str, Any]:
+    def _event(self, heard: Heard, at_ns: int) -> dict[str, Any]:
         self._event_number += 1
         data: dict[str, Any] = {
             "eventNum": self._event_number,
             "format": "epc",
-            "idHex": tag.epc.upper(),
+            "idHex": heard.epc.upper(),
         }
-        rssi_dbm = _MEAN_DBM + tag.rssi_offset_db - loss_db + self._rng.gauss(0.0, 1.0)
         if self._mode != "SIMPLE":
-            data |= {"antenna": antenna + 1, "peakRssi": round(rssi_dbm), "reads": self._rng.randint(1, 9)}
+            strength = {"antenna": heard.antenna, "peakRssi": round(heard.rssi_dbm)}
+            data |= {**strength, "reads": self._rng.randint(1, 9)}
         if self._mode == "CUSTOM":
             data |= {"PC": _PC_96_BITS, "CRC": f"{self._rng.randrange(1 << 16):04X}"}
-            data |= {"channel": self._rng.choice(_CHANNELS_MHZ), "phase": round(self._rng.uniform(0, 180), 1)}
+            data |= {
+                "channel": _CHANNELS_MHZ[heard.channel % 4],
+                "phase": round(self._rng.uniform(0, 180), 1),
+            }
         return {"data": data, "timestamp": _time(at_ns), "type": self._mode}
 
 

@@ -56,19 +56,44 @@ def test_only_the_supervisor_and_the_writer_swallow_any_exception() -> None:
     assert found == {"edge_agent/supervisor.py", "edge_agent/journal.py", "edge_agent/service/loop.py"}
 
 
-def test_encoders_share_no_constant_with_drivers() -> None:
-    """The simulator is written from the protocol's text; a shared constant would hide a shared mistake."""
+def imported(path: Path) -> set[str]:
+    """Everything that a file imports, also inside functions: `from a import b` counts as `a.b`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
-    def constants(folder: str) -> set[str]:
-        names: set[str] = set()
-        for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ImportFrom) and node.module:
-                    names.add(node.module)
-        return names
 
-    assert not any(name.startswith("edge_agent.drivers") for name in constants("device_sims"))
-    assert not any(name.startswith("device_sims") for name in constants("edge_agent"))
+@pytest.mark.parametrize(
+    ("package", "knows"),
+    [
+        ("edge_agent", ()),
+        ("cloud_bridge", ("edge_agent.contract", "edge_agent.service")),
+        ("device_sims", ("edge_agent.contract", "edge_agent.service")),
+    ],
+)
+def test_a_package_knows_of_the_others_only_what_is_for_all(package: str, knows: tuple[str, ...]) -> None:
+    """So a simulator, written from the protocol's text, shares no constant with a driver: it would hide a
+    shared mistake. The import linter lists what is forbidden; this also holds for what is new."""
+    others = tuple(other for other in PACKAGES if other != package)
+    strangers = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / package).rglob("*.py")
+        for name in imported(path)
+        if name.split(".")[0] in others and not any(f"{name}.".startswith(f"{one}.") for one in knows)
+    }
+    assert strangers == set()
+
+
+def test_a_program_under_the_gpl_is_only_started_never_imported() -> None:
+    """sllurp runs in a process of its own, in one script that nobody imports."""
+    known = {path.name: imported(path) for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]}
+    users = {file for file, names in known.items() if any(name.split(".")[0] == "sllurp" for name in names)}
+    assert users == {"sllurp_client.py"}
+    assert not any("sllurp_client" in name for names in known.values() for name in names)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ _OTHER = re.compile(
     r"(?:"
     r"(?P<weighing>SIR|SI|SNR|SR|S) +(?P<condition>[-+IL])"
     r"|(?P<doing>TAC|TA|TI|T|ZI|Z|SR|SNR|I\d{1,2}|M\d{1,2}|@) +(?P<outcome>[-+ILASD])"
-    r'|(?P<telling>I\d{1,2}) +(?P<more>[AB])(?P<told>(?: +(?:"[^"]*"|\d[\w.-]*))+)'
+    r'|(?P<telling>I\d{1,2}) +(?P<more>[AB])(?P<told>(?: +(?:"[ !#-~]*"|\d[\w.-]*))+)'
     r"|(?P<probing>M28) +(?P<another>[AB])(?P<celsius> +\d+ +-?\d+(?:\.\d+)?)"
     r"|(?P<refusal>ES|ET|EL)"
     r")$"
@@ -195,8 +195,9 @@ class MtSicsDriver:
         self._settings, self._tap = settings, tap
         self._reply_timeout_s = reply_timeout_s
         self._silent_after = silent_after
-        self._framer = _framer(settings)
+        self._framer = MtSicsFramer(seven_bits=settings.serial_format.startswith("7"))
         self._identity: str | None = None
+        self._claimed: str | None = None
         self._missed = 0
         self._babble = b""
         self._streaming = False
@@ -334,6 +335,11 @@ class MtSicsDriver:
         return readings
 
     def _powered_up(self, identity: str) -> list[Reading]:
+        # A line has no checksum: another number is believed when it is told twice.
+        claimed, self._claimed = self._claimed, identity
+        if identity not in (self._identity, claimed):
+            self._identity_due = 0.0
+            return []
         if identity != self._identity:
             _log.warning("%s: scale %s is now scale %s", self._settings.id, self._identity, identity)
         self._identity = identity
@@ -348,10 +354,6 @@ async def _end_stream(link: Link) -> None:
     with suppress(LinkLost):  # what is unplugged streams no more
         await link.write(b"SI\r\n")
         await asyncio.sleep(_LAST_WORD_S)
-
-
-def _framer(settings: MtSics) -> MtSicsFramer:
-    return MtSicsFramer(seven_bits=settings.serial_format.startswith("7"))
 
 
 def _why(reply: Reply) -> str | None:
@@ -375,7 +377,7 @@ class MtSicsDecoder:
 
     def __init__(self, settings: MtSics, options: Mapping[str, str]) -> None:
         self._device, self._only = settings.id, options.get("after_command")
-        self._framer = _framer(settings)
+        self._framer = MtSicsFramer(seven_bits=settings.serial_format.startswith("7"))
 
     def feed(self, heard: Heard) -> Iterator[Reading | str]:
         """What these bytes complete."""

@@ -6,8 +6,8 @@ import pytest
 
 from device_sims.ascii_scale import AsciiScale, Format
 from device_sims.indicator import Indicator
+from device_sims.noise import Noise
 from device_sims.plate import Plate
-from device_sims.scenario import Noise
 from device_sims.text_sensor import TextSensor
 
 
@@ -17,7 +17,7 @@ class Bench:
     def __init__(self, maker: Format, *, decimals: int = 1, streams: bool = True) -> None:
         self.now_s = 1.0
         self.plate = Plate(
-            Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_g=0), "b"
+            Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_swing_c=0), "b"
         )
         self.scale = AsciiScale(
             Indicator(self.plate, max_g=5_000),

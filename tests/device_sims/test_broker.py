@@ -13,8 +13,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from device_sims import broker as brokers
 from device_sims.broker import Broker, BrokerName, available_brokers, running_broker
-from device_sims.impinj import R700, connected
+from device_sims.impinj import R700
+from device_sims.mqtt_link import Publication, on_broker
 from device_sims.plan import plan_visit
+from device_sims.radio import Radio
 from device_sims.scenario import load_scenario
 from device_sims.world import World
 from edge_agent.contract.errors import BrokerError
@@ -73,8 +75,8 @@ async def test_a_message_of_nearly_a_mebibyte_passes_from_reader_to_agent(
     async with running_broker(tmp_path, name=name) as broker, asyncio.timeout(20):
         listener = Listener(broker, "rfid/#")
         await listener.ready.wait()
-        async with connected(broker, "rfid/a/events", client_id="rfid-a") as publisher:
-            publisher.publish([{"pad": "x" * 1_000_000}])
+        async with on_broker(broker.port_311, client_id="rfid-a", user=broker.reader) as publisher:
+            publisher.publish(Publication("rfid/a/events", {"pad": "x" * 1_000_000}))
             assert len(await listener.messages.get()) > 1_000_000
         listener.close()
         pid = broker.pid
@@ -130,13 +132,14 @@ async def test_reader_events_have_the_shape_of_the_iot_device_interface(tmp_path
     scenario = load_scenario("demo")
     world = World(scenario, plan_visit(scenario, seconds=45, seed=1), seed=1)
     facings = [facing.id for facing in scenario.facings]
-    reader = R700(world, facings, scenario.noise, seed=1)
+    reader = R700(Radio(world, facings, scenario.noise, seed="1"))
     async with running_broker(tmp_path) as broker, asyncio.timeout(20):
         listener = Listener(broker, "rfid/#")
         await listener.ready.wait()
-        async with connected(broker, "rfid/a/events", client_id="rfid-a") as publisher:
-            publisher.publish([reader.running(1_700_000_000_000_000_000)])
-            publisher.publish(reader.look(5.0, 1_700_000_000_123_456_789))
+        async with on_broker(broker.port_311, client_id="rfid-a", user=broker.reader) as publisher:
+            publisher.publish(Publication("rfid/a/events", reader.running(1_700_000_000_000_000_000)))
+            for event in reader.look(5.0, 1_700_000_000_123_456_789):
+                publisher.publish(Publication("rfid/a/events", event))
             got = [json.loads(await listener.messages.get()) for _ in range(publisher.published)]
         listener.close()
     assert got[0]["eventType"] == "inventoryStatus"

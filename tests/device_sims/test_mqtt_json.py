@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from device_sims.mqtt_json import HomieShelf, Publication, TasmotaProbe, ZigbeeContact
+from device_sims.mqtt_json import HomieShelf, TasmotaProbe, ZigbeeContact
+from device_sims.mqtt_link import Publication
 from edge_agent.config.mappings import MqttJson
 from edge_agent.drivers.mqtt_json import Mapper
 from edge_agent.drivers.topic import Understood
@@ -27,7 +28,7 @@ def mapper(device: str) -> Mapper:
 
 
 def heard(device: str, said: Publication) -> Understood:
-    return mapper(device).understand(said.payload.encode(), said.topic)
+    return mapper(device).understand(said.body, said.topic)
 
 
 def test_a_shelf_weighs_each_plate_and_its_will_says_that_it_is_gone() -> None:

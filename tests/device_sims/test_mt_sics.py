@@ -6,8 +6,8 @@ import pytest
 
 from device_sims.indicator import Indicator
 from device_sims.mt_sics import MtSicsScale
+from device_sims.noise import Noise
 from device_sims.plate import Plate
-from device_sims.scenario import Noise
 
 
 class Bench:
@@ -16,7 +16,7 @@ class Bench:
     def __init__(self) -> None:
         self.now_s = 1.0
         self.plate = Plate(
-            Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_g=0), "b"
+            Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_swing_c=0), "b"
         )
         indicator = Indicator(self.plate, max_g=15_000)
         self.scale = MtSicsScale(indicator, serial="B0001", decimals=1, clock=lambda: self.now_s)

@@ -21,7 +21,7 @@ def scenario() -> Scenario:
 def lived(scenario: Scenario, plan: Plan, seed: int = 1) -> tuple[World, list[Moved]]:
     world = World(scenario, plan, seed=seed)
     world.open(100.0)
-    return world, world.advance(100.0 + plan.seconds)
+    return world, [one for one in world.advance(100.0 + plan.seconds) if isinstance(one, Moved)]
 
 
 def test_the_same_seed_gives_the_same_store(scenario: Scenario) -> None:

@@ -3,8 +3,8 @@
 from statistics import fmean, pstdev
 
 from device_sims.indicator import Indicator
+from device_sims.noise import Noise
 from device_sims.plate import Plate
-from device_sims.scenario import Noise
 
 NOISE = Noise()
 

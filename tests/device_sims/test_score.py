@@ -29,7 +29,7 @@ from device_sims.truth import (
     TruthFile,
     read_truth,
 )
-from device_sims.world import World
+from device_sims.world import Moved, World
 from edge_agent.contract.errors import ConfigError, HqRejected, HqUnreachable, SyncError
 from edge_agent.contract.times import parse_rfc3339, rfc3339
 
@@ -54,7 +54,7 @@ def truth() -> Truth:
     world.open(0.0)
     return Truth(
         Opened(occurred_at=OPENED, store="store-0042", seed=1, seconds=SECONDS, door=True, facings=stocked),
-        [truth_of(moved, 0.0, OPENED) for moved in world.advance(SECONDS)],
+        [truth_of(moved, 0.0, OPENED) for moved in world.advance(SECONDS) if isinstance(moved, Moved)],
         [Crossed(occurred_at=after(p.at_s + 3), line="door", direction=p.direction) for p in plan.passages],
         [LineChanged(occurred_at=CUT, state="cut"), LineChanged(occurred_at=BACK, state="back")],
         closed=True,

@@ -44,7 +44,7 @@ def test_a_held_store_answers_opens_on_command_and_ends_with_its_stdin(tmp_path:
         facing = scenario.facings[0]
         unit_g = scenario.product(facing.gtin).unit_weight_g
         assert unit_g is not None
-        with serial.Serial(ready["scales"]["scale-a1-01"], timeout=5) as port:
+        with serial.Serial(ready["ports"]["scale-a1-01"], timeout=5) as port:
             port.write(b"S\r\n")
             status, weight, unit = port.readline().decode().split()[1:]
         assert (status, unit) == ("S", "g")

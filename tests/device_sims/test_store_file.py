@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from device_sims.broker import Broker, User
-from device_sims.scenario import load_scenario, scale_id
+from device_sims.scenario import load_scenario
 from device_sims.store_file import AgentFiles, Places, store_yaml
 from edge_agent.config.store import ENV_PREFIX, Camera, ImpinjR700, MtSics, StoreSettings
 from edge_agent.service.settings import load
@@ -12,8 +12,8 @@ from edge_agent.service.settings import load
 def test_the_agent_reads_every_device_as_it_is_meant(tmp_path: Path) -> None:
     scenario = load_scenario("demo")
     places = Places(
-        scales={scale_id(facing.id): f"/tty/{scale_id(facing.id)}" for facing in scenario.facings},
-        broker=Broker("mosquitto", 1884, 1884, User("agent", "a"), User("reader", "r"), tmp_path / "pw", 1),
+        ports={one.id: f"/tty/{one.id}" for one in scenario.equipment if one.id.startswith("scale")},
+        broker=Broker("mosquitto", 1884, 1884, User("agent", "a"), User("reader", "r"), tmp_path / "pw"),
         camera_source="http://127.0.0.1:9/door.mjpeg",
         camera_line=((100, 300), (500, 300)),
         uplink_url="http://127.0.0.1:9",
@@ -38,11 +38,11 @@ def test_the_agent_reads_every_device_as_it_is_meant(tmp_path: Path) -> None:
 
 
 def test_truth_is_not_in_it(tmp_path: Path) -> None:
-    text = store_yaml(load_scenario("demo"), Places(scales={}), AgentFiles(tmp_path))
+    text = store_yaml(load_scenario("demo"), Places(ports={}), AgentFiles(tmp_path))
     assert "on_hand" not in text
 
 
 def test_a_store_without_hq_has_no_uplink(tmp_path: Path) -> None:
     path = tmp_path / "store.yaml"
-    path.write_text(store_yaml(load_scenario("demo"), Places(scales={}), AgentFiles(tmp_path)), "utf-8")
+    path.write_text(store_yaml(load_scenario("demo"), Places(ports={}), AgentFiles(tmp_path)), "utf-8")
     assert load(path, StoreSettings, env_prefix=ENV_PREFIX, environ={}).uplink is None

@@ -3,12 +3,12 @@
 import pytest
 
 from device_sims.indicator import Indicator
+from device_sims.noise import Noise
 from device_sims.parity import EvenParity, with_even_parity
 from device_sims.plate import Plate
-from device_sims.scenario import Noise
 from device_sims.toledo_8217 import NciScale, Toledo8217Scale
 
-STILL = Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_g=0)
+STILL = Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_swing_c=0)
 
 
 class Bench:

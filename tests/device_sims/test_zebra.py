@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from device_sims.plan import plan_visit
+from device_sims.radio import Radio
 from device_sims.scenario import load_scenario
 from device_sims.world import World
 from device_sims.zebra import IotcReader, Mode
@@ -20,7 +21,8 @@ def reader(mode: Mode) -> tuple[IotcReader, list[str]]:
     scenario = load_scenario("demo")
     world = World(scenario, plan_visit(scenario, seconds=45, seed=1), seed=1)
     facings = [facing.id for facing in scenario.facings]
-    return IotcReader(world, facings, scenario.noise, seed=1, mode=mode), [f.gtin for f in scenario.facings]
+    radio = Radio(world, facings, scenario.noise, seed="1")
+    return IotcReader(radio, mode=mode), [f.gtin for f in scenario.facings]
 
 
 @pytest.mark.parametrize(

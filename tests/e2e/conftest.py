@@ -187,10 +187,21 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_for() -> Any:
     """`wait_for(condition, seconds=, what=)`: poll, or fail with what did not happen."""
     return poll
+
+
+@pytest.fixture(scope="module")
+def module_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for all tests of a file."""
+    made = World(tmp_path_factory.mktemp("world"))
+    made.prepare_hq()
+    try:
+        yield made
+    finally:
+        made.end()
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from rich.console import Console
 from device_sims.indicator import Indicator
 from device_sims.links import PtyLink, plugged_in
 from device_sims.mt_sics import MtSicsScale
+from device_sims.noise import Noise
 from device_sims.plate import Plate
-from device_sims.scenario import Noise
 from edge_agent.live.inventory import print_inventory
 
 RECORDING = Path(__file__).parents[1] / "golden" / "recordings" / "mt-sics.jsonl"

@@ -15,15 +15,15 @@ from device_sims.ascii_scale import AsciiScale as SimulatedScale
 from device_sims.ascii_scale import Format
 from device_sims.indicator import Indicator
 from device_sims.links import PtyLink, TcpLink, plugged_in
+from device_sims.noise import Noise
 from device_sims.plate import Plate
-from device_sims.scenario import Noise
 from edge_agent.config.text_devices import AsciiScale
 from edge_agent.contract.errors import DeviceSilent, LinkLost
 from edge_agent.drivers.ascii_scale import AsciiScaleDriver
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, EnvironmentReading, Reading, WeightReading
 
 Running = Callable[[object], AbstractAsyncContextManager[asyncio.Task[None]]]
-QUIET = Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_g=0)
+QUIET = Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_swing_c=0)
 COMMANDS: dict[Format, str] = {
     "and": "Q\r\n",
     "st-gs": "R\r\n",

@@ -13,7 +13,8 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
-from device_sims.mqtt_json import HomieShelf, on_broker, publish
+from device_sims.mqtt_json import HomieShelf
+from device_sims.mqtt_link import on_broker
 from edge_agent.config.mappings import MqttJson
 from edge_agent.config.store import Mqtt
 from edge_agent.contract.errors import DeviceError, DeviceSilent, LinkDenied, LinkLost
@@ -127,9 +128,9 @@ async def test_a_simulated_shelf_comes_weighs_and_goes(broker: Any, emitted: Any
     shelf = HomieShelf("shelf01", ("aabbccddeeff",))
     settings = device(**WILL, channel_names={"aabbccddeeff": 1})
     async with kept(settings, broker.url, emitted, running) as lost:
-        with on_broker(shelf, port=broker.port) as client:
+        async with on_broker(broker.port, client_id="s", birth=[shelf.birth], will=shelf.will) as link:
             await emitted.until(lambda rs: rs == [DeviceAnswered("shelf01")])
-            publish(client, shelf.mass("aabbccddeeff", 352.0))
+            link.publish(shelf.mass("aabbccddeeff", 352.0))
             await emitted.until(lambda rs: rs[-1] == WeightReading("shelf01", 1, 352.0, None))
             assert lost.losses == []
         assert isinstance(await lost.until(1), DeviceSilent)

@@ -300,6 +300,19 @@ async def test_another_scale_on_the_same_line_is_noticed_within_the_minute(
         await emitted.until(lambda rs: DeviceAnswered("s1", "B777") in rs)
 
 
+async def test_a_number_that_is_told_once_is_noise_and_no_other_scale(
+    scale: Any, emitted: Any, running: Running
+) -> None:
+    async with running(driver(scale.link).run(emitted)):
+        await emitted.until(weights)
+        scale.say(b'I4 A "garbled"\r\n')
+        scale.say(b'I4 A "B0\xd7\x0c1"\r\n')
+        seen = len(weights(emitted.readings))
+        await emitted.until(lambda rs: len(weights(rs)) > seen + 5)
+    told = {reading.identity for reading in emitted.readings if isinstance(reading, DeviceAnswered)}
+    assert told <= {None, "B021002593", scale.serial}
+
+
 async def test_whoever_answers_after_a_silence_is_asked_who_it_is(
     scale: Any, emitted: Any, running: Running
 ) -> None:

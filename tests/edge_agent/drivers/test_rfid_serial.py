@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from device_sims import m100, r2000, uhfreader18
 from device_sims.links import PtyLink, TcpLink, plugged_in
 from device_sims.m100 import M100Module
 from device_sims.r2000 import R2000Reader
 from device_sims.reader_field import ReaderFaults, TagInView
 from device_sims.uhfreader18 import UhfReader
+from device_sims.wire import Wire
 from edge_agent.config.store import DEVICE_KINDS
 from edge_agent.contract.errors import DeviceSilent, LinkLost
 from edge_agent.drivers import Resources, make_driver
@@ -38,6 +41,11 @@ def field(antenna: int) -> Sequence[TagInView]:
 def reader_of(driver: str, **options: Any) -> Any:
     made: dict[str, Any] = {"r2000": R2000Reader, "uhfreader18": UhfReader, "m100": M100Module}
     return made[driver](options.pop("field", field), faults=ReaderFaults(), **options)
+
+
+def wire_of(driver: str, reader: Any) -> Wire:
+    modules = {"r2000": r2000, "uhfreader18": uhfreader18, "m100": m100}
+    return Wire(reader, clock=time.monotonic, spoiled=modules[driver].spoiled)
 
 
 def driver_of(name: str, port: str, *, timeout_s: float | None = 0.3, **settings: Any) -> SerialReaderDriver:
@@ -119,9 +127,9 @@ async def test_empty_shelves_are_a_living_reader(
 async def test_a_reader_that_never_answers_is_silent_with_a_hint(
     name: str, tmp_path: Path, emitted: Any
 ) -> None:
-    reader = reader_of(name)
-    reader.faults.mute = True
-    async with on_a_pty(reader, tmp_path) as link:
+    wire = wire_of(name, reader_of(name))
+    wire.begin("mute")
+    async with on_a_pty(wire, tmp_path) as link:
         with pytest.raises(DeviceSilent) as raised:
             await driver_of(name, link.address, timeout_s=0.05).run(emitted)
     assert raised.value.retry
@@ -130,15 +138,15 @@ async def test_a_reader_that_never_answers_is_silent_with_a_hint(
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-@pytest.mark.parametrize("fault", ["mute", "bad_checksum", "half_frame"])
+@pytest.mark.parametrize("fault", ["mute", "wrong-checksum", "half-frame"])
 async def test_a_reader_that_falls_silent_is_noticed(
     name: str, fault: str, tmp_path: Path, emitted: Any
 ) -> None:
-    reader = reader_of(name, field=lambda _: [TagInView(EPC)])
-    async with on_a_pty(reader, tmp_path) as link:
+    wire = wire_of(name, reader_of(name, field=lambda _: [TagInView(EPC)]))
+    async with on_a_pty(wire, tmp_path) as link:
         working = asyncio.ensure_future(driver_of(name, link.address, timeout_s=0.1).run(emitted))
         await emitted.until(seen)
-        setattr(reader.faults, fault, True)
+        wire.begin(fault)
         with pytest.raises(DeviceSilent):
             async with asyncio.timeout(5):
                 await working
@@ -147,11 +155,11 @@ async def test_a_reader_that_falls_silent_is_noticed(
 
 async def test_silence_is_noticed_within_4_s_by_the_slowest(tmp_path: Path, emitted: Any) -> None:
     name = "uhfreader18"  # its inventory may take a second longer than its heartbeat
-    reader = reader_of(name)
-    async with on_a_pty(reader, tmp_path) as link:
+    wire = wire_of(name, reader_of(name))
+    async with on_a_pty(wire, tmp_path) as link:
         working = asyncio.ensure_future(driver_of(name, link.address, timeout_s=None).run(emitted))
         await emitted.until(seen)
-        reader.faults.mute = True
+        wire.begin("mute")
         started = asyncio.get_running_loop().time()
         with pytest.raises(DeviceSilent):
             await working

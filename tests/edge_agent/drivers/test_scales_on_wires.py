@@ -15,9 +15,9 @@ from device_sims import links
 from device_sims.indicator import Indicator
 from device_sims.links import Dialogue, PtyLink, TcpLink, plugged_in
 from device_sims.mt_sics import MtSicsScale
+from device_sims.noise import Noise
 from device_sims.parity import EvenParity
 from device_sims.plate import Plate
-from device_sims.scenario import Noise
 from device_sims.toledo_8217 import NciScale, Toledo8217Scale
 from edge_agent.config.devices import MtSics, Toledo8217
 from edge_agent.contract.errors import DeviceSilent, LinkLost
@@ -27,7 +27,7 @@ from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, WeightR
 
 Running = Callable[[object], AbstractAsyncContextManager[asyncio.Task[None]]]
 
-STILL = Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_g=0)
+STILL = Noise(sample_sd_g=(0.0, 0.0), drift_g_per_sqrt_h=0, creep_share=0, temperature_swing_c=0)
 KINDS = ("mt-sics", "mt-sics stream", "8217", "nci")
 LOAD_G = 1250.0
 TIMEOUT_S = 0.3

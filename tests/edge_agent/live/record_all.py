@@ -20,17 +20,19 @@ import yaml
 
 from device_sims.ascii_scale import AsciiScale
 from device_sims.broker import running_broker
-from device_sims.impinj import R700, connected
+from device_sims.impinj import R700
 from device_sims.indicator import Indicator
 from device_sims.links import Dialogue, PtyLink, plugged_in
 from device_sims.m100 import M100Module
 from device_sims.modbus_scale import ModbusModules, Station, laumas
 from device_sims.mqtt_json import HomieShelf
+from device_sims.mqtt_link import Publication, on_broker
 from device_sims.mt_sics import MtSicsScale
+from device_sims.noise import Noise
 from device_sims.plate import Plate
 from device_sims.r2000 import R2000Reader
+from device_sims.radio import Radio
 from device_sims.reader_field import TagInView
-from device_sims.scenario import Noise
 from device_sims.toledo_8217 import Toledo8217Scale
 from device_sims.uhfreader18 import UhfReader
 from device_sims.world import Tag
@@ -91,12 +93,15 @@ async def llrp(_folder: Path) -> AsyncIterator[dict[str, Any]]:
 def on_the_broker(events: Callable[[int], list[tuple[str, str]]], **settings: Any) -> Callable[[Path], Bench]:
     @asynccontextmanager
     async def bench(folder: Path) -> AsyncIterator[dict[str, Any]]:
-        async with running_broker(folder / "broker") as broker, connected(broker, "", client_id="r") as wire:
+        async with (
+            running_broker(folder / "broker") as broker,
+            on_broker(broker.port_311, client_id="r", user=broker.reader) as wire,
+        ):
 
             async def publish() -> None:
                 for number in range(100):
                     for topic, payload in events(number):
-                        wire.client.publish(topic, payload, qos=1)
+                        wire.publish(Publication(topic, payload))
                     await asyncio.sleep(0.1)
 
             publishing = asyncio.create_task(publish())
@@ -116,7 +121,7 @@ class OneShelf:
 
 
 def seen_by(make: Callable[..., Any], topic: str) -> Callable[[int], list[tuple[str, str]]]:
-    reader = make(OneShelf(), ["A1", "A2"], Noise(), seed=1)
+    reader = make(Radio(OneShelf(), ["A1", "A2"], Noise(), seed="1"))
     return lambda _: [(topic, json.dumps(event)) for event in reader.look(0.5, time.time_ns())]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import termios
 import time
@@ -17,15 +16,15 @@ import yaml
 
 from device_sims.ascii_scale import AsciiScale
 from device_sims.broker import available_brokers, running_broker
-from device_sims.impinj import connected
 from device_sims.indicator import Indicator
 from device_sims.links import Dialogue, PtyLink, plugged_in
 from device_sims.m100 import M100Module
 from device_sims.modbus_scale import ModbusModules, Station, laumas
+from device_sims.mqtt_link import Publication, on_broker
 from device_sims.mt_sics import MtSicsScale
+from device_sims.noise import Noise
 from device_sims.plate import Plate
 from device_sims.r2000 import R2000Reader
-from device_sims.scenario import Noise
 from device_sims.toledo_8217 import NciScale, Toledo8217Scale
 from device_sims.uhfreader18 import UhfReader
 from edge_agent.config.store import Mqtt, StoreSettings
@@ -156,12 +155,15 @@ async def test_topics_that_a_driver_reads_are_listed_with_a_line_to_paste(tmp_pa
         "shelf/1": {"weight": 1.25, "unit": "kg"},
         "chatter": {"hello": "world"},
     }
-    async with running_broker(tmp_path) as broker, connected(broker, "", client_id="things") as wire:
+    async with (
+        running_broker(tmp_path) as broker,
+        on_broker(broker.port_311, client_id="things", user=broker.reader) as wire,
+    ):
 
         async def publish() -> None:
             while True:
                 for topic, message in said.items():
-                    wire.client.publish(topic, json.dumps(message), qos=0)
+                    wire.publish(Publication(topic, message))
                 await asyncio.sleep(0.05)
 
         publishing = asyncio.create_task(publish())

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from device_sims.broker import Broker, available_brokers, running_broker
-from device_sims.impinj import connected
 from device_sims.indicator import Indicator
 from device_sims.links import PtyLink, plugged_in
+from device_sims.mqtt_link import Publication, on_broker
 from device_sims.mt_sics import MtSicsScale
+from device_sims.noise import Noise
 from device_sims.plate import Plate
-from device_sims.scenario import Noise
 from edge_agent.config.store import Mqtt, StoreSettings
 from edge_agent.contract.errors import ConfigError, LinkDenied, LinkLost
 from edge_agent.drivers.link import open_link
@@ -129,13 +129,13 @@ async def test_an_onlooker_takes_nothing_from_the_agents_own_session(broker: Bro
     own = MqttSession(Mqtt.model_validate(mqtt), store="s1", topics={"rfid-a": "rfid/a"})
     running = asyncio.create_task(own.run())
     async with (
-        connected(broker, "rfid/a", client_id="reader") as wire,
+        on_broker(broker.port_311, client_id="reader", user=broker.reader) as wire,
         own.subscribe("rfid-a", "rfid/a") as inbox,
     ):
 
         async def publish() -> None:
             while True:
-                wire.publish([EVENT])
+                wire.publish(Publication("rfid/a", EVENT))
                 await asyncio.sleep(0.05)
 
         publishing = asyncio.create_task(publish())

@@ -1,0 +1,141 @@
+"""What a fault does to the devices of a running store, and what ends it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from device_sims import indicator
+from device_sims.devices import Cable, Devices
+from device_sims.equipment import DoorCamera
+from device_sims.fault import Fault
+from device_sims.rig import Rigged
+from device_sims.wire import WIRE_FAULTS
+from edge_agent.contract.errors import ConfigError
+
+_OF_THE_BROKER: Final = ("broker-restart", "power-cut")
+_OF_SCALES: Final[dict[str, indicator.Fault]] = {"stuck": "stuck", "over": "over", "under": "under"}
+
+
+class Breakage:
+    """Breaks and mends `devices`."""
+
+    def __init__(self, devices: Devices) -> None:
+        self._devices = devices
+
+    async def begin(self, fault: Fault, devices: list[str]) -> None:
+        """The fault befalls these devices (or fridges) now; ConfigError where it cannot."""
+        self._check(fault, devices)
+        for cable in self._cables_of(fault, devices):
+            await cable.unplug()
+        if fault.fault in _OF_THE_BROKER and self._devices.broker is not None:
+            await self._devices.broker.kill()
+        for name in self._befallen(fault, devices):
+            await self._set(name, fault, begins=True)
+        if fault.fault == "same-serial":  # the other scale is in its place at once
+            for cable in self._cables_of(fault, devices):
+                await cable.replug()
+
+    async def end(self, fault: Fault, devices: list[str]) -> None:
+        """It is over: everything as before."""
+        if fault.fault in _OF_THE_BROKER and self._devices.broker is not None:
+            await self._devices.broker.start()
+        if fault.fault == "same-serial":
+            for cable in self._cables_of(fault, devices):
+                await cable.unplug()
+        for name in self._befallen(fault, devices):
+            await self._set(name, fault, begins=False)
+        for cable in self._cables_of(fault, devices):
+            await cable.replug()
+
+    def _befallen(self, fault: Fault, devices: list[str]) -> list[str]:
+        if fault.fault == "power-cut":
+            served = [name for name, one in self._devices.rig.devices.items() if self._is_camera(one)]
+            return [*self._devices.readers, *served]
+        return devices
+
+    def _check(self, fault: Fault, devices: list[str]) -> None:
+        for name in devices:
+            problem = self._problem(fault, name)
+            if problem:
+                raise ConfigError(f"{fault.fault} cannot befall {name!r}", hint=problem)
+        if fault.fault == "broker-restart" and self._devices.broker is None:
+            raise ConfigError("this store has no broker", hint="none of its devices speaks MQTT")
+
+    def _problem(self, fault: Fault, name: str) -> str | None:
+        device, target = self._devices.rig.devices.get(name), fault.kind.target
+        if device is None:
+            return None if target == "fridge" else "it is a fridge; what can is `fridge-failure`"
+        fits = {
+            "cable": device.plug in self._devices.cables
+            or name in self._devices.readers
+            or self._is_camera(device),
+            "wire": self._wire_fits(device, fault),
+            "check": device.wire is not None and device.wire.has_check,
+            "scale": bool(device.indicators),
+            "antenna": device.radio is not None,
+            "broker client": device.outlet is not None,
+            "clock": device.outlet is not None,
+            "serial": device.scale is not None,
+        }
+        if fits.get(target, False):
+            return None
+        return f"`device-sims list` says what {fault.fault} is for: {target}"
+
+    @staticmethod
+    def _wire_fits(device: Rigged, fault: Fault) -> bool:
+        if device.wire is not None:
+            return fault.fault in WIRE_FAULTS
+        return device.outlet is not None and fault.fault != "slow-drip"
+
+    @staticmethod
+    def _is_camera(device: Rigged) -> bool:
+        return isinstance(device.equipment, DoorCamera)
+
+    def _cables_of(self, fault: Fault, devices: list[str]) -> list[Cable]:
+        if fault.fault == "power-cut":
+            return list(self._devices.cables.values())
+        if fault.fault not in ("unplug", "same-serial"):
+            return []
+        plugs = dict.fromkeys(self._devices.rig.devices[name].plug for name in devices)
+        return [self._devices.cables[plug] for plug in plugs if plug in self._devices.cables]
+
+    async def _set(self, name: str, fault: Fault, *, begins: bool) -> None:
+        if name in self._devices.world.fridges:
+            self._devices.world.fridges[name].failed = begins
+            return
+        device = self._devices.rig.devices[name]
+        match "cable" if fault.fault == "power-cut" else fault.kind.target:
+            case "cable":
+                await self._unserve(name, device, begins=begins)
+            case "scale":
+                for indicator in device.indicators:
+                    indicator.fault = _OF_SCALES[fault.fault] if begins else None
+            case "antenna":
+                await self._antenna(name, device, int(fault.amount), off=begins)
+            case "clock":
+                device.clock_off_ns = round(fault.amount * 1e9) if begins else 0
+            case "serial" if device.scale is not None:
+                scales = (one.scale for one in self._devices.rig.devices.values())
+                twin = next(scale for scale in scales if scale is not None)
+                device.scale.worn_serial = twin.serial if begins else None
+            case _ if (line := device.wire or device.outlet) is not None:
+                if begins:
+                    line.begin(fault.fault, fault.amount)
+                else:
+                    line.end(fault.fault)
+
+    async def _unserve(self, name: str, device: Rigged, *, begins: bool) -> None:
+        """Devices without a cable of their own: a server stops, a camera stands still."""
+        reader, camera = self._devices.readers.get(name), self._devices.camera
+        if reader is not None:
+            await (reader.stop() if begins else reader.start())
+        elif camera is not None and self._is_camera(device):
+            camera.paused = begins
+
+    async def _antenna(self, name: str, device: Rigged, antenna: int, *, off: bool) -> None:
+        if name in self._devices.readers:
+            await self._devices.readers[name].set_antenna_connected(antenna, not off)
+        for known in (device.radio.off if device.radio else None,
+                      device.antennas.missing_antennas if device.antennas else None):  # fmt: skip
+            if known is not None:
+                (known.add if off else known.discard)(antenna)

@@ -1,0 +1,268 @@
+"""The devices of a simulated store as its scenario file names them.
+
+An `id` with `{facing}`, `{shelf}` or `{fridge}` in it stands for one device each; a device covers those of
+its `facings` (names or patterns such as `A1-*`) that belong there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from device_sims.part import Part
+from edge_agent.contract.planogram import Facing
+
+LinkName = Literal["pty", "tcp"]
+Pattern = Annotated[str, Field(min_length=1)]
+
+_PER = re.compile(r"\{(facing|shelf|fridge)\}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Equipment(Part):
+    """One device, or one of each."""
+
+    id: str
+
+    def problem(self) -> str | None:
+        """What is wrong with this single device; None for a sound one."""
+        if _IDENTIFIER.fullmatch(self.id):
+            return None
+        return f"{self.id!r} is no identifier; use {{facing}}, {{shelf}} or {{fridge}}"
+
+    def expanded(self, facings: Sequence[Facing], fridges: Sequence[str]) -> list[Self]:
+        """The devices that this line stands for, each with a plain id and the names of what it covers."""
+        raise NotImplementedError
+
+    def _named(self, **names: str) -> str:
+        return _PER.sub(lambda found: names[found[1]].lower(), self.id)
+
+
+class OverFacings(Equipment):
+    """A device that covers facings."""
+
+    most_facings: ClassVar[int | None] = None
+    """How many facings one such device can cover; None: any number."""
+
+    facings: Annotated[list[Pattern], Field(min_length=1)] = ["*"]
+
+    def expanded(self, facings: Sequence[Facing], fridges: Sequence[str]) -> list[Self]:
+        """One for each facing or shelf that the id names, else one for all."""
+        del fridges
+        covered = [f for f in facings if any(fnmatchcase(f.id, pattern) for pattern in self.facings)]
+        if "{facing}" in self.id:
+            return [self._over([f], facing=f.id, shelf=f.shelf or f.id) for f in covered]
+        if "{shelf}" in self.id:
+            shelves = dict.fromkeys(f.shelf or f.id for f in covered)
+            return [self._over([f for f in covered if (f.shelf or f.id) == s], shelf=s) for s in shelves]
+        return [self._over(covered)] if covered else []
+
+    def problem(self) -> str | None:
+        """Also when it covers more than it can."""
+        if self.most_facings is not None and len(self.facings) > self.most_facings:
+            return f"{self.id} covers {len(self.facings)} facings; such a device can {self.most_facings}"
+        return super().problem()
+
+    def _over(self, facings: Sequence[Facing], **names: str) -> Self:
+        return self.model_copy(update={"id": self._named(**names), "facings": [f.id for f in facings]})
+
+
+class Scale(OverFacings):
+    """A scale with one plate; all its facings lie on it."""
+
+    link: LinkName = "pty"
+    max_g: Annotated[float, Field(gt=0)] = 15_000.0
+    poll_hz: Annotated[float, Field(gt=0, le=50)] | None = None
+
+    def plates(self) -> list[list[str]]:
+        """The facings on each of its plates, in order."""
+        return [list(self.facings)]
+
+
+class MtSics(Scale):
+    """A scale that speaks MT-SICS."""
+
+    kind: Literal["mt-sics"]
+    decimals: Annotated[int, Field(ge=0, le=2)] = 1
+
+
+class Toledo(Scale):
+    """A counter scale: Toledo 8217, or NCI SCP-01."""
+
+    kind: Literal["toledo-8217"]
+    dialect: Literal["8217", "nci"] = "8217"
+
+
+class Ascii(Scale):
+    """A scale that sends lines of text in its maker's format."""
+
+    kind: Literal["ascii-scale"]
+    maker: Literal["and", "st-gs", "sartorius", "sartorius-22", "adam", "ohaus", "sma", "hx711"] = "st-gs"
+
+
+ModbusProfile = Literal["laumas", "baykon", "dini-argeo", "load-cell-16"]
+_CHANNELS: dict[str, int] = {"dini-argeo": 4, "load-cell-16": 16}
+
+
+class Modbus(Scale):
+    """A weighing module on Modbus; `line` names an RS-485 line that several share, numbered in order."""
+
+    kind: Literal["modbus-scale"]
+    profile: ModbusProfile = "laumas"
+    line: str | None = None
+
+    def problem(self) -> str | None:
+        """Also when it has fewer channels than facings."""
+        channels = _CHANNELS.get(self.profile)
+        if channels is not None and len(self.facings) > channels:
+            return f"{self.id} covers {len(self.facings)} facings; {self.profile} has {channels} channels"
+        return super().problem()
+
+    def plates(self) -> list[list[str]]:
+        """Modules with channels have a plate for each facing."""
+        if self.profile in _CHANNELS:
+            return [[facing] for facing in self.facings]
+        return [list(self.facings)]
+
+
+class HomieShelf(OverFacings):
+    """A shelf on MQTT with a plate for each of its facings, as an unstaffed village shop has them."""
+
+    kind: Literal["homie-shelf"]
+    max_g: Annotated[float, Field(gt=0)] = 20_000.0
+    every_s: Annotated[float, Field(gt=0)] = 1.0
+
+    def plates(self) -> list[list[str]]:
+        """A plate for each facing."""
+        return [[facing] for facing in self.facings]
+
+
+class MqttPlate(OverFacings):
+    """A plate that publishes its weight as JSON; those of a shelf share a hub and its last will."""
+
+    kind: Literal["mqtt-plate"]
+    max_g: Annotated[float, Field(gt=0)] = 20_000.0
+    every_s: Annotated[float, Field(gt=0)] = 1.0
+
+    def plates(self) -> list[list[str]]:
+        """One plate with all its facings."""
+        return [list(self.facings)]
+
+
+class SerialReader(OverFacings):
+    """An RFID reader on a serial line; antenna n hangs over the n-th facing."""
+
+    link: LinkName = "pty"
+
+
+class R2000(SerialReader):
+    """A reader with the 0xA0 protocol."""
+
+    most_facings: ClassVar[int | None] = 4
+    kind: Literal["r2000"]
+
+
+class UhfReader18(SerialReader):
+    """A reader of the UHFReader18 family, or of the 288 family."""
+
+    most_facings: ClassVar[int | None] = 1
+    kind: Literal["uhfreader18"]
+    model: Literal[18, 288] = 18
+
+
+class M100(SerialReader):
+    """A module with the 0xBB protocol."""
+
+    most_facings: ClassVar[int | None] = 1
+    kind: Literal["m100"]
+
+
+class Llrp(OverFacings):
+    """A reader that speaks LLRP over TCP."""
+
+    kind: Literal["llrp"]
+
+
+class ImpinjR700(OverFacings):
+    """An Impinj R700 on MQTT; `topic` not given: `rfid/<id>/events`."""
+
+    kind: Literal["impinj-r700"]
+    topic: str | None = None
+
+
+class ZebraIotc(OverFacings):
+    """A Zebra reader with the IoT Connector on MQTT; `topic` not given: `rfid/<id>/events`."""
+
+    kind: Literal["zebra-iotc"]
+    topic: str | None = None
+
+
+class OverFridge(Equipment):
+    """A sensor of a fridge."""
+
+    fridge: str = "*"
+
+    def expanded(self, facings: Sequence[Facing], fridges: Sequence[str]) -> list[Self]:
+        """One for each fridge where the id says so, else the one fridge that it names."""
+        del facings
+        covered = [name for name in fridges if fnmatchcase(name, self.fridge)]
+        if "{fridge}" not in self.id:
+            covered = covered[:1]
+        return [self.model_copy(update={"id": self._named(fridge=f), "fridge": f}) for f in covered]
+
+
+class TasmotaProbe(OverFridge):
+    """A temperature probe on MQTT."""
+
+    kind: Literal["tasmota-probe"]
+    every_s: Annotated[float, Field(gt=0)] = 2.0
+
+
+class ZigbeeContact(OverFridge):
+    """A door contact behind zigbee2mqtt."""
+
+    kind: Literal["zigbee-contact"]
+
+
+class Sht20(OverFridge):
+    """A temperature and humidity transmitter on Modbus RTU."""
+
+    kind: Literal["sht20"]
+    link: LinkName = "pty"
+
+
+class Placeless(Equipment):
+    """A device that is there once."""
+
+    def expanded(self, facings: Sequence[Facing], fridges: Sequence[str]) -> list[Self]:
+        """Itself."""
+        del facings, fridges
+        return [self]
+
+
+class DoorCamera(Placeless):
+    """The camera over the door."""
+
+    kind: Literal["door-camera"]
+    line: str = "door"
+    fps: Annotated[float, Field(gt=0, le=30)] = 10.0
+
+
+class ShelfCamera(OverFacings):
+    """A camera before a rack: a drawn picture of its facings as they are filled, as MJPEG over HTTP."""
+
+    kind: Literal["shelf-camera"]
+    fps: Annotated[float, Field(gt=0, le=10)] = 1.0
+
+
+AnyEquipment = Annotated[
+    MtSics | Toledo | Ascii | Modbus | HomieShelf | MqttPlate | R2000 | UhfReader18 | M100 | Llrp
+    | ImpinjR700 | ZebraIotc | TasmotaProbe | ZigbeeContact | Sht20 | DoorCamera | ShelfCamera,
+    Field(discriminator="kind"),
+]  # fmt: skip
+Weighing = MtSics | Toledo | Ascii | Modbus | HomieShelf | MqttPlate
+TagReader = R2000 | UhfReader18 | M100 | Llrp | ImpinjR700 | ZebraIotc
