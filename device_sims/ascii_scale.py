@@ -1,6 +1,6 @@
 """Scales that send lines of text, each maker's format from its manual.
 
-`and`: A&D EK-L §9-2, commands Q, SI, SIR, C, T; `st-gs`: Tiger TI-02-P p. 21, 18 bytes; `sartorius`: SBI
+`and`: A&D EK-L §9-2, commands Q, S, SI, SIR, C, T; `st-gs`: Tiger TI-02-P p. 21, 18 bytes; `sartorius`: SBI
 with 16 or 22 characters, `ESC P`; `adam`: `P`; `ohaus`: Defender 5000 p. 51, `P`, `IP`, `CP`;
 `sma`: SCP-0499, `LF W CR`; `hx711`: a sketch that prints a number, `w`.
 """

@@ -14,6 +14,18 @@ from edge_agent.contract.errors import ConfigError
 
 _OF_THE_BROKER: Final = ("broker-restart", "power-cut")
 _OF_SCALES: Final[dict[str, indicator.Fault]] = {"stuck": "stuck", "over": "over", "under": "under"}
+_MEANT_FOR: Final = {
+    "cable": "devices",
+    "wire": "devices on a line or on MQTT",
+    "slow-drip": "devices on a line",
+    "check": "Modbus RTU and serial RFID readers, whose frames have a check",
+    "scale": "scales and plates",
+    "antenna": "RFID readers",
+    "broker client": "devices on MQTT",
+    "clock": "devices on MQTT",
+    "serial": "MT-SICS scales",
+    "fridge": "fridges",
+}
 
 
 class Breakage:
@@ -79,7 +91,7 @@ class Breakage:
         }
         if fits.get(target, False):
             return None
-        return f"`device-sims list` says what {fault.fault} is for: {target}"
+        return f"{fault.fault} is for {_MEANT_FOR[fault.fault if fault.fault == 'slow-drip' else target]}"
 
     @staticmethod
     def _wire_fits(device: Rigged, fault: Fault) -> bool:

@@ -127,7 +127,7 @@ def baykon(indicator: Indicator, *, unit: Unit = "g", decimals: int = 0) -> Regi
 
 
 def dini_argeo(indicators: Sequence[Indicator], *, unit: Unit = "g", decimals: int = 0) -> Registers:
-    """From 40202 on three registers for each of four scales: status, gross (a magnitude; bit 0 is its sign)."""
+    """From 40202 on three registers for each of four scales: status, gross (bit 0 of status is its sign)."""
 
     def scale(shown: Indication) -> list[int]:
         gross = _count(shown.weight_g, unit, decimals)

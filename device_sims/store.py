@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from device_sims.breakage import Breakage
 from device_sims.devices import Devices, powered
 from device_sims.fault import STAYS_PUT, Fault
+from device_sims.mqtt_link import MqttLink
 from device_sims.plan import Act, ActKind, plan_visit
 from device_sims.proxy import UplinkProxy
 from device_sims.scenario import Scenario
@@ -172,6 +173,11 @@ class SimulatedStore:
             "store": self.scenario.store.id,
             "devices": [one.id for one in self.scenario.equipment],
             "on_hand": {f.id: self._world.on_hand(f.id) for f in self.scenario.facings},
+            "published": sum(
+                cable.published for cable in self._devices.cables.values() if isinstance(cable, MqttLink)
+            )
+            if self._devices is not None
+            else 0,
             "faults": [
                 {"number": number, "fault": fault.fault, "devices": names}
                 for number, (fault, names, _) in self._now.items()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Literal
 
+from device_sims.m100 import tag_crc
 from device_sims.radio import Heard, Radio
 
 Mode = Literal["SIMPLE", "INVENTORY", "PORTAL", "CUSTOM"]
@@ -52,7 +53,8 @@ class IotcReader:
             strength = {"antenna": heard.antenna, "peakRssi": round(heard.rssi_dbm)}
             data |= {**strength, "reads": self._rng.randint(1, 9)}
         if self._mode == "CUSTOM":
-            data |= {"PC": _PC_96_BITS, "CRC": f"{self._rng.randrange(1 << 16):04X}"}
+            words = bytes.fromhex(_PC_96_BITS + heard.epc)
+            data |= {"PC": _PC_96_BITS, "CRC": tag_crc(words).hex().upper()}
             data |= {
                 "channel": _CHANNELS_MHZ[heard.channel % 4],
                 "phase": round(self._rng.uniform(0, 180), 1),

@@ -56,7 +56,8 @@ def test_a_moving_plate_is_dynamic_and_s_waits_until_it_is_still(bench: Bench) -
 
 
 def test_s_gives_up_when_the_plate_never_rests(bench: Bench) -> None:
-    bench.plate.touch(0.0, 100.0)
+    for second in range(14):
+        bench.plate.touch(second, second + 1.0)
     assert bench.ask("S") == ""
     assert bench.later(5) == ""
     assert bench.later(6) == "S I\r\n"
