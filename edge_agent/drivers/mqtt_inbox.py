@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from paho.mqtt.client import topic_matches_sub
-
 from edge_agent.drivers.mqtt_deliveries import Delivery
 
 BATCH = 500
@@ -63,10 +61,10 @@ class Inbox:
         self._attended = False
         self._left_at_s: float | None = time.monotonic()
 
-    def reads(self, topic: str) -> bool:
-        """Whether messages on this topic are for the device."""
-        filters = (self.topic, self.state)
-        return any(topic_matches_sub(wanted, topic) for wanted in filters if wanted is not None)
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Messages on topics that match one of these are for the device."""
+        return (self.topic,) if self.state is None else (self.topic, self.state)
 
     async def get_batch(self, limit: int = BATCH) -> list[Message]:
         """The oldest messages that wait, at least one; LinkLost when none waits and the broker is gone."""
