@@ -23,6 +23,7 @@ from device_sims import control
 from device_sims.truth import read_truth
 
 DARK_S = 15.0
+WARM_UP_S = 10.0
 
 
 def main() -> dict[str, Any]:
@@ -59,6 +60,7 @@ def _measured(
     started = time.monotonic()
     wait_for(lambda: None not in _on_hand(url).values(), seconds=120, what="every facing counted")
     counted_s = time.monotonic() - started
+    time.sleep(WARM_UP_S)  # what waited at the broker while the agent started is not what is measured
     simulator = psutil.Process(sims.pid)
     sims.stdin.write("open\n")
     sims.stdin.flush()

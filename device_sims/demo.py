@@ -237,8 +237,13 @@ class _Stage:
                 self._line("line to HQ cut in silence (fault)")
             case {"event": "line", "state": "back"}:
                 self._line("line to HQ whole again")
-            case {"event": "cable", "device": device, "state": state}:
-                self._line(f"{device} {state} (fault)")
+            case {"event": "fault", "fault": fault, "devices": devices, "state": state}:
+                which = (
+                    f"{devices[0]}{f' and {len(devices) - 1} more' if len(devices) > 1 else ''}: "
+                    if devices
+                    else ""
+                )
+                self._line(f"{which}{fault} {state} (fault)")
 
     async def _watch(self) -> None:
         """What the agent says of its uplink: each change a line, on a terminal a running line between."""

@@ -191,6 +191,8 @@ class SimulatedStore:
         await self._over(number)
 
     async def _over(self, number: int) -> None:
+        if number not in self._now:
+            return  # it ended by itself while others were ended
         fault, names, ending = self._now.pop(number)
         if ending is not asyncio.current_task():
             ending.cancel()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -91,15 +92,14 @@ class StoreAgent:
     def _measure(self) -> None:
         """Metrics that are asked for when somebody looks."""
         metrics.outbox_rows.set_function(lambda: self.journal.durable_seq - self.journal.position.applied)
-        health = self.pipeline.health
+        metrics.devices.look = self._figures
+
+    def _figures(self) -> Iterator[metrics.DeviceFigures]:
+        health, now_s = self.pipeline.health, time.monotonic()
         for kept in self.devices:
             online = health.conditions[kept.device].status == "online"
-            metrics.device_up.labels(kept.device).set(online)
-            metrics.device_silence.labels(kept.device).set_function(partial(self._silence_s, kept.device))
-            metrics.link_skipped.labels(kept.device).set_function(partial(getattr, kept, "skipped_bytes"))
-
-    def _silence_s(self, device: str) -> float:
-        return self.pipeline.health.silence_s(device, time.monotonic())
+            silence_s = health.silence_s(kept.device, now_s)
+            yield metrics.DeviceFigures(kept.device, online, silence_s, kept.skipped_bytes)
 
     def _live(self) -> LiveRoutes:
         conditions = self.pipeline.health.conditions

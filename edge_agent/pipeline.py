@@ -175,7 +175,6 @@ class Pipeline:
             return
         capture.conditions.append(moved)
         capture.effects.tell("device.changed", moved.body(), now.at)
-        metrics.device_up.labels(device).set(moved.status == "online")
         log.debug("%s is %s: %s", device, moved.status, moved.reason)
         self.bulletin.note(moved, now, hint=hint)
         if moved.status != "offline":

@@ -168,7 +168,8 @@ class TopicDriver:
             heard = understood.readings or understood.others or understood.duplicates
             there = (True if heard else there) if understood.there is None else understood.there
             duplicates += understood.duplicates
-        metrics.mqtt_duplicates.labels(self._settings.id).inc(duplicates)
+        if duplicates:
+            metrics.mqtt_duplicates.labels(self._settings.id).inc(duplicates)
         self._note(faults, heard=there is not None)
         return (readings or self._without_readings(faults, there)), there
 
@@ -199,7 +200,8 @@ class TopicDriver:
 
     def _note(self, faults: list[str], *, heard: bool) -> None:
         """Keep the first fault since something could be read; log it when there was none for a while."""
-        metrics.mqtt_unreadable.labels(self._settings.id).inc(len(faults))
+        if faults:
+            metrics.mqtt_unreadable.labels(self._settings.id).inc(len(faults))
         now_s = time.monotonic()
         if heard:
             self._fault, self._read_s = None, now_s

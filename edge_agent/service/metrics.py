@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
 
 REGISTRY = CollectorRegistry()
 
-device_up = Gauge("edge_device_up", "1 when the device is online", ["device"], registry=REGISTRY)
-device_silence = Gauge(
-    "edge_device_silence_seconds", "Seconds since the device was last heard", ["device"], registry=REGISTRY
-)
-link_skipped = Gauge(
-    "edge_link_bytes_skipped", "Bytes that were no part of a good frame, since the start", ["device"],
-    registry=REGISTRY,
-)  # fmt: skip
+
+class DeviceFigures(NamedTuple):
+    """What is shown of one device."""
+
+    device: str
+    up: bool
+    silence_s: float
+    skipped_bytes: int
+
+
+class _Devices:
+    """The gauges of all devices, made when somebody looks: thousands of them kept are tens of megabytes."""
+
+    def __init__(self) -> None:
+        self.look: Callable[[], Iterable[DeviceFigures]] = list
+
+    def collect(self) -> Iterator[Metric]:
+        """One sample a device for each gauge."""
+        up = GaugeMetricFamily("edge_device_up", "1 when the device is online", labels=["device"])
+        silence = GaugeMetricFamily(
+            "edge_device_silence_seconds", "Seconds since the device was last heard", labels=["device"]
+        )
+        skipped = GaugeMetricFamily(
+            "edge_link_bytes_skipped",
+            "Bytes that were no part of a good frame, since the start",
+            labels=["device"],
+        )
+        for one in self.look():
+            up.add_metric([one.device], float(one.up))
+            silence.add_metric([one.device], one.silence_s)
+            skipped.add_metric([one.device], one.skipped_bytes)
+        yield from (up, silence, skipped)
+
+
+devices = _Devices()
+REGISTRY.register(devices)
 device_restarts = Counter(
     "edge_device_restarts", "Times a device's driver was started again", ["device"], registry=REGISTRY
 )

@@ -56,7 +56,7 @@ def test_a_scale_that_is_unplugged_for_good_fails_on_any_broker(tmp_path: Path) 
     assert done.stdout.rstrip().endswith("FAIL")
     assert re.search(r"^on-hand .* fail$", done.stdout, re.MULTILINE), done.stdout
     assert "A1-05" in done.stdout
-    assert "scale-a1-05 unplugged" in done.stdout
+    assert "scale-a1-05: unplug began" in done.stdout
 
 
 @contextmanager
