@@ -9,23 +9,9 @@ from device_sims.devices import Cable, Devices
 from device_sims.equipment import DoorCamera
 from device_sims.fault import Fault
 from device_sims.rig import Rigged
-from device_sims.wire import WIRE_FAULTS
-from edge_agent.contract.errors import ConfigError
 
 _OF_THE_BROKER: Final = ("broker-restart", "power-cut")
 _OF_SCALES: Final[dict[str, indicator.Fault]] = {"stuck": "stuck", "over": "over", "under": "under"}
-_MEANT_FOR: Final = {
-    "cable": "devices",
-    "wire": "devices on a line or on MQTT",
-    "slow-drip": "devices on a line",
-    "check": "Modbus RTU and serial RFID readers, whose frames have a check",
-    "scale": "scales and plates",
-    "antenna": "RFID readers",
-    "broker client": "devices on MQTT",
-    "clock": "devices on MQTT",
-    "serial": "MT-SICS scales",
-    "fridge": "fridges",
-}
 
 
 class Breakage:
@@ -35,8 +21,7 @@ class Breakage:
         self._devices = devices
 
     async def begin(self, fault: Fault, devices: list[str]) -> None:
-        """The fault befalls these devices (or fridges) now; ConfigError where it cannot."""
-        self._check(fault, devices)
+        """The fault befalls these devices or fridges now: such as it can, says the scenario."""
         for cable in self._cables_of(fault, devices):
             await cable.unplug()
         if fault.fault in _OF_THE_BROKER and self._devices.broker is not None:
@@ -64,40 +49,6 @@ class Breakage:
             served = [name for name, one in self._devices.rig.devices.items() if self._is_camera(one)]
             return [*self._devices.readers, *served]
         return devices
-
-    def _check(self, fault: Fault, devices: list[str]) -> None:
-        for name in devices:
-            problem = self._problem(fault, name)
-            if problem:
-                raise ConfigError(f"{fault.fault} cannot befall {name!r}", hint=problem)
-        if fault.fault == "broker-restart" and self._devices.broker is None:
-            raise ConfigError("this store has no broker", hint="none of its devices speaks MQTT")
-
-    def _problem(self, fault: Fault, name: str) -> str | None:
-        device, target = self._devices.rig.devices.get(name), fault.kind.target
-        if device is None:
-            return None if target == "fridge" else "it is a fridge; what can is `fridge-failure`"
-        fits = {
-            "cable": device.plug in self._devices.cables
-            or name in self._devices.readers
-            or self._is_camera(device),
-            "wire": self._wire_fits(device, fault),
-            "check": device.wire is not None and device.wire.has_check,
-            "scale": bool(device.indicators),
-            "antenna": device.radio is not None,
-            "broker client": device.outlet is not None,
-            "clock": device.outlet is not None,
-            "serial": device.scale is not None,
-        }
-        if fits.get(target, False):
-            return None
-        return f"{fault.fault} is for {_MEANT_FOR[fault.fault if fault.fault == 'slow-drip' else target]}"
-
-    @staticmethod
-    def _wire_fits(device: Rigged, fault: Fault) -> bool:
-        if device.wire is not None:
-            return fault.fault in WIRE_FAULTS
-        return device.outlet is not None and fault.fault != "slow-drip"
 
     @staticmethod
     def _is_camera(device: Rigged) -> bool:

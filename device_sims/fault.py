@@ -15,8 +15,9 @@ FaultName = Literal[
     "fridge-failure", "uplink-cut", "broker-restart", "power-cut",
 ]  # fmt: skip
 Target = Literal[
-    "cable", "wire", "check", "scale", "antenna", "broker client", "clock", "serial", "fridge", "store"
-]
+    "cable", "wire", "line", "check", "scale", "antenna", "broker client", "clock", "serial", "fridge",
+    "store",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ FAULTS: dict[FaultName, FaultKind] = {
     "half-frame": FaultKind("wire", "it stops in the middle of a frame and says no more"),
     "garbage": FaultKind("wire", "random bytes before every answer, and inside every second one"),
     "wrong-checksum": FaultKind("check", "every frame's check does not fit"),
-    "slow-drip": FaultKind("wire", "its bytes come one by one", "seconds between two bytes", 0.01),
+    "slow-drip": FaultKind("line", "its bytes come one by one", "seconds between two bytes", 0.01),
     "late-reply": FaultKind("wire", "its answers come late, when the next question is out", "seconds", 1.5),
     "duplicate": FaultKind("wire", "it says everything twice"),
     "drop": FaultKind("wire", "a share of what it says is lost", "share", 0.3),

@@ -138,9 +138,6 @@ class Rig:
         if isinstance(equipment, Weighing):
             plates = [self._world.plate(group[0]) for group in equipment.plates()]
             device.indicators = [Indicator(plate, max_g=equipment.max_g) for plate in plates]
-        if isinstance(equipment, TagReader):
-            seed = f"{self._seed}/{equipment.id}"
-            device.radio = Radio(self._world, equipment.facings, self._scenario.noise, seed=seed)
         match equipment:
             case MtSics() | Toledo() | Ascii():
                 self._wire(device, self._scale(device, equipment, number), equipment.link)
@@ -151,7 +148,9 @@ class Rig:
                 self._on_modbus(device, station, link)
             case R2000() | UhfReader18() | M100():
                 self._serial_reader(device, equipment)
-            case Llrp() | DoorCamera() | ShelfCamera():
+            case Llrp():
+                self._radio(device, equipment)
+            case DoorCamera() | ShelfCamera():
                 pass  # they bring their own server
             case _:
                 self._rig_on_mqtt(device, equipment)
@@ -168,14 +167,9 @@ class Rig:
                 self._publish(device, PlateSpeaker(plate, device.indicators[0], equipment.every_s))
                 self.hubs[device.plug] = Hub([plate.birth], plate.will)
             case ImpinjR700() | ZebraIotc():
-                seed, radio = f"{self._seed}/{equipment.id}", device.radio
-                assert radio is not None  # noqa: S101  # every TagReader has one
-                made = (
-                    R700(radio, seed=seed)
-                    if isinstance(equipment, ImpinjR700)
-                    else IotcReader(radio, seed=seed)
-                )
-                self._publish(device, ReaderSpeaker(made, topic_of(equipment)))
+                seed, radio = f"{self._seed}/{equipment.id}", self._radio(device, equipment)
+                make = R700 if isinstance(equipment, ImpinjR700) else IotcReader
+                self._publish(device, ReaderSpeaker(make(radio, seed=seed), topic_of(equipment)))
             case TasmotaProbe():
                 fridge = self._fridge(equipment.fridge)
                 self._publish(device, ProbeSpeaker(Probe(equipment.id), fridge, equipment.every_s))
@@ -220,7 +214,7 @@ class Rig:
 
     def _serial_reader(self, device: Rigged, equipment: R2000 | UhfReader18 | M100) -> None:
         device.antennas = faults = ReaderFaults()
-        seen = self._field(device)
+        seen = self._field(self._radio(device, equipment))
         made: Dialogue
         match equipment:
             case R2000():
@@ -231,11 +225,14 @@ class Rig:
                 made, spoiled = m100.M100Module(seen, faults=faults), m100.spoiled
         self._wire(device, made, equipment.link, spoiled=spoiled)
 
-    def _field(self, device: Rigged) -> Field:
+    def _radio(self, device: Rigged, equipment: TagReader) -> Radio:
+        seed = f"{self._seed}/{equipment.id}"
+        device.radio = Radio(self._world, equipment.facings, self._scenario.noise, seed=seed)
+        return device.radio
+
+    def _field(self, radio: Radio) -> Field:
         """What one inventory over an antenna finds: the reads since the last one over it."""
         asked_s: dict[int, float] = {}
-        radio = device.radio
-        assert radio is not None  # noqa: S101  # every TagReader has one
 
         def field(antenna: int) -> list[TagInView]:
             now_s = self._clock()

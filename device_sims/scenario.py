@@ -19,6 +19,7 @@ from device_sims.equipment import (
     Weighing,
 )
 from device_sims.fault import Fault
+from device_sims.fitting import has_broker, misfit
 from device_sims.noise import Noise
 from device_sims.part import Part
 from device_sims.people import Delivery, Happening, Misplacing, People
@@ -192,6 +193,16 @@ class Scenario(Part):
             if not self.named([pattern]):
                 names = [device.id for device in self.equipment][:12]
                 yield f"{pattern!r} is no device of this store; known: {', '.join(names)}"
+        of_fridges = fault.kind.target == "fridge"
+        for name in self.named(fault.patterns):
+            device = next((one for one in self.equipment if one.id == name), None)
+            problem = misfit(fault, device) if device is not None else None
+            if device is None and not of_fridges:
+                problem = f"{fault.fault} cannot befall {name!r}: it is a fridge; what can is fridge-failure"
+            if problem is not None:
+                yield problem
+        if fault.fault == "broker-restart" and not has_broker(self.equipment):
+            yield "this store has no broker: none of its devices speaks MQTT"
 
 
 def load_scenario(name: str | Path, *, seconds: float | None = None) -> Scenario:

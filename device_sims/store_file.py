@@ -33,6 +33,7 @@ from device_sims.equipment import (
     ZebraIotc,
     ZigbeeContact,
 )
+from device_sims.fitting import ON_MQTT
 from device_sims.rig import hub_of, topic_of
 from device_sims.scenario import Scenario
 
@@ -94,7 +95,7 @@ def device_entry(scenario: Scenario, one: Equipment, places: Places) -> dict[str
     if isinstance(one, ShelfCamera):
         return None  # the agent reads no shelves from pictures yet
     at = _At(scenario, places.ports.get(one.id, ""), places.units.get(one.id, 1))
-    if places.broker is None if isinstance(one, _ON_MQTT) else not at.port:
+    if places.broker is None if isinstance(one, ON_MQTT) else not at.port:
         return None
     entry = {"id": one.id, **_ENTRIES[type(one)](one, at)}
     if isinstance(one, TasmotaProbe | Sht20):
@@ -178,7 +179,6 @@ _ENTRIES: dict[type[Equipment], Callable[[Any, _At], dict[str, Any]]] = {
     ZebraIotc: _mqtt_reader, HomieShelf: _homie, MqttPlate: _plate, TasmotaProbe: _probe,
     ZigbeeContact: _contact,
 }  # fmt: skip
-_ON_MQTT = HomieShelf | MqttPlate | TasmotaProbe | ZigbeeContact | ImpinjR700 | ZebraIotc
 
 
 def _mqtt_json(topic: str, *, online: str) -> dict[str, Any]:

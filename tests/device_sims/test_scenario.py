@@ -59,6 +59,14 @@ def test_each_problem_is_reported_at_its_line(tmp_path: Path) -> None:
     acts = SMALL + "timeline:\n  - {at_s: 1, facing: A1-02, act: pick}\n"
     assert problems(tmp_path, acts) == ["9:23 timeline.0.facing: facing 'A1-02' is not in facings"]
     faults = SMALL + "faults:\n  - {fault: unplug, device: scale-z, at_share: 0.5}\n"
+    wrong = (
+        SMALL
+        + "faults:\n  - {fault: wrong-checksum, device: scale-*, at_s: 1}\n  - {fault: broker-restart}\n"
+    )
+    assert problems(tmp_path, wrong) == [
+        "9:37 faults.0.device: wrong-checksum cannot befall 'scale-a1-01': it is for Modbus RTU and serial RFID readers, whose frames have a check",
+        "10:5 faults.1: this store has no broker: none of its devices speaks MQTT",
+    ]
     assert problems(tmp_path, faults) == [
         "9:29 faults.0.device: 'scale-z' is no device of this store; known: scale-a1-01"
     ]
