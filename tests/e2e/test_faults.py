@@ -5,21 +5,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import random
 import re
+import statistics
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
 from device_sims import control
 from device_sims.broker import available_brokers
 from device_sims.fault import FAULTS
+from edge_agent.contract.errors import ConfigError
 
 STORE, GTIN, UNIT_G = "store-0042", "06901234567892", 352.0
 ON_HAND, LEFT = 10, 7
@@ -287,6 +294,48 @@ def test_a_line_to_hq_that_is_cut_loses_nothing(run: Run, wait_for: Any) -> None
     wait_for(lambda: run.world.on_hand("sound-mt-sics") == LEFT - 1, seconds=30, what="HQ knows")
     wait_for(run.world.caught_up, what="HQ has every row")
     run.world.bridge("audit")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(4000)
+def test_a_random_fault_every_second_for_half_an_hour_leaks_and_loses_nothing(
+    run: Run, wait_for: Any
+) -> None:
+    """SOAK_S seconds (1800): any fault of any device that can have it, items moved meanwhile, some at once."""
+    chance, agent = random.Random(42), psutil.Process(run.world.running["agent"].pid)
+    devices = [device["id"] for device in scenario()["devices"]]
+    facings = [name for name in run.on_hand() if "r2000" not in name]
+    faults, rss_mb = Counter[str](), list[float]()
+    until = time.monotonic() + float(os.environ.get("SOAK_S", "1800"))
+    while time.monotonic() < until:
+        fault = chance.choice(sorted(FAULTS))
+        of_store = FAULTS[fault].target == "store"
+        device = "f1" if fault == "fridge-failure" else chance.choice(devices)
+        try:
+            run.fault(fault, *([] if of_store else [device]), for_s=chance.uniform(0.5, 8.0))
+            faults[fault] += 1
+        except ConfigError as error:
+            if "cannot befall" not in str(error):
+                raise
+            continue
+        facing = chance.choice(facings)
+        change = chance.choice((-2, -1, 1, 2))
+        if 0 <= run.ask(do="status")["on_hand"][facing] + change <= 24:
+            run.ask(do="move", facing=facing, change=change)
+        rss_mb.append(agent.memory_info().rss / 2**20)
+        time.sleep(1.0)  # the rhythm of the faults
+    run.ask(do="heal", number=None)
+    wait_for(run.all_online, seconds=90, what="all online at HQ again")
+    truth = {name: n for name, n in run.ask(do="status")["on_hand"].items() if name in facings}
+    wait_for(lambda: {n: run.on_hand()[n] for n in facings} == truth, seconds=30, what=f"the counts {truth}")
+    wait_for(run.world.caught_up, seconds=60, what="HQ has every row")
+    assert {n: f["on_hand"] for n, f in run.world.facings().items() if n in facings} == truth
+    run.world.bridge("audit")
+    assert "Traceback" not in run.world.log("agent")
+    quarter = len(rss_mb) // 4
+    early, late = (statistics.median(part) for part in (rss_mb[quarter : 2 * quarter], rss_mb[-quarter:]))
+    print(f"{faults.total()} faults {dict(faults)}, RSS {early:.1f} MB, later {late:.1f} MB")
+    assert late - early < 10
 
 
 def test_every_fault_of_the_table_is_tried_here() -> None:
