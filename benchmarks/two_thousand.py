@@ -69,7 +69,7 @@ def _measured(
     rss = []
     while time.monotonic() < opened + seconds + 5 and not _closed(folder):
         rss.append(agent.memory_info().rss / 2**20)
-        time.sleep(1)
+        time.sleep(1)  # how often the memory is looked at
     spent_s = time.monotonic() - opened
     after = page(f"{url}/metrics")
     cpu = [_cpu_s(one) - was for one, was in zip((agent, simulator), cpu_before, strict=True)]

@@ -62,11 +62,6 @@ class Fridge:
         humid = 80.0 if self.door_open(now_s) else 55.0
         return self._celsius + self._rng.gauss(0, _SENSOR_SD_C), humid + self._rng.gauss(0, 0.5)
 
-    def true_c(self, now_s: float) -> float:
-        """The temperature itself."""
-        self._advance(now_s)
-        return self._celsius
-
     def _advance(self, now_s: float) -> None:
         if self._now_s is None:
             self._now_s = now_s

@@ -19,8 +19,10 @@ from edge_agent.service import command_socket
 
 def listening(folder: Path, store: SimulatedStore) -> AbstractAsyncContextManager[None]:
     """Answer commands in `folder`, and be what a command without `--dir` finds."""
-    _last_run().unlink(missing_ok=True)
-    _last_run().symlink_to(folder)
+    fresh = _last_run().with_suffix(f".{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder)
+    fresh.replace(_last_run())  # at once: two stores may start in the same moment
     return command_socket.listening(folder, lambda line: _answer(store, line))
 
 

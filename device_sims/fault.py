@@ -54,8 +54,8 @@ FAULTS: dict[FaultName, FaultKind] = {
     "power-cut": FaultKind("store", "no device of the store has power, nor has the broker"),
 }  # fmt: skip
 
-STAYS_PUT: frozenset[FaultName] = frozenset(("broker-restart",))
-"""These end by themselves after so long when no `for_s` is given."""
+END_BY_THEMSELVES: frozenset[FaultName] = frozenset(("broker-restart",))
+"""These end after a moment when no `for_s` is given."""
 
 
 class Fault(Part):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from device_sims.breakage import Breakage
 from device_sims.devices import Devices, powered
-from device_sims.fault import STAYS_PUT, Fault
+from device_sims.fault import END_BY_THEMSELVES, Fault
 from device_sims.mqtt_link import MqttLink
 from device_sims.plan import Act, ActKind, plan_visit
 from device_sims.proxy import UplinkProxy
@@ -143,7 +143,7 @@ class SimulatedStore:
         names = self.scenario.named(fault.patterns)
         await Breakage(self._devices).begin(fault, names)
         await self._tell_fault(fault, names, begins=True)
-        for_s = fault.for_s or (_RESTART_S if fault.fault in STAYS_PUT else None)
+        for_s = fault.for_s or (_RESTART_S if fault.fault in END_BY_THEMSELVES else None)
         number = next(self._numbers)
         ending = self._group.create_task(self._end_later(number, for_s), name=f"end of {fault.fault}")
         self._now[number] = (fault, names, ending)

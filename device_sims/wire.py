@@ -11,7 +11,6 @@ from device_sims.links import Dialogue
 WIRE_FAULTS = frozenset(
     ("mute", "half-frame", "garbage", "wrong-checksum", "slow-drip", "late-reply", "duplicate", "drop")
 )
-_NO_PAUSE_S = 0.0
 
 
 class Wire:
@@ -29,7 +28,6 @@ class Wire:
         seed: str = "",
         spoiled: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        self.has_check = spoiled is not None
         self._dialogue, self._clock, self._spoiled = dialogue, clock, spoiled
         self._rng = Random(f"{seed}/wire")
         self._faults: dict[str, float] = {}
@@ -39,7 +37,7 @@ class Wire:
 
     def begin(self, fault: str, amount: float = 0.0) -> None:
         """The fault is there from now on; ValueError for one that such a line cannot have."""
-        if fault not in WIRE_FAULTS or (fault == "wrong-checksum" and not self.has_check):
+        if fault not in WIRE_FAULTS or (fault == "wrong-checksum" and self._spoiled is None):
             raise ValueError(f"{fault} cannot befall this line")
         self._faults[fault] = amount
         self._halved = False
@@ -93,7 +91,7 @@ class Wire:
 
     def _send(self, said: bytes) -> None:
         now_s = self._clock()
-        starts_s = now_s + self._faults.get("late-reply", _NO_PAUSE_S)
+        starts_s = now_s + self._faults.get("late-reply", 0.0)
         every_s = self._faults.get("slow-drip")
         if every_s is None:
             self._under_way.append((starts_s, said))

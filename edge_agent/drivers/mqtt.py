@@ -283,7 +283,7 @@ class MqttSession:
         if self._wanted is None:
             self._wanted = _by_filter(self._inboxes.values())
         # Each once, though topic and state of a device may both match.
-        matches = self._wanted.iter_match(topic)  # type: ignore[no-untyped-call]
+        matches = self._wanted.iter_match(topic)  # type: ignore[no-untyped-call]  # paho's matcher has no types
         found = list(dict.fromkeys(inbox for some in matches for inbox in some))
         self._routes[topic] = found
         if not found and topic not in self._strays and len(self._strays) < _STRAYS_KEPT:
@@ -308,7 +308,7 @@ def _by_filter(inboxes: Iterable[Inbox]) -> MQTTMatcher:
     for inbox in inboxes:
         for wanted in inbox.filters:
             by_filter.setdefault(wanted, []).append(inbox)
-    tree = MQTTMatcher()  # type: ignore[no-untyped-call]
+    tree = MQTTMatcher()  # type: ignore[no-untyped-call]  # paho's matcher has no types
     for wanted, some in by_filter.items():
         tree[wanted] = some
     return tree

@@ -1,4 +1,4 @@
-"""Every metric of the agent, declared once (`docs/metrics.md` lists them)."""
+"""Every metric of the agent, declared once (`docs/reference.md` lists them)."""
 
 from __future__ import annotations
 

@@ -254,13 +254,12 @@ def test_a_fridge_that_fails_is_an_alarm_at_hq_and_clears(run: Run, wait_for: An
     wait_for(lambda: told("cleared") >= {"probe", "climate"}, seconds=30, what="the end of the alarms")
 
 
-def test_a_scale_with_the_number_of_another_is_named_in_the_log(run: Run, wait_for: Any) -> None:
-    number = run.fault("same-serial", "d-duplicate-mt-sics")
-    serial = "B000700001"
-    wait_for(
-        lambda: re.search(rf"d-duplicate-mt-sics.*(now scale {serial}|{serial})", run.world.log("agent")),
-        what="the line in the log",
-    )
+def test_a_scale_that_was_swapped_for_one_with_anothers_number_is_told(run: Run, wait_for: Any) -> None:
+    device, said = "d-duplicate-mt-sics", "now it is B000700001"
+    number = run.fault("same-serial", device)
+    wait_for(lambda: said in run.at_agent()[device][1], what="the agent's word")
+    wait_for(lambda: said in run.at_hq()[device][1], what="HQ's word")
+    wait_for(lambda: re.search(rf"{device}.*{said}", run.world.log("agent")), what="the line in the log")
     run.ask(do="heal", number=number)
     wait_for(run.all_online, seconds=20, what="online again")
 
