@@ -29,7 +29,7 @@ from edge_agent.live.web import LiveRoutes
 from edge_agent.local_web import LocalWeb
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics
-from edge_agent.service.loop import LooseThreads, open_many_files
+from edge_agent.service.loop import LooseThreads, collect_rarely, open_many_files
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
 from edge_agent.stock.estimate import Estimator
@@ -326,6 +326,7 @@ def build(settings: StoreSettings) -> StoreAgent:
 async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
     """Build the agent and run it until `stop`."""
     open_many_files()
+    collect_rarely()
     agent = build(settings)
     log.info(
         "store %s, %d devices, journal at row %d",

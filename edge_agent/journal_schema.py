@@ -3,112 +3,34 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-
-from sqlite_utils import Database
 
 from edge_agent.contract.errors import SchemaTooNew
 
 VERSION = 2
 
-
-def _tables_1(db: Database) -> None:
-    db.create_table("identity", {"key": str, "value": str}, pk="key", strict=True)
-    db.create_table(
-        "outbox",
-        {
-            "seq": int,
-            "eid": bytes,
-            "chain": bytes,
-            "kind": str,
-            "version": int,
-            "occurred_at": str,
-            "boot_id": str,
-            "mono_ms": int,
-            "body": str,
-        },
-        pk="seq",
-        strict=True,
-    )
-    db.create_table(
-        "facing",
-        {
-            "facing": str,
-            "gtin": str,
-            "on_hand": int,
-            "confidence": float,
-            "status": str,
-            "sources": str,
-            "reasons": str,
-            "changed_at": str,
-            "observed_at": str,
-            "taken": int,
-        },
-        pk="facing",
-        strict=True,
-    )
-    db.create_table(
-        "plate",
-        {"device": str, "channel": int, "weight_g": float, "observed_at": str},
-        pk=("device", "channel"),
-        strict=True,
-    )
-    db.create_table("tag", {"epc": str, "device": str, "facing": str}, pk="epc", strict=True)
-    db.create_table(
-        "bucket",
-        {"device": str, "line": str, "start": str, "entered": int, "exited": int},
-        pk=("device", "line"),
-        strict=True,
-    )
-    db.create_table(
-        "device",
-        {"device": str, "driver": str, "status": str, "reason": str, "since": str, "last_seen_at": str},
-        pk="device",
-        strict=True,
-    )
-    db.create_table(
-        "sync",
-        {
-            "one": int,
-            "base_seq": int,
-            "base_chain": bytes,
-            "branch": str,
-            "applied": int,
-            "safe": int,
-        },
-        pk="one",
-        strict=True,
-    )
-
-
-def _tables_2(db: Database) -> None:
-    db.create_table(
-        "environment",
-        {
-            "device": str,
-            "quantity": str,
-            "unit": str,
-            "value": float,
-            "measured_at": str,
-            "own_at": str,
-            "start": str,
-            "count": int,
-            "total": float,
-            "low": float,
-            "high": float,
-            "told": int,
-            "outside": str,
-            "outside_s": float,
-            "alarm": str,
-            "alarm_limit": float,
-        },
-        pk=("device", "quantity"),
-        strict=True,
-    )
-
-
-MIGRATIONS: tuple[Callable[[Database], None], ...] = (_tables_1, _tables_2)
-"""Step n leads from version n to n + 1; steps are never edited once released."""
+_TABLES_1 = (
+    "create table identity(key text primary key, value text) strict",
+    "create table outbox(seq integer primary key, eid blob, chain blob, kind text, version integer, "
+    "occurred_at text, boot_id text, mono_ms integer, body text) strict",
+    "create table facing(facing text primary key, gtin text, on_hand integer, confidence real, status text, "
+    "sources text, reasons text, changed_at text, observed_at text, taken integer) strict",
+    "create table plate(device text, channel integer, weight_g real, observed_at text, "
+    "primary key(device, channel)) strict",
+    "create table tag(epc text primary key, device text, facing text) strict",
+    "create table bucket(device text, line text, start text, entered integer, exited integer, "
+    "primary key(device, line)) strict",
+    "create table device(device text primary key, driver text, status text, reason text, since text, "
+    "last_seen_at text) strict",
+    "create table sync(one integer primary key, base_seq integer, base_chain blob, branch text, "
+    "applied integer, safe integer) strict",
+)
+_TABLES_2 = (
+    "create table environment(device text, quantity text, unit text, value real, measured_at text, "
+    "own_at text, start text, count integer, total real, low real, high real, told integer, outside text, "
+    "outside_s real, alarm text, alarm_limit real, primary key(device, quantity)) strict",
+)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_TABLES_1, _TABLES_2)
+"""The statements of step n lead from version n to n + 1; they are never edited once released."""
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -119,10 +41,10 @@ def prepare(connection: sqlite3.Connection) -> None:
             f"the journal has schema {found}, this program knows {VERSION}",
             hint="install the newer version again; the journal was not touched",
         )
-    database = Database(connection)
     for version in range(found, VERSION):
         # One transaction a step: a power cut leaves the version before or the version after it.
         connection.execute("begin immediate")
-        MIGRATIONS[version](database)
+        for statement in MIGRATIONS[version]:
+            connection.execute(statement)
         connection.execute(f"pragma user_version = {version + 1}")
         connection.execute("commit")
