@@ -7,7 +7,7 @@ There is no common map: makers differ in numbering, word order, sign, decimals a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -275,6 +275,7 @@ class Profile(Settings):
             yield ("values",), "there are several weights, so each needs its channel"
 
 
+@cache
 def shipped_profiles() -> list[str]:
     """The names that `profile` may have without a file of the store's own."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
@@ -282,7 +283,16 @@ def shipped_profiles() -> list[str]:
 
 def read_profile(name: str) -> Profile:
     """A shipped profile by its name, or the one in the file of that path; ConfigError with every fault."""
-    path = SHIPPED / f"{name}.yaml" if name in shipped_profiles() else Path(name)
+    return _shipped(name) if name in shipped_profiles() else _read(Path(name))
+
+
+@cache
+def _shipped(name: str) -> Profile:
+    """A hundred modules share one, and each of their tries asks for it."""
+    return _read(SHIPPED / f"{name}.yaml")
+
+
+def _read(path: Path) -> Profile:
     return load(path, Profile, env_prefix="MODBUS_PROFILE", environ={})
 
 

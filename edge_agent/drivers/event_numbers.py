@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Hashable
 
@@ -44,6 +45,26 @@ class EventNumbers:
             self._seen.discard(self._order.popleft())
         self._order.append(key)
         self._seen.add(key)
+
+
+class Recent:
+    """The last messages of one of thousands of devices, by eight bytes each: whole ones would be 50 kB."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._prints = array("q")
+        self._next = 0
+
+    def __contains__(self, message: Hashable) -> bool:
+        return hash(message) in self._prints
+
+    def add(self, message: Hashable) -> None:
+        """The newest one; the oldest is forgotten."""
+        if len(self._prints) < self._most:
+            self._prints.append(hash(message))
+        else:
+            self._prints[self._next] = hash(message)
+        self._next = (self._next + 1) % self._most
 
 
 class TopicNumbers:

@@ -8,7 +8,6 @@ what its broker had already taken. It is none where a number has risen, or falle
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -17,11 +16,13 @@ from typing import Any
 import jmespath
 import msgspec
 from jmespath.exceptions import JMESPathError
+from jmespath.visitor import TreeInterpreter
 
 from edge_agent.config.devices import UNITS, Quantity
 from edge_agent.config.mappings import MqttJson, OnlineMapping, TagMapping, WeightMapping
 from edge_agent.config.topics import compile_template
 from edge_agent.drivers import said
+from edge_agent.drivers.event_numbers import Recent
 from edge_agent.drivers.mass import grams
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Heard
@@ -42,6 +43,8 @@ SENT_AGAIN = 20
 NAMED = 5
 """So many plates that are offline stand in the device's condition by name."""
 
+# One for all: `search` of a compiled path makes an interpreter for each value, which costs more than a look.
+_interpreter = TreeInterpreter()
 _decode_json = msgspec.json.Decoder().decode
 
 
@@ -60,15 +63,17 @@ def payload_value(payload: bytes) -> Any:
 class _Path:
     """One compiled path."""
 
+    __slots__ = ("_tree",)
+
     def __init__(self, path: str) -> None:
-        self._search = None if path == "@" else jmespath.compile(path).search
+        self._tree = None if path == "@" else jmespath.compile(path).parsed
 
     def of(self, value: Any) -> Any:
         """The value there; None when there is none, or when the path cannot be followed in this message."""
-        if self._search is None:
+        if self._tree is None:
             return value
         try:
-            return self._search(value)
+            return _interpreter.visit(self._tree, value)
         except (JMESPathError, TypeError):
             return None
 
@@ -104,7 +109,7 @@ class Mapper:
         self._found = False
         self._gone: set[str] = set()
         self._numbers: dict[str | None, float] = {}
-        self._recent: OrderedDict[tuple[str | None, bytes], None] = OrderedDict()
+        self._recent = Recent(REMEMBERED)
 
     def knows(self, topic: str) -> bool:
         """Whether a message on this topic would be looked at."""
@@ -152,17 +157,14 @@ class Mapper:
         said_sequence = None if self._sequence is None else self._sequence.of(value)
         if said_sequence is None:
             return False
-        number, key = said.number(said_sequence), (topic, payload)
+        number, message = said.number(said_sequence), (topic, payload)
         last = self._numbers.get(topic)
         counts_on = number is not None and last is not None and not last - SENT_AGAIN < number <= last
-        if key in self._recent and not counts_on:
+        if message in self._recent and not counts_on:
             return True
         if number is not None:
             self._remember_number(topic, number)
-        self._recent[key] = None
-        self._recent.move_to_end(key)
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
+        self._recent.add(message)
         return False
 
     def _remember_number(self, topic: str | None, number: float) -> None:

@@ -52,13 +52,14 @@ def load(path: Path, model: type[M], *, env_prefix: str, environ: Mapping[str, s
         raise ConfigError(
             f"{path}: is not UTF-8 text: {error.reason}", hint="save the file as UTF-8"
         ) from error
-    root, values = _parse(path, text)
+    values = _parse(path, text)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}:1:1: must be a mapping of settings, found {type(values).__name__}")
     overridden = _apply_environment(values, env_prefix, os.environ if environ is None else environ)
     try:
         return model.model_validate(values, context={"base": path.resolve().parent})
     except ValidationError as error:
+        root = yaml.compose(text, Loader=_Loader)
         problems = tuple(_problem(path, root, item, model, overridden) for item in _flat(error))
         raise ConfigError(f"{len(problems)} problem(s) in {path}", problems=problems) from error
 
@@ -98,15 +99,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _parse(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
-    """The nodes, which know their places, and the values; an empty file has no settings."""
+def _parse(path: Path, text: str) -> Any:
+    """The values; an empty file has no settings. The nodes, which know their places, are many times as large."""
     try:
         loader = _Loader(text)
-        try:
-            root: yaml.Node | None = loader.get_single_node()
-            values: Any = loader.construct_document(root) if root is not None else {}
-        finally:
-            loader.dispose()
+        root: yaml.Node | None = loader.get_single_node()
+        values: Any = loader.construct_document(root) if root is not None else {}
+        loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
@@ -119,7 +118,7 @@ def _parse(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
         raise ConfigError(
             f"{path}:{mark.line + 1}:{mark.column + 1} {duplicate.value}: written twice, keep one"
         )
-    return root, values
+    return values
 
 
 def _duplicate_key(node: yaml.Node | None, visited: set[int]) -> yaml.ScalarNode | None:
