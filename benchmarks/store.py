@@ -38,7 +38,7 @@ def wait_for(condition: Any, *, seconds: float, what: str) -> Any:
 
 @dataclass
 class Processes:
-    """What was started here, ended here by its own id."""
+    """What was started here, ended here by its own id. Each has a pipe as its input, written to or not."""
 
     folder: Path
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Processes:
         """Start a process, on one core when `core` is given; its output goes to NAME.log."""
         pin = ["taskset", "-c", str(core)] if core is not None and (os.cpu_count() or 1) > 1 else []
         log = (self.folder / f"{name}.log").open("ab")
-        process = subprocess.Popen([*pin, *command], stdout=log, stderr=log)
+        process = subprocess.Popen([*pin, *command], stdin=subprocess.PIPE, stdout=log, stderr=log)
         log.close()
         self.started.append(process)
         return process

@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from device_sims.truth import read_truth
 
 DARK_S = 15.0
 WARM_UP_S = 10.0
+SILENCE_S = 0.5
 
 
 def main() -> dict[str, Any]:
@@ -32,25 +32,15 @@ def main() -> dict[str, Any]:
         folder = Path(name)
         hq = start_hq(running)
         port = free_port()
+        os.environ["DEVICE_SIMS__STORE__ID"] = "bench"
         words = ["run", "two-thousand", "--json", "--hold", "--seed", "1", "--seconds", str(seconds)]
         words += ["--dir", name, "--truth", str(folder / "truth.jsonl"), "--edge-port", str(port)]
         words += ["--hq", hq.url, "--token-file", str(hq.store_token)]
-        sims = subprocess.Popen(
-            [sys.executable, "-m", "device_sims", *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"DEVICE_SIMS__STORE__ID": "bench"},
-        )  # fmt: skip
-        try:
-            assert sims.stdout
-            assert sims.stdin
-            assert json.loads(sims.stdout.readline())["event"] == "ready"
-            agent = running.start(
-                "agent", sys.executable, "-m", "edge_agent", "run", "-c", f"{name}/store.yaml"
-            )
-            return _measured(hq, sims, psutil.Process(agent.pid), f"http://127.0.0.1:{port}", folder, seconds)
-        finally:
-            sims.terminate()
-            sims.communicate(timeout=30)
+        sims = running.start("sims", sys.executable, "-m", "device_sims", *words)
+        said = folder / "sims.log"  # a file: a pipe that nobody reads would stop the simulator
+        wait_for(lambda: '"ready"' in said.read_text(), seconds=60, what="devices ready")
+        agent = running.start("agent", sys.executable, "-m", "edge_agent", "run", "-c", f"{name}/store.yaml")
+        return _measured(hq, sims, psutil.Process(agent.pid), f"http://127.0.0.1:{port}", folder, seconds)
 
 
 def _measured(
@@ -62,10 +52,11 @@ def _measured(
     counted_s = time.monotonic() - started
     time.sleep(WARM_UP_S)  # what waited at the broker while the agent started is not what is measured
     simulator = psutil.Process(sims.pid)
-    sims.stdin.write("open\n")
+    published_before, taken_before = _counted_in_silence(folder, url)
+    sims.stdin.write(b"open\n")
     sims.stdin.flush()
     before, cpu_before = page(f"{url}/metrics"), (_cpu_s(agent), _cpu_s(simulator))
-    opened, published_before = time.monotonic(), _ask(folder, do="status")["published"]
+    opened, said_before = time.monotonic(), _ask(folder, do="status")["published"]
     rss = []
     while time.monotonic() < opened + seconds + 5 and not _closed(folder):
         rss.append(agent.memory_info().rss / 2**20)
@@ -73,7 +64,8 @@ def _measured(
     spent_s = time.monotonic() - opened
     after = page(f"{url}/metrics")
     cpu = [_cpu_s(one) - was for one, was in zip((agent, simulator), cpu_before, strict=True)]
-    told = _ask(folder, do="status")
+    said = _ask(folder, do="status")["published"] - said_before
+    published, taken = _counted_in_silence(folder, url)
     wait_for(lambda: _settled(hq), seconds=60, what="HQ has everything")
     truth = read_truth(folder / "truth.jsonl")
     seen = {facing["facing"]: facing["on_hand"] for facing in _all(hq, "/v1/stores/bench/facings")}
@@ -82,7 +74,8 @@ def _measured(
         "devices": 2000,
         "seconds": round(spent_s),
         "first_counts_s": round(counted_s, 1),
-        "messages_per_s": round((told["published"] - published_before) / spent_s),
+        "messages_per_s": round(said / spent_s),
+        "messages_lost": (published - published_before) - (taken - taken_before),
         "readings_taken": round(metric(after, "edge_readings_total") - metric(before, "edge_readings_total")),
         "agent_cpu_percent": round(100 * cpu[0] / spent_s, 1),
         "simulator_cpu_percent": round(100 * cpu[1] / spent_s, 1),
@@ -92,6 +85,23 @@ def _measured(
         "facings_wrong_at_hq": len(wrong),
     }
     return figures | _dark(hq, url, folder, seen)
+
+
+def _counted_in_silence(folder: Path, url: str) -> tuple[int, int]:
+    """Messages published and messages taken, at a moment when none is under way: all devices are mute."""
+    devices = [name for name in _ask(folder, do="status")["devices"] if name.startswith(("plate-", "rfid-"))]
+    number = _ask(folder, do="fault", fault="mute", device=devices)["number"]
+    taken, before = _taken(url), -1
+    while taken != before:
+        time.sleep(SILENCE_S)  # longer than anything is under way
+        before, taken = taken, _taken(url)
+    published = _ask(folder, do="status")["published"]
+    _ask(folder, do="heal", number=number)
+    return published, taken
+
+
+def _taken(url: str) -> int:
+    return round(metric(page(f"{url}/metrics"), "edge_mqtt_messages_total"))
 
 
 def _dark(hq: Any, url: str, folder: Path, before: dict[str, int]) -> dict[str, Any]:

@@ -31,9 +31,15 @@ async def ask(folder: Path | None, question: dict[str, Any]) -> dict[str, Any]:
     place = folder or _last_run()
     try:
         reply = await command_socket.ask(place, question)
+    except TimeoutError:
+        reply = {}
     except OSError:
         reply = None
-    if not reply:
+    if reply == {}:
+        raise DeviceError(
+            f"the simulated store in {place} gave no answer", hint="it is stopping, or too busy"
+        )
+    if reply is None:
         raise DeviceError(
             f"no simulated store runs in {place}" if folder else "no simulated store runs",
             hint="start one with `device-sims run demo`, or name its folder with --dir",

@@ -136,7 +136,8 @@ class Scenario(Part):
     def named(self, patterns: list[str]) -> list[str]:
         """The devices and fridges that patterns mean, in order."""
         names = [device.id for device in self.equipment] + [fridge.id for fridge in self.fridges]
-        return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+        exact, wild = set(patterns), [pattern for pattern in patterns if set(pattern) & set("*?[")]
+        return [name for name in names if name in exact or any(fnmatchcase(name, one) for one in wild)]
 
     def product(self, gtin: str) -> Product:
         """The product behind a GTIN-14 of this scenario."""
@@ -189,13 +190,13 @@ class Scenario(Part):
 
     def fault_problems(self, fault: Fault) -> Iterator[str]:
         """What is wrong with a fault in this store."""
-        for pattern in fault.patterns:
-            if not self.named([pattern]):
-                names = [device.id for device in self.equipment][:12]
-                yield f"{pattern!r} is no device of this store; known: {', '.join(names)}"
+        named, devices = self.named(fault.patterns), {device.id: device for device in self.equipment}
+        for pattern in dict.fromkeys(fault.patterns):
+            if pattern not in devices and not self.named([pattern]):
+                yield f"{pattern!r} is no device of this store; known: {', '.join(list(devices)[:12])}"
         of_fridges = fault.kind.target == "fridge"
-        for name in self.named(fault.patterns):
-            device = next((one for one in self.equipment if one.id == name), None)
+        for name in named:
+            device = devices.get(name)
             problem = misfit(fault, device) if device is not None else None
             if device is None and not of_fridges:
                 problem = f"{fault.fault} cannot befall {name!r}: it is a fridge; what can is fridge-failure"

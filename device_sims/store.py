@@ -88,6 +88,7 @@ class SimulatedStore:
         self._group: asyncio.TaskGroup | None = None
         self._now: dict[int, tuple[Fault, list[str], asyncio.Task[None]]] = {}
         self._numbers = itertools.count(1)
+        self._open = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Places]:
@@ -111,9 +112,11 @@ class SimulatedStore:
         opened_s, opened_at = time.monotonic(), datetime.now(UTC)
         self._tell(self._opening(opened_at))
         self._world.open(opened_s)
+        self._open = True
         async with asyncio.TaskGroup() as group:
             for name, work in self._work(opened_s, opened_at):
                 group.create_task(work, name=name)
+        self._open = False
         self._tell(Closed(occurred_at=datetime.now(UTC)))
 
     def _work(self, opened_s: float, opened_at: datetime) -> list[tuple[str, Coroutine[Any, Any, None]]]:
@@ -161,6 +164,11 @@ class SimulatedStore:
         known = {f.id: f for f in self.scenario.facings}
         if facing not in known:
             raise ConfigError(f"facing {facing!r} is not in this store", hint=f"known: {', '.join(known)}")
+        if not self._open:
+            raise ConfigError(
+                "the store is closed: nobody moves anything",
+                hint="a held one opens at the first line on stdin",
+            )
         there = self._world.on_hand(facing)
         if change == 0 or there + change < 0:
             raise ConfigError(f"{there} items lie on {facing}: {change:+d} cannot be")

@@ -208,10 +208,11 @@ def read_truth(path: Path) -> Truth:
             records.append(decode(line))
         except msgspec.DecodeError as error:
             raise ConfigError(f"{path}:{number}:1 not a line of ground truth: {error}") from error
-    if not records or not isinstance(records[0], Opened):
+    opened = next((r for r in records if not isinstance(r, FaultChanged | LineChanged)), None)
+    if not isinstance(opened, Opened):
         raise ConfigError(f"{path}:1:1 does not begin with the store's opening", hint="was the store opened?")
     return Truth(
-        records[0],
+        opened,
         [r for r in records if isinstance(r, ItemsMoved)],
         [r for r in records if isinstance(r, Crossed)],
         [r for r in records if isinstance(r, LineChanged)],

@@ -8,28 +8,28 @@ from edge_agent.contract.errors import SchemaTooNew
 
 VERSION = 2
 
-_TABLES_1 = (
-    "create table identity(key text primary key, value text) strict",
-    "create table outbox(seq integer primary key, eid blob, chain blob, kind text, version integer, "
-    "occurred_at text, boot_id text, mono_ms integer, body text) strict",
-    "create table facing(facing text primary key, gtin text, on_hand integer, confidence real, status text, "
-    "sources text, reasons text, changed_at text, observed_at text, taken integer) strict",
-    "create table plate(device text, channel integer, weight_g real, observed_at text, "
-    "primary key(device, channel)) strict",
-    "create table tag(epc text primary key, device text, facing text) strict",
-    "create table bucket(device text, line text, start text, entered integer, exited integer, "
-    "primary key(device, line)) strict",
-    "create table device(device text primary key, driver text, status text, reason text, since text, "
-    "last_seen_at text) strict",
-    "create table sync(one integer primary key, base_seq integer, base_chain blob, branch text, "
-    "applied integer, safe integer) strict",
-)
-_TABLES_2 = (
-    "create table environment(device text, quantity text, unit text, value real, measured_at text, "
-    "own_at text, start text, count integer, total real, low real, high real, told integer, outside text, "
-    "outside_s real, alarm text, alarm_limit real, primary key(device, quantity)) strict",
-)
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_TABLES_1, _TABLES_2)
+_TABLES_1 = """
+    create table identity(key text primary key, value text) strict;
+    create table outbox(seq integer primary key, eid blob, chain blob, kind text, version integer,
+        occurred_at text, boot_id text, mono_ms integer, body text) strict;
+    create table facing(facing text primary key, gtin text, on_hand integer, confidence real, status text,
+        sources text, reasons text, changed_at text, observed_at text, taken integer) strict;
+    create table plate(device text, channel integer, weight_g real, observed_at text,
+        primary key(device, channel)) strict;
+    create table tag(epc text primary key, device text, facing text) strict;
+    create table bucket(device text, line text, start text, entered integer, exited integer,
+        primary key(device, line)) strict;
+    create table device(device text primary key, driver text, status text, reason text, since text,
+        last_seen_at text) strict;
+    create table sync(one integer primary key, base_seq integer, base_chain blob, branch text,
+        applied integer, safe integer) strict
+"""
+_TABLES_2 = """
+    create table environment(device text, quantity text, unit text, value real, measured_at text,
+        own_at text, start text, count integer, total real, low real, high real, told integer, outside text,
+        outside_s real, alarm text, alarm_limit real, primary key(device, quantity)) strict
+"""
+MIGRATIONS = (_TABLES_1, _TABLES_2)
 """The statements of step n lead from version n to n + 1; they are never edited once released."""
 
 
@@ -44,7 +44,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     for version in range(found, VERSION):
         # One transaction a step: a power cut leaves the version before or the version after it.
         connection.execute("begin immediate")
-        for statement in MIGRATIONS[version]:
+        for statement in MIGRATIONS[version].split(";"):  # executescript would commit first
             connection.execute(statement)
         connection.execute(f"pragma user_version = {version + 1}")
         connection.execute("commit")

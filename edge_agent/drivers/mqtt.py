@@ -266,6 +266,7 @@ class MqttSession:
                 metrics.mqtt_duplicates.labels(inbox.device).inc()
             self.finish(())
             return
+        metrics.mqtt_messages.inc()
         delivery = self._deliveries.take(received, len(inboxes)) if received.qos else None
         late = time.monotonic() < self._late_until_s
         message = Message(topic, bytes(received.payload), received.retain, delivery, late)

@@ -100,7 +100,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _parse(path: Path, text: str) -> Any:
-    """The values; an empty file has no settings. The nodes, which know their places, are many times as large."""
+    """The values; an empty file has no settings. The nodes are let go: they are many times as large."""
     try:
         loader = _Loader(text)
         root: yaml.Node | None = loader.get_single_node()

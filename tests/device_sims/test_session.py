@@ -1,5 +1,6 @@
 """`device-sims run` as a program uses it: devices that answer, a store.yaml that works, a clean end."""
 
+import asyncio
 import json
 import os
 import signal
@@ -14,8 +15,10 @@ import psutil
 import pytest
 import serial
 
+from device_sims import control
 from device_sims.scenario import load_scenario
 from device_sims.truth import read_truth
+from edge_agent.contract.errors import ConfigError
 
 COMMAND = [sys.executable, "-m", "device_sims", "run", "demo", "--json", "--seed", "7"]
 
@@ -52,6 +55,11 @@ def test_a_held_store_answers_opens_on_command_and_ends_with_its_stdin(tmp_path:
         assert process.stdin is not None
         assert process.stdout is not None
         assert read_lines(tmp_path / "truth.jsonl") == []
+        with pytest.raises(ConfigError, match="the store is closed: nobody moves anything"):
+            asyncio.run(control.ask(tmp_path, {"do": "move", "facing": facing.id, "change": -1}))
+        mute = {"do": "fault", "fault": "mute", "device": ["scale-a1-01"]}
+        assert asyncio.run(control.ask(tmp_path, mute)) == {"number": 1}
+        assert json.loads(process.stdout.readline())["event"] == "fault"
         process.stdin.write("open\n")
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["event"] == "opened"

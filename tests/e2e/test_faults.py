@@ -4,7 +4,6 @@ never notice, nothing is lost, it heals."""
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import re
@@ -156,26 +155,24 @@ class Run:
 
 
 @contextmanager
-def simulated(world: Any, file: Path) -> Iterator[Path]:
+def simulated(world: Any, wait_for: Any, file: Path) -> Iterator[Path]:
     folder = world.folder / "sim"
     words = ["--json", "--hold", "--seed", "7", "--dir", str(folder), "--edge-port", str(world.edge_port)]
     words += ["--hq", f"http://127.0.0.1:{world.hq_port}", "--token-file", str(world.folder / "store.token")]
     command = [sys.executable, "-m", "device_sims", "run", str(file), *words]
-    log = (world.folder / "sims.log").open("wb")
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-    ) as sims:
+    said = world.folder / "sims.log"  # a file: a pipe that nobody reads would stop the simulator
+    with said.open("wb") as log:
+        sims = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+    with sims:
         assert sims.stdin
-        assert sims.stdout
-        assert json.loads(sims.stdout.readline())["event"] == "ready"
-        sims.stdin.write("open\n")
+        wait_for(lambda: '"ready"' in said.read_text(), seconds=40, what="devices ready")
+        sims.stdin.write(b"open\n")
         sims.stdin.flush()
         try:
             yield folder
         finally:
             sims.terminate()
-            sims.communicate(timeout=20)
-    log.close()
+            sims.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +183,7 @@ def run(module_world: Any, wait_for: Any) -> Iterator[Run]:
     world, file = module_world, module_world.folder / "scenario.yaml"
     file.write_text(yaml.safe_dump(scenario()))
     world.start_hq()
-    with simulated(world, file) as folder:
+    with simulated(world, wait_for, file) as folder:
         world.store_yaml.write_text((folder / "store.yaml").read_text())
         world.start_agent()
         made = Run(world, wait_for, folder)
@@ -308,7 +305,7 @@ def test_a_random_fault_every_second_for_half_an_hour_leaks_and_loses_nothing(
     chance, agent = random.Random(42), psutil.Process(run.world.running["agent"].pid)
     devices = [device["id"] for device in scenario()["devices"]]
     facings = [name for name in run.on_hand() if "r2000" not in name]
-    faults, rss_mb = Counter[str](), list[float]()
+    faults, rss_mb, files = Counter[str](), list[float](), agent.num_fds()
     until = time.monotonic() + float(os.environ.get("SOAK_S", "1800"))
     while time.monotonic() < until:
         fault = chance.choice(sorted(FAULTS))
@@ -337,8 +334,12 @@ def test_a_random_fault_every_second_for_half_an_hour_leaks_and_loses_nothing(
     assert "Traceback" not in run.world.log("agent")
     quarter = len(rss_mb) // 4
     early, late = (statistics.median(part) for part in (rss_mb[quarter : 2 * quarter], rss_mb[-quarter:]))
-    print(f"{faults.total()} faults {dict(faults)}, RSS {early:.1f} MB, later {late:.1f} MB")
+    said = len(run.world.log("agent").splitlines())
+    print(
+        f"{faults.total()} faults {dict(faults)}, RSS {early:.1f} MB, later {late:.1f} MB, {said} log lines"
+    )
     assert late - early < 10
+    assert agent.num_fds() <= files + 5
 
 
 def test_every_fault_of_the_table_is_tried_here() -> None:

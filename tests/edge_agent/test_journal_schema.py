@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -23,8 +22,8 @@ STEPS = {
 
 def schema_after(version: int) -> str:
     connection = sqlite3.connect(":memory:")
-    for statement in chain.from_iterable(journal_schema.MIGRATIONS[:version]):
-        connection.execute(statement)
+    for step in journal_schema.MIGRATIONS[:version]:
+        connection.executescript(step)
     columns = connection.execute(
         "select t.name, c.name, c.type, c.pk, t.strict from pragma_table_list t, pragma_table_info(t.name) c"
         " where t.schema = 'main' and t.name not like 'sqlite_%' order by t.name, c.cid"
@@ -45,8 +44,7 @@ def test_every_step_is_pinned() -> None:
 def version_1(folder: Path) -> None:
     """A journal as the first version left it, with a facing, a device and a bucket."""
     connection = sqlite3.connect(folder / "journal.db")
-    for statement in journal_schema.MIGRATIONS[0]:
-        connection.execute(statement)
+    connection.executescript(journal_schema.MIGRATIONS[0])
     connection.execute("insert into identity values('agent_id', 'abcd')")
     connection.execute(
         "insert into facing values('A1', '06901234567892', 5, 0.9, 'ok', '', '', null, null, 0)"
