@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from device_sims import indicator
 from device_sims.devices import Cable, Devices
 from device_sims.equipment import DoorCamera
 from device_sims.fault import Fault
 from device_sims.rig import Rigged
 
 _OF_THE_BROKER: Final = ("broker-restart", "power-cut")
-_OF_SCALES: Final[dict[str, indicator.Fault]] = {"stuck": "stuck", "over": "over", "under": "under"}
 
 
 class Breakage:
@@ -70,22 +68,10 @@ class Breakage:
         match "cable" if fault.fault == "power-cut" else fault.kind.target:
             case "cable":
                 await self._unserve(name, device, begins=begins)
-            case "scale":
-                for indicator in device.indicators:
-                    indicator.fault = _OF_SCALES[fault.fault] if begins else None
-            case "antenna":
-                await self._antenna(name, device, int(fault.amount), off=begins)
-            case "clock":
-                device.clock_off_ns = round(fault.amount * 1e9) if begins else 0
-            case "serial" if device.scale is not None:
-                scales = (one.scale for one in self._devices.rig.devices.values())
-                twin = next(scale for scale in scales if scale is not None)
-                device.scale.worn_serial = twin.serial if begins else None
-            case _ if (line := device.wire or device.outlet) is not None:
-                if begins:
-                    line.begin(fault.fault, fault.amount)
-                else:
-                    line.end(fault.fault)
+            case "antenna" if name in self._devices.readers:
+                await self._devices.readers[name].set_antenna_connected(int(fault.amount), not begins)
+            case _:
+                self._devices.rig.befall(name, fault, begins=begins)
 
     async def _unserve(self, name: str, device: Rigged, *, begins: bool) -> None:
         """Devices without a cable of their own: a server stops, a camera stands still."""
@@ -94,11 +80,3 @@ class Breakage:
             await (reader.stop() if begins else reader.start())
         elif camera is not None and self._is_camera(device):
             camera.paused = begins
-
-    async def _antenna(self, name: str, device: Rigged, antenna: int, *, off: bool) -> None:
-        if name in self._devices.readers:
-            await self._devices.readers[name].set_antenna_connected(antenna, not off)
-        for known in (device.radio.off if device.radio else None,
-                      device.antennas.missing_antennas if device.antennas else None):  # fmt: skip
-            if known is not None:
-                (known.add if off else known.discard)(antenna)

@@ -9,9 +9,9 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Final, Literal
 
-from device_sims import m100, modbus_scale, r2000, uhfreader18
+from device_sims import indicator, m100, modbus_scale, r2000, uhfreader18
 from device_sims.ascii_scale import AsciiScale
 from device_sims.climate import Fridge
 from device_sims.equipment import (
@@ -36,6 +36,7 @@ from device_sims.equipment import (
     ZebraIotc,
     ZigbeeContact,
 )
+from device_sims.fault import Fault
 from device_sims.impinj import R700
 from device_sims.indicator import Indicator
 from device_sims.links import Dialogue
@@ -65,6 +66,7 @@ from device_sims.world import World
 from device_sims.zebra import IotcReader
 
 LinkKind = Literal["pty", "tcp", "modbus-tcp"]
+_OF_SCALES: Final[dict[str, indicator.Fault]] = {"stuck": "stuck", "over": "over", "under": "under"}
 
 
 @dataclass(slots=True)
@@ -130,6 +132,29 @@ class Rig:
             # In its own rhythm, also when we were late: two thousand devices do not fall into step.
             again_s = due_s + speaker.every_s * (1 + (now_s - due_s) // speaker.every_s)
             heapq.heappush(self._speakers, (again_s, number, now_s, device, speaker))
+
+    def befall(self, name: str, fault: Fault, *, begins: bool) -> None:
+        """A fault of the device itself or of what it says begins or ends; its cable is not ours."""
+        device = self.devices[name]
+        match fault.kind.target:
+            case "scale":
+                for one in device.indicators:
+                    one.fault = _OF_SCALES[fault.fault] if begins else None
+            case "antenna":
+                for known in (device.radio.off if device.radio else None,
+                              device.antennas.missing_antennas if device.antennas else None):  # fmt: skip
+                    if known is not None:
+                        (known.add if begins else known.discard)(int(fault.amount))
+            case "clock":
+                device.clock_off_ns = round(fault.amount * 1e9) if begins else 0
+            case "serial" if device.scale is not None:
+                twin = next(one.scale for one in self.devices.values() if one.scale is not None)
+                device.scale.worn_serial = twin.serial if begins else None
+            case _ if (line := device.wire or device.outlet) is not None:
+                if begins:
+                    line.begin(fault.fault, fault.amount)
+                else:
+                    line.end(fault.fault)
 
     # --- building ------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from device_sims.scenario import Scenario, load_scenario
-from device_sims.truth import ItemsMoved
+from device_sims.truth import FaultChanged, ItemsMoved
 from device_sims.virtual import VirtualStore
 from edge_agent.drivers.decode import decode_stream
 
@@ -71,3 +71,47 @@ def test_any_mix_of_devices_runs_on_a_virtual_clock() -> None:
         store = VirtualStore(scenario, seed=1)
         said = Counter(connection for _, connection, _ in store.advance(30.0))
         assert said.keys() == set(store.rig.hubs)
+
+
+def test_a_scripted_fault_befalls_and_ends_at_its_time() -> None:
+    """A scale is unplugged, another is stuck, a hub goes and says so; each is as before afterwards."""
+    scenario = Scenario.model_validate(
+        {
+            "seconds": 60,
+            "store": {"id": "s1", "timezone": "Asia/Shanghai"},
+            "products": [{"gtin": "06901234567892", "name": "Cola", "unit_weight_g": 352.0}],
+            "facings": [
+                {"id": name, "gtin": "06901234567892", "capacity": 24, "reorder_point": 4, "on_hand": 10}
+                for name in ("a", "b", "c")
+            ],
+            "devices": [
+                {"id": "pulled", "kind": "mt-sics", "facings": ["a"]},
+                {"id": "stuck", "kind": "mt-sics", "facings": ["b"]},
+                {"id": "plate", "kind": "mqtt-plate", "facings": ["c"]},
+            ],
+            "people": {"shoppers_per_minute": 0},
+            "faults": [
+                {"fault": "unplug", "device": ["pulled", "plate"], "at_s": 10, "for_s": 20},
+                {"fault": "stuck", "device": "stuck", "at_s": 10, "for_s": 20},
+            ],
+        }
+    )
+    store = VirtualStore(scenario, seed=1)
+    answers: dict[str, list[bytes]] = {"pulled": [], "stuck": []}
+    topics = list[tuple[float, str]]()
+    for second in (5.0, 12.0, 25.0, 35.0):
+        topics += [(at_s, said.topic) for at_s, _, said in store.advance(second)]
+        for device, said in answers.items():
+            said.append(store.ask(device, b"SI\r\n"))
+    assert [bool(said) for said in answers["pulled"]] == [True, False, False, True]
+    shown = [said.split(b"\r\n")[-2] for said in answers["stuck"]]
+    assert shown[1] == shown[2] != shown[3]
+    assert [at_s for at_s, topic in topics if not topic.endswith("state") and 10.1 < at_s < 29.9] == []
+    assert len([at_s for at_s, topic in topics if at_s > 30]) > 4
+    changes = [(one.fault, one.state) for one in store.truth if isinstance(one, FaultChanged)]
+    assert sorted(changes) == [
+        ("stuck", "began"),
+        ("stuck", "ended"),
+        ("unplug", "began"),
+        ("unplug", "ended"),
+    ]
