@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import inspect
 import json
 import secrets
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +18,9 @@ from rich.console import Console
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service import log, terminal
 from edge_agent.service.settings import read_secret
+
+if TYPE_CHECKING:
+    from device_sims.fault import FaultKind
 
 app = typer.Typer(
     name="device-sims", no_args_is_help=True, add_completion=True,
@@ -132,9 +137,15 @@ def fault(
 ) -> None:
     """Break something in a running simulated store, or heal it."""
     from device_sims import control
+    from device_sims.fault import FAULTS
 
     question: dict[str, object] = {"do": "heal", "number": number}
     if name != "heal":
+        if name not in FAULTS:
+            near = difflib.get_close_matches(name, [*FAULTS, "heal"], n=1)
+            raise ConfigError(
+                f"no fault {name!r}", hint=f"did you mean {near[0]!r}?" if near else "see `device-sims list`"
+            )
         question = {"do": "fault", "fault": name, "device": devices or [], "manner": manner}
         question |= {"for_s": for_s} if for_s is not None else {}
         question |= {"by": by} if by is not None else {}
@@ -144,7 +155,8 @@ def fault(
     elif name == "heal":
         typer.echo(f"{answer['ended']} ended")
     else:
-        typer.echo(f"{name}, number {answer['number']}; `device-sims fault heal` ends it")
+        number = answer["number"]
+        typer.echo(f"{name}, number {number}; `device-sims fault heal --number {number}` ends it")
 
 
 @app.command(context_settings={"ignore_unknown_options": True}, epilog="Example: device-sims move A1-01 -2")
@@ -152,11 +164,16 @@ def move(
     facing: Annotated[str, typer.Argument(help="Which facing.")],
     change: Annotated[int, typer.Argument(help="Items that come, or with a minus go.")],
     folder: DirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take or put items in a running simulated store."""
     from device_sims import control
 
-    asyncio.run(control.ask(folder, {"do": "move", "facing": facing, "change": change}))
+    answer = asyncio.run(control.ask(folder, {"do": "move", "facing": facing, "change": change}))
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        typer.echo(f"{facing}: {answer['on_hand']} lie there in {answer['seconds']:g} s")
 
 
 @app.command(epilog="Example: device-sims status --json")
@@ -175,20 +192,37 @@ def status(folder: DirOption = None, as_json: JsonOption = False) -> None:
         typer.echo(f"  {one['number']}: {one['fault']} {' '.join(one['devices'])}")
 
 
-@app.command("list", epilog="Example: device-sims list --json")
-def list_(as_json: JsonOption = False) -> None:
-    """The kinds of devices, the built-in scenarios and the faults."""
+@app.command("list", epilog="Example: device-sims list mqtt-plate")
+def list_(
+    part: Annotated[
+        str | None, typer.Argument(help="A kind of device, an act, or products, people, noise, …")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The kinds of devices, the built-in scenarios and the faults; or the settings of one of them."""
     from device_sims.fault import FAULTS
     from device_sims.scenario import built_in_scenarios
-    from device_sims.serve import KINDS
-    from device_sims.show import print_catalogue
+    from device_sims.serve import KINDS, PARTS
+    from device_sims.settings_table import settings_of
+    from device_sims.show import print_catalogue, print_settings
 
-    faults = {name: asdict(kind) for name, kind in FAULTS.items()}
+    console = Console(highlight=False)
+    if part is not None:
+        if part not in PARTS:
+            raise ConfigError(f"nothing is called {part!r}", hint=f"one of: {', '.join(PARTS)}")
+        settings = list(settings_of(PARTS[part]))
+        if as_json:
+            typer.echo(json.dumps([asdict(one) for one in settings], ensure_ascii=False))
+        else:
+            typer.echo(inspect.cleandoc(PARTS[part].__doc__ or ""))
+            print_settings(console, settings)
+        return
+    faults = {name: _plain(kind) for name, kind in FAULTS.items()}
     catalogue = {"devices": dict(KINDS), "scenarios": built_in_scenarios(), "faults": faults}
     if as_json:
         typer.echo(json.dumps(catalogue, ensure_ascii=False))
     else:
-        print_catalogue(Console(highlight=False), catalogue)
+        print_catalogue(console, catalogue)
 
 
 @app.command(epilog="Example: device-sims demo --seconds 60")
@@ -254,6 +288,10 @@ def main() -> None:
     """Run the command; our errors become lines and an exit status."""
     with terminal.clear_errors():
         app()
+
+
+def _plain(kind: FaultKind) -> dict[str, object]:
+    return {"target": kind.target, "means": kind.means, "by": kind.by, "by_default": kind.by_default}
 
 
 def _seed(seed: int | None) -> int:

@@ -12,7 +12,10 @@ from device_sims.part import Part
 from edge_agent.contract.planogram import Identifier
 
 _STEP_S = 1.0
-_OPEN_DOOR_LEAKS = 8.0
+_OPEN_DOOR_C_PER_MIN = 1.2
+"""How fast an open door warms a fridge at its set temperature."""
+_COOLS_TIMES = 10.0
+"""A sound compressor cools so many times faster than the closed fridge warms."""
 _SENSOR_SD_C = 0.05
 
 
@@ -24,7 +27,9 @@ class FridgeSettings(Part):
     set_c: float = 4.0
     swing_c: Annotated[float, Field(gt=0)] = 1.0
     warms_c_per_min: Annotated[float, Field(gt=0)] = 0.15
-    cools_c_per_min: Annotated[float, Field(gt=0)] = 0.5
+    """At its set temperature, with its door closed and without its compressor."""
+    cools_c_per_min: Annotated[float, Field(gt=0)] | None = None
+    """What the compressor takes away; None: ten times `warms_c_per_min`."""
     ambient_c: float = 22.0
     alarm_c: float | None = None
     """The limit that the agent is told; None: 3 °C above the warmest of its swing."""
@@ -72,12 +77,13 @@ class Fridge:
 
     def _step(self, minutes: float) -> None:
         kept = self.settings
-        leak = kept.warms_c_per_min / max(1.0, kept.ambient_c - kept.set_c)
-        if self._now_s is not None and self.door_open(self._now_s):
-            leak *= _OPEN_DOOR_LEAKS
+        opened = self._now_s is not None and self.door_open(self._now_s)
+        warms = kept.warms_c_per_min + (_OPEN_DOOR_C_PER_MIN if opened else 0.0)
+        leak = warms / max(1.0, kept.ambient_c - kept.set_c)
         if self._celsius > kept.set_c + kept.swing_c / 2:
             self._running = True
         elif self._celsius < kept.set_c - kept.swing_c / 2:
             self._running = False
-        cooling = kept.cools_c_per_min if self._running and not self.failed else 0.0
+        cools = kept.cools_c_per_min or _COOLS_TIMES * kept.warms_c_per_min
+        cooling = cools if self._running and not self.failed else 0.0
         self._celsius += ((kept.ambient_c - self._celsius) * leak - cooling) * minutes

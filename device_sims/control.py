@@ -56,7 +56,8 @@ async def _answer(store: SimulatedStore, line: bytes) -> dict[str, Any]:
     except ShelfEdgeError as error:
         return {"error": error.message, "hint": error.hint}
     except ValidationError as error:
-        return {"error": "; ".join(problem["msg"] for problem in error.errors())}
+        said = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+        return {"error": "; ".join(f"{place}: {text}" if place else text for place, text in said)}
     except (ValueError, KeyError, TypeError) as error:
         return {"error": f"not a command: {error}"}
 
@@ -68,8 +69,7 @@ async def _do(store: SimulatedStore, question: dict[str, Any]) -> dict[str, Any]
         case "heal":
             return {"ended": await store.end(question["number"])}
         case "move":
-            store.move(question["facing"], int(question["change"]))
-            return {}
+            return store.move(question["facing"], int(question["change"]))
         case "status":
             return store.facts()
         case unknown:

@@ -39,6 +39,11 @@ class Equipment(Part):
         del facings, fridges
         return [self]
 
+    def unknown(self, facings: Sequence[Facing], fridges: Sequence[str]) -> list[str]:
+        """Patterns of this line that mean nothing in this store."""
+        del facings, fridges
+        return []
+
     def _named(self, **names: str) -> str:
         return _PER.sub(lambda found: names[found[1]].lower(), self.id)
 
@@ -61,6 +66,11 @@ class OverFacings(Equipment):
             shelves = dict.fromkeys(f.shelf or f.id for f in covered)
             return [self._over([f for f in covered if (f.shelf or f.id) == s], shelf=s) for s in shelves]
         return [self._over(covered)] if covered else []
+
+    def unknown(self, facings: Sequence[Facing], fridges: Sequence[str]) -> list[str]:
+        """Patterns that no facing is called by."""
+        del fridges
+        return [one for one in self.facings if not any(fnmatchcase(f.id, one) for f in facings)]
 
     def problem(self) -> str | None:
         """Also when it covers more than it can."""

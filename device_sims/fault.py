@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -28,6 +29,8 @@ class FaultKind:
     means: str
     by: str | None = None
     by_default: float = 0.0
+    least: float = 0.0
+    most: float = math.inf
 
 
 FAULTS: dict[FaultName, FaultKind] = {
@@ -36,17 +39,17 @@ FAULTS: dict[FaultName, FaultKind] = {
     "half-frame": FaultKind("wire", "it stops in the middle of a frame and says no more"),
     "garbage": FaultKind("wire", "random bytes before every answer, and inside every second one"),
     "wrong-checksum": FaultKind("check", "every frame's check does not fit"),
-    "slow-drip": FaultKind("line", "its bytes come one by one", "seconds between two bytes", 0.01),
-    "late-reply": FaultKind("wire", "its answers come late, when the next question is out", "seconds", 1.5),
+    "slow-drip": FaultKind("line", "its bytes come one by one", "seconds between bytes", 0.01, 0.001, 1),
+    "late-reply": FaultKind("wire", "its answers come after the next question is out", "seconds", 1.5, 0.001),
     "duplicate": FaultKind("wire", "it says everything twice"),
-    "drop": FaultKind("wire", "a share of what it says is lost", "share", 0.3),
+    "drop": FaultKind("wire", "a share of what it says is lost", "share", 0.3, 0.0, 1.0),
     "reorder": FaultKind("broker client", "every two messages change places"),
     "stale-retained": FaultKind("broker client", "its last message stays retained, and it says no more"),
-    "clock-off": FaultKind("clock", "its clock is wrong from now on", "seconds ahead", -3600.0),
+    "clock-off": FaultKind("clock", "its clock is wrong from now on", "seconds ahead", -3600.0, -math.inf),
     "stuck": FaultKind("scale", "it shows the same weight for ever"),
     "over": FaultKind("scale", "more lies on it than it can weigh"),
     "under": FaultKind("scale", "it shows less than nothing"),
-    "antenna-off": FaultKind("antenna", "an antenna hears nothing", "its number", 1),
+    "antenna-off": FaultKind("antenna", "an antenna hears nothing", "its number", 1, 1),
     "same-serial": FaultKind("serial", "swapped for one with the serial number of the store's first scale"),
     "fridge-failure": FaultKind("fridge", "its compressor does not start"),
     "uplink-cut": FaultKind("store", "the line to HQ is cut"),
@@ -102,4 +105,8 @@ class Fault(Part):
             raise ValueError(f"{self.fault} needs a device")
         if self.by is not None and self.kind.by is None:
             raise ValueError(f"{self.fault} knows no `by`")
+        if not self.kind.least <= self.amount <= self.kind.most:
+            raise ValueError(f"by {self.amount:g} is no {self.kind.by} of {self.fault}")
+        if self.manner != "silent" and self.fault != "uplink-cut":
+            raise ValueError(f"{self.fault} knows no `manner`; uplink-cut does")
         return self

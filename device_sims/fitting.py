@@ -16,6 +16,7 @@ from device_sims.equipment import (
     Modbus,
     MqttPlate,
     MtSics,
+    OverFacings,
     Sht20,
     TagReader,
     TasmotaProbe,
@@ -51,6 +52,9 @@ def misfit(fault: Fault, device: Equipment) -> str | None:
     meant, kinds = _FOR[fault.kind.target]
     over_tcp = fault.kind.target == "check" and isinstance(device, Modbus | Sht20) and device.link == "tcp"
     if isinstance(device, kinds) and not over_tcp:
+        antennas = len(device.facings) if isinstance(device, OverFacings) else 0
+        if fault.fault == "antenna-off" and fault.amount > antennas:
+            return f"{device.id!r} has {antennas} antennas, and not number {fault.amount:g}"
         return None
     return f"{fault.fault} cannot befall {device.id!r}: it is for {meant}"
 

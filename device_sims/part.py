@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Range = Annotated[tuple[float, float], Field(description="lowest and highest, both included")]
+Range = tuple[float, float]
+"""Lowest and highest, both included."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Part(BaseModel):
     """Base of every part of a scenario."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -30,7 +30,8 @@ class People(Part):
 
     shoppers_per_minute: Rate = 6.0
     rates: list[RateFrom] = []
-    inside_at_opening: Annotated[int, Field(ge=0)] = 2
+    inside_at_opening: Annotated[int, Field(ge=0)] | None = None
+    """None: two, or nobody where nobody comes."""
     visit_s: Range = (18.0, 35.0)
     between_acts_s: Range = (1.5, 3.5)
     walk_to_shelf_s: Annotated[float, Field(ge=0)] = 6.0
@@ -48,6 +49,13 @@ class People(Part):
     quiet_s: Annotated[float, Field(ge=0)] = 10.0
     every_facing: bool = False
     """Draw until each facing ends elsewhere than it stood at half time: a lost scale must be noticed."""
+
+    @property
+    def first_inside(self) -> int:
+        """Shoppers who are there when the store opens."""
+        if self.inside_at_opening is not None:
+            return self.inside_at_opening
+        return 2 if self.shoppers_per_minute or any(rate.shoppers_per_minute for rate in self.rates) else 0
 
     def rate_at(self, share: float) -> float:
         """Shoppers a minute at a share of the run."""

@@ -183,7 +183,7 @@ class _Planner:
                 pass  # what has come is looked at when staff turn to the shelves
 
     def draw(self) -> Plan:
-        inside = self._people.inside_at_opening
+        inside = self._people.first_inside
         for number in range(inside):
             self._arrive(self._rng.uniform(1.5, 3.0), stayed_share=(number + 0.5) / inside)
         at_s = self._rng.uniform(0.5, 2.0)

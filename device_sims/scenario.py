@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from device_sims.fitting import has_broker, misfit
 from device_sims.noise import Noise
 from device_sims.part import Part
 from device_sims.people import Delivery, Happening, Misplacing, People
-from edge_agent.contract.errors import AssetsMissing
+from edge_agent.contract.errors import AssetsMissing, ConfigError
 from edge_agent.contract.gs1 import Gtin
 from edge_agent.contract.planogram import Facing, Identifier, Product, planogram_problems
 from edge_agent.service.settings import Place, invalid, load
@@ -139,6 +139,12 @@ class Scenario(Part):
         exact, wild = set(patterns), [pattern for pattern in patterns if set(pattern) & set("*?[")]
         return [name for name in names if name in exact or any(fnmatchcase(name, one) for one in wild)]
 
+    def befallen(self, fault: Fault) -> list[str]:
+        """Whom a fault strikes: without power all devices."""
+        return (
+            [one.id for one in self.equipment] if fault.fault == "power-cut" else self.named(fault.patterns)
+        )
+
     def product(self, gtin: str) -> Product:
         """The product behind a GTIN-14 of this scenario."""
         return next(product for product in self.products if product.gtin == gtin)
@@ -154,37 +160,58 @@ class Scenario(Part):
         yield from self._script_problems()
 
     def _device_problems(self) -> Iterator[tuple[Place, str]]:
-        fridges, known = [f.id for f in self.fridges], [f.id for f in self.facings]
-        for index, line in enumerate(self.devices):
-            made = line.expanded(self.facings, fridges)
-            if not made:
-                yield ("devices", index), f"{line.id!r} covers nothing: no facing or fridge is called so"
-            for problem in (problem for one in made if (problem := one.problem()) is not None):
-                yield ("devices", index), problem
-        names = Counter([device.id for device in self.equipment] + fridges)
+        yield from self._coverage_problems()
+        names = Counter([device.id for device in self.equipment] + [fridge.id for fridge in self.fridges])
         for name in (name for name, times in names.items() if times > 1):
             yield ("devices",), f"{name!r} is there twice"
-        weighed = Counter(name for plate in self.plates() for name in plate)
-        for name in (name for name, times in weighed.items() if times > 1):
-            yield ("devices",), f"facing {name!r} lies on two plates"
+        scales = [one for one in self.equipment if isinstance(one, Weighing)]
+        for facing in self.facings:
+            under = [one.id for one in scales for plate in one.plates() if facing.id in plate]
+            if len(under) > 1:
+                yield ("devices",), f"facing {facing.id!r} lies on two plates: {' and '.join(under)}"
         if sum(isinstance(device, DoorCamera) for device in self.equipment) > 1:
             yield ("devices",), "has two door cameras; a simulated store has one door"
+
+    def _coverage_problems(self) -> Iterator[tuple[Place, str]]:
+        fridges, known = [f.id for f in self.fridges], [f.id for f in self.facings]
+        for index, line in enumerate(self.devices):
+            made, unknown = line.expanded(self.facings, fridges), line.unknown(self.facings, fridges)
+            for pattern in unknown:
+                yield (
+                    ("devices", index),
+                    f"{pattern!r} is no facing or fridge; known: {_some(known + fridges)}",
+                )
+            if not made and not unknown:
+                yield ("devices", index), f"{line.id!r} covers nothing: there is no fridge"
+            for problem in (problem for one in made if (problem := one.problem()) is not None):
+                yield ("devices", index), problem
         for index, fridge in enumerate(self.fridges):
-            if fridge.facings and not any(self.fridge_of(name) == fridge.id for name in known):
-                yield ("fridges", index, "facings"), "no facing is called so"
+            for pattern in fridge.facings:
+                if not any(fnmatchcase(name, pattern) for name in known):
+                    yield ("fridges", index, "facings"), f"{pattern!r} is no facing; known: {_some(known)}"
 
     def _script_problems(self) -> Iterator[tuple[Place, str]]:
         known, gtins = {facing.id for facing in self.facings}, {product.gtin for product in self.products}
         for index, happening in enumerate(self.timeline):
+            if happening.at_s >= self.seconds:
+                yield ("timeline", index, "at_s"), f"{happening.at_s:g} s: by then the store has closed"
             if isinstance(happening, Delivery):
                 if happening.gtin not in gtins:
                     yield ("timeline", index, "gtin"), f"product {happening.gtin!r} is not in products"
                 continue
             if happening.facing not in known:
-                yield ("timeline", index, "facing"), f"facing {happening.facing!r} is not in facings"
+                yield (
+                    ("timeline", index, "facing"),
+                    f"{happening.facing!r} is no facing; known: {_some(sorted(known))}",
+                )
             if isinstance(happening, Misplacing) and happening.onto not in known:
-                yield ("timeline", index, "onto"), f"facing {happening.onto!r} is not in facings"
+                yield (
+                    ("timeline", index, "onto"),
+                    f"{happening.onto!r} is no facing; known: {_some(sorted(known))}",
+                )
         for index, fault in enumerate(self.faults):
+            if fault.at_s is not None and fault.at_s >= self.seconds:
+                yield ("faults", index, "at_s"), f"{fault.at_s:g} s: by then the store has closed"
             for problem in self.fault_problems(fault):
                 yield ("faults", index, "device"), problem
 
@@ -193,7 +220,8 @@ class Scenario(Part):
         named, devices = self.named(fault.patterns), {device.id: device for device in self.equipment}
         for pattern in dict.fromkeys(fault.patterns):
             if pattern not in devices and not self.named([pattern]):
-                yield f"{pattern!r} is no device of this store; known: {', '.join(list(devices)[:12])}"
+                known = [*devices, *(fridge.id for fridge in self.fridges)]
+                yield f"{pattern!r} is no device of this store; known: {_some(known)}"
         of_fridges = fault.kind.target == "fridge"
         for name in named:
             device = devices.get(name)
@@ -204,6 +232,10 @@ class Scenario(Part):
                 yield problem
         if fault.fault == "broker-restart" and not has_broker(self.equipment):
             yield "this store has no broker: none of its devices speaks MQTT"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 
 def load_scenario(name: str | Path, *, seconds: float | None = None) -> Scenario:
@@ -219,6 +251,8 @@ def load_scenario(name: str | Path, *, seconds: float | None = None) -> Scenario
             raise AssetsMissing(
                 f"no scenario named {str(name)!r}", hint=f"give a YAML file, or one of: {known}"
             )
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file", hint="give a YAML file, or a name of `device-sims list`")
     scenario = load(path, Scenario, env_prefix=ENV_PREFIX)
     return scenario if seconds is None else scenario.model_copy(update={"seconds": seconds})
 

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from device_sims import equipment
-from device_sims.scenario import Scenario
+from device_sims.climate import FridgeSettings
+from device_sims.fault import Fault
+from device_sims.noise import Noise
+from device_sims.people import Happening, People
+from device_sims.scenario import Scenario, Shelving, StockedFacing
 from edge_agent.contract.errors import ConfigError
+from edge_agent.contract.planogram import Product
 
 _UNION, *_ = get_args(equipment.AnyEquipment)
 _CLASSES: dict[str, type[equipment.Equipment]] = {
@@ -20,6 +25,23 @@ KINDS: Mapping[str, str] = {
     kind: (cls.__doc__ or "").strip().split("\n")[0] for kind, cls in _CLASSES.items()
 }
 """Every kind of device, in a line."""
+
+PARTS: Mapping[str, type[BaseModel]] = {
+    **_CLASSES,
+    "products": Product,
+    "facings": StockedFacing,
+    "shelving": Shelving,
+    "fridges": FridgeSettings,
+    "people": People,
+    "noise": Noise,
+    "faults": Fault,
+    **{
+        act: cls
+        for cls in get_args(get_args(Happening)[0])
+        for act in get_args(cls.model_fields["act"].annotation)
+    },
+}
+"""What may be asked for by name: kinds of devices, parts of a scenario file, acts of a timeline."""
 
 _GTIN = "06901234567892"
 _A_DAY_S = 86_400.0
@@ -59,7 +81,7 @@ def bench(
         ],
         "fridges": [{"id": "F1"}] if cooled else [],
         "devices": [device],
-        "people": {"shoppers_per_minute": shoppers_per_minute, "inside_at_opening": 0},
+        "people": {"shoppers_per_minute": shoppers_per_minute},
     }
     try:
         return Scenario.model_validate(file)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from device_sims.score import Score
+from device_sims.settings_table import Setting
 
 _STYLE = {"pass": "green", "fail": "bold red", "not scored": "yellow", None: "dim"}
 
@@ -24,6 +25,14 @@ def print_score(console: Console, score: Score) -> None:
         )
     console.print(table)
     console.print("[bold green]PASS[/]" if score.passed else "[bold red]FAIL[/]")
+
+
+def print_settings(console: Console, settings: Sequence[Setting]) -> None:
+    """What may stand in one part of a scenario file."""
+    table = Table("setting", "allowed", "default", "", box=None, pad_edge=False)
+    for one in settings:
+        table.add_row(one.name, one.allowed, one.default, one.means)
+    console.print(table, markup=False)
 
 
 def print_catalogue(console: Console, catalogue: Mapping[str, Any]) -> None:

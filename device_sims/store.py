@@ -143,7 +143,7 @@ class SimulatedStore:
             raise ConfigError(problems[0] if problems else "the store has no power yet")
         if fault.fault == "uplink-cut" and self._proxy is None:
             raise ConfigError("this store has no line to HQ", hint="start it with --hq")
-        names = self.scenario.named(fault.patterns)
+        names = self.scenario.befallen(fault)
         await Breakage(self._devices).begin(fault, names)
         await self._tell_fault(fault, names, begins=True)
         for_s = fault.for_s or (_RESTART_S if fault.fault in END_BY_THEMSELVES else None)
@@ -154,14 +154,20 @@ class SimulatedStore:
 
     async def end(self, number: int | None = None) -> int:
         """The fault of that number is over, or all are; returns how many that were."""
+        if number is not None and number not in self._now:
+            known = ", ".join(map(str, self._now)) or "none"
+            raise ConfigError(f"there is no fault with number {number}", hint=f"there are: {known}")
         ended = [n for n in list(self._now) if number is None or n == number]
         for one in ended:
             await self._over(one)
         return len(ended)
 
-    def move(self, facing: str, change: int) -> None:
-        """Somebody takes or puts so many items now; ConfigError when that cannot be."""
-        known = {f.id: f for f in self.scenario.facings}
+    def move(self, facing: str, change: int) -> dict[str, Any]:
+        """Somebody takes or puts so many items now; ConfigError when that cannot be.
+
+        Returns what will lie there (`on_hand`), in how many `seconds`.
+        """
+        known = {f.id: f.capacity for f in self.scenario.facings}
         if facing not in known:
             raise ConfigError(f"facing {facing!r} is not in this store", hint=f"known: {', '.join(known)}")
         if not self._open:
@@ -170,10 +176,16 @@ class SimulatedStore:
                 hint="a held one opens at the first line on stdin",
             )
         there = self._world.on_hand(facing)
-        if change == 0 or there + change < 0:
-            raise ConfigError(f"{there} items lie on {facing}: {change:+d} cannot be")
+        if change == 0 or not 0 <= there + change <= known[facing]:
+            room = known[facing] - there
+            raise ConfigError(
+                f"{there} items lie on {facing}: {change:+d} cannot be",
+                hint=f"-{there} to -1, or 1 to {room}" if room > 0 else f"it is full; -{there} to -1",
+            )
         kind: ActKind = "pick" if change < 0 else "restock"
-        self._world.perform(Act(0.5, facing, kind, abs(change), _BY_HAND), time.monotonic())
+        act = Act(0.5, facing, kind, abs(change), _BY_HAND)
+        self._world.perform(act, time.monotonic())
+        return {"on_hand": there + change, "seconds": round(act.end_s, 1)}
 
     def facts(self) -> dict[str, Any]:
         """What there is and what is wrong with it now, for people and programs."""

@@ -66,14 +66,12 @@ class VirtualStore:
 
     def _turn(self, fault: Fault, *, begins: bool) -> Iterator[tuple[str, Publication]]:
         """A fault begins or ends; yields what connections say that go or come."""
-        names = self._scenario.named(fault.patterns)
+        names = self._scenario.befallen(fault)
         self.truth.append(
             FaultChanged(
                 occurred_at=self.now, fault=fault.fault, devices=names, state="began" if begins else "ended"
             )
         )
-        if fault.fault == "power-cut":
-            names = list(self.rig.devices)
         if fault.fault in ("power-cut", "unplug"):
             for plug in dict.fromkeys(self.rig.devices[name].plug for name in names):
                 yield from self._unplug(plug) if begins else self._replug(plug)

@@ -102,6 +102,15 @@ class _Shelf:
     strays: list[Item] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Tally:
+    """An act, and how many items it has really moved."""
+
+    act: Act
+    started_s: float
+    moved: int = 0
+
+
 class World:
     """A store that obeys its plan. The clock is the caller's: seconds that never run back."""
 
@@ -150,10 +159,9 @@ class World:
         self._at(first_s - _REACH_S, lambda: shelf.plate.touch(first_s - _REACH_S, last_s + _REACH_S))
         if shelf.fridge is not None:
             self._at(first_s - _DOOR_S, partial(shelf.fridge.open_door, last_s + _DOOR_S))
-        handfuls = act.handfuls
-        for index, (at_s, count) in enumerate(handfuls):
-            last = index == len(handfuls) - 1
-            self._at(opened_s + at_s, partial(self._move, act, count, opened_s + at_s, first_s, last))
+        tally = _Tally(act, first_s)
+        for at_s, count in act.handfuls:
+            self._at(opened_s + at_s, partial(self._move, tally, count, opened_s + at_s, at_s == act.end_s))
 
     def advance(self, now_s: float) -> list[Occurrence]:
         """Do all that was due by `now_s`; returns what was completed, in order."""
@@ -195,7 +203,8 @@ class World:
     def _at(self, at_s: float, step: Callable[[], Occurrence | None]) -> None:
         heapq.heappush(self._steps, (at_s, next(self._order), step))
 
-    def _move(self, act: Act, count: int, now_s: float, started_s: float, last: bool) -> Moved | None:
+    def _move(self, tally: _Tally, count: int, now_s: float, last: bool) -> Moved | None:
+        act = tally.act
         shelf = self._shelves[act.facing]
         basket = self._baskets.setdefault((act.person, act.origin or act.facing), [])
         gtin = self._shelves[act.origin].gtin if act.origin else shelf.gtin
@@ -208,9 +217,11 @@ class World:
             (shelf.strays if act.kind == "misplace" else shelf.items).extend(moved)
             delta_g = sum(item.weight_g for item in moved)
         at_rest_s = shelf.plate.change(now_s, delta_g)
-        if not last:
+        tally.moved += len(moved)
+        if not last or not tally.moved:  # who finds the shelf empty moves nothing
             return None
-        return Moved(act.facing, gtin, act.kind, act.quantity, len(shelf.items), started_s, now_s, at_rest_s)
+        there, began_s = len(shelf.items), tally.started_s
+        return Moved(act.facing, gtin, act.kind, tally.moved, there, began_s, now_s, at_rest_s)
 
     def _bag(self, bag: Bag, now_s: float, *, laid: bool) -> BagMoved:
         plate = self._shelves[bag.facing].plate

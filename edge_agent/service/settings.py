@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -262,10 +263,12 @@ def _sentence(item: ErrorDetails, model: type[BaseModel]) -> str:
         if found is None:
             return f"is required and missing; one of: {', '.join(allowed)}"
         choice = f"one of: {', '.join(allowed)}"
-        return f"found {found!r}, which is not known; {choice}{_suggest(str(found), allowed)}"
+        return f"found {found!r}, which is not known; {choice}{_did_you_mean(str(found), allowed)}"
     if kind == "literal_error":
         found = item["input"]
-        return f"found {found!r}, allowed: {context.get('expected')}"
+        expected = str(context.get("expected"))
+        near = _did_you_mean(str(found), re.findall(r"'([^']+)'", expected))
+        return f"found {found!r}, allowed: {expected}{near}"
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message[:1].lower() + message[1:] if kind not in ("value_error", "config") else message
     if kind in ("value_error", "config") or isinstance(item["input"], (dict, list)):
@@ -274,8 +277,12 @@ def _sentence(item: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _suggest(found: str, known: Sequence[str]) -> str:
+    return _did_you_mean(found, known) or (f"; known: {', '.join(known)}" if known else "")
+
+
+def _did_you_mean(found: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(found, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else (f"; known: {', '.join(known)}" if known else "")
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _known_keys(model: type[BaseModel], loc: Place) -> list[str]:

@@ -77,7 +77,9 @@ def test_a_scale_alone_weighs_what_is_moved_and_breaks_and_heals(tmp_path: Path)
             assert weight_g(port) == pytest.approx(100, abs=10)
         for words, wanted in (
             (("fault", "wrong-checksum", "mt-sics-1"), "cannot befall"),
-            (("fault", "flood", "mt-sics-1"), "'unplug'"),
+            (("fault", "unplg", "mt-sics-1"), "did you mean 'unplug'?"),
+            (("fault", "heal", "--number", "99"), "no fault with number 99"),
+            (("fault", "slow-drip", "mt-sics-1", "--by", "-1"), "no seconds between bytes of slow-drip"),
             (("fault", "mute", "scale-9"), "no device of this store; known: mt-sics-1"),
             (("fault", "mute"), "needs a device"),
             (("fault", "uplink-cut"), "no line to HQ"),
@@ -195,10 +197,14 @@ def test_one_line_stands_for_many_devices_and_shelves_for_many_facings(tmp_path:
 @pytest.mark.parametrize(
     ("devices", "problem"),
     [
-        ([{"id": "a", "kind": "mt-sics"}, {"id": "b", "kind": "mt-sics"}], "lies on two plates"),
+        ([{"id": "a", "kind": "mt-sics"}, {"id": "b", "kind": "mt-sics"}], "lies on two plates: a and b"),
         ([{"id": "a", "kind": "m100"}, {"id": "a", "kind": "m100"}], "is there twice"),
         ([{"id": "a b", "kind": "mt-sics"}], "is no identifier"),
-        ([{"id": "a", "kind": "mt-sics", "facings": ["B*"]}], "covers nothing"),
+        (
+            [{"id": "a", "kind": "mt-sics", "facings": ["A1-01", "B*"]}],
+            "'B\\*' is no facing or fridge; known: A1-01",
+        ),
+        ([{"id": "probe", "kind": "tasmota-probe", "fridge": "F9"}], "covers nothing"),
         ([{"id": "a", "kind": "door-camera"}, {"id": "b", "kind": "door-camera"}], "one door"),
     ],
 )

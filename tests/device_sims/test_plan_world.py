@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from device_sims.climate import Fridge, FridgeSettings
 from device_sims.plan import Plan, plan_visit
 from device_sims.scenario import Scenario, load_scenario
 from device_sims.world import Moved, World
@@ -109,3 +110,56 @@ def test_scripted_acts_happen_at_their_moment() -> None:
     plan = plan_visit(opening, seconds=opening.seconds, seed=1)
     restocks = {(act.at_s, act.facing) for act in plan.acts if act.kind == "restock"}
     assert {(3.0, "A1-02"), (9.0, "A1-05"), (15.0, "A1-12")} <= restocks
+
+
+def store(**parts: object) -> Scenario:
+    facing = {"id": "A1", "gtin": "06901234567892", "capacity": 12, "on_hand": 5}
+    return Scenario.model_validate(
+        {
+            "seconds": 60,
+            "store": {"id": "s1"},
+            "products": [{"gtin": "06901234567892", "name": "cola", "unit_weight_g": 352}],
+            "facings": [facing],
+            "devices": [{"id": "scale", "kind": "mt-sics"}],
+            "people": {"shoppers_per_minute": 0},
+            **parts,
+        }
+    )
+
+
+def test_without_shoppers_a_minute_nobody_comes() -> None:
+    quiet = store()
+    assert plan_visit(quiet, seconds=60, seed=1).acts == ()
+    assert plan_visit(store(people={"shoppers_per_minute": 6}), seconds=60, seed=1).acts
+
+
+def test_the_truth_says_what_really_moved_not_what_was_wanted() -> None:
+    acts = [{"at_s": at_s, "act": "pick", "facing": "A1", "quantity": 3} for at_s in (5, 15, 25)]
+    scenario = store(timeline=acts)
+    world = World(scenario, plan_visit(scenario, seconds=60, seed=1), seed=1)
+    world.open(0.0)
+    moved = [one for one in world.advance(60.0) if isinstance(one, Moved) and one.cause == "pick"]
+    assert [(one.quantity, one.on_hand) for one in moved] == [(3, 2), (2, 0)]
+
+
+@pytest.mark.parametrize("warms_c_per_min", [0.15, 3.0])
+def test_a_sound_fridge_stays_cold_while_shoppers_open_it_and_a_broken_one_does_not(
+    warms_c_per_min: float,
+) -> None:
+    kept = FridgeSettings(id="f1", warms_c_per_min=warms_c_per_min)
+    fridge = Fridge(kept, seed="1")
+
+    def warmest(until_s: int, since_s: int) -> float:
+        shown = []
+        for second in range(since_s, until_s):
+            if second % 20 == 0:
+                fridge.open_door(second + 8.0)
+            shown.append(fridge.climate(float(second))[0])
+        return max(shown)
+
+    assert warmest(1800, 0) < kept.limit_c - 1
+    fridge.failed = True
+    assert warmest(3600, 1800) > kept.limit_c
+    fridge.failed = False
+    assert warmest(7200, 3600) > kept.limit_c
+    assert fridge.climate(7300.0)[0] < kept.set_c + kept.swing_c

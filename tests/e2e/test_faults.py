@@ -111,7 +111,7 @@ def scenario() -> dict[str, Any]:
             {"id": "climate", "kind": "sht20"},
             {"id": "door", "kind": "zigbee-contact"},
         ],
-        "people": {"shoppers_per_minute": 0, "inside_at_opening": 0},
+        "people": {"shoppers_per_minute": 0},
     }  # fmt: skip
 
 
