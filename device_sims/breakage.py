@@ -10,6 +10,12 @@ from device_sims.fault import Fault
 from device_sims.rig import Rigged
 
 _OF_THE_BROKER: Final = ("broker-restart", "power-cut")
+_OF_CABLES: Final = {"unplug", "power-cut", "same-serial", "broker-restart"}
+
+
+def alike(one: Fault, other: Fault) -> bool:
+    """Whether the end of one would mend what the other has broken as well."""
+    return one.fault == other.fault or {one.fault, other.fault} <= _OF_CABLES
 
 
 class Breakage:
@@ -32,8 +38,9 @@ class Breakage:
 
     async def end(self, fault: Fault, devices: list[str]) -> None:
         """It is over: everything as before."""
-        if fault.fault in _OF_THE_BROKER and self._devices.broker is not None:
-            await self._devices.broker.start()
+        broker = self._devices.broker
+        if fault.fault in _OF_THE_BROKER and broker is not None and not broker.running:
+            await broker.start()
         if fault.fault == "same-serial":
             for cable in self._cables_of(fault, devices):
                 await cable.unplug()
@@ -76,7 +83,8 @@ class Breakage:
     async def _unserve(self, name: str, device: Rigged, *, begins: bool) -> None:
         """Devices without a cable of their own: a server stops, a camera stands still."""
         reader, camera = self._devices.readers.get(name), self._devices.camera
-        if reader is not None:
+        if reader is not None and begins != (name in self._devices.off):
+            self._devices.off.symmetric_difference_update((name,))
             await (reader.stop() if begins else reader.start())
         elif camera is not None and self._is_camera(device):
             camera.paused = begins

@@ -64,6 +64,11 @@ class Broker:
         """The process that it is now."""
         return self.process.pid if self.process is not None else 0
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self.process is not None and self.process.returncode is None
+
     async def kill(self) -> None:
         """SIGKILL: what it had not written is gone."""
         if self.process is not None and self.process.returncode is None:

@@ -42,6 +42,8 @@ class Devices:
     """Shelf cameras and where their pictures are."""
     camera: Camera | None = None
     broker: Broker | None = None
+    off: set[str] = field(default_factory=set)
+    """Readers without power: their server is told to stop and to start once each."""
 
     def addresses(self) -> dict[str, str]:
         """Device to what the agent writes as its port or address."""

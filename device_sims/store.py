@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from device_sims.breakage import Breakage
+from device_sims.breakage import Breakage, alike
 from device_sims.devices import Devices, powered
 from device_sims.fault import END_BY_THEMSELVES, Fault
 from device_sims.mqtt_link import MqttLink
@@ -89,6 +89,7 @@ class SimulatedStore:
         self._now: dict[int, tuple[Fault, list[str], asyncio.Task[None]]] = {}
         self._numbers = itertools.count(1)
         self._open = False
+        self._breaking = asyncio.Lock()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Places]:
@@ -144,7 +145,8 @@ class SimulatedStore:
         if fault.fault == "uplink-cut" and self._proxy is None:
             raise ConfigError("this store has no line to HQ", hint="start it with --hq")
         names = self.scenario.befallen(fault)
-        await Breakage(self._devices).begin(fault, names)
+        async with self._breaking:
+            await Breakage(self._devices).begin(fault, names)
         await self._tell_fault(fault, names, begins=True)
         for_s = fault.for_s or (_RESTART_S if fault.fault in END_BY_THEMSELVES else None)
         number = next(self._numbers)
@@ -217,11 +219,12 @@ class SimulatedStore:
         if ending is not asyncio.current_task():
             ending.cancel()
         if self._devices is not None:
-            await Breakage(self._devices).end(fault, names)
-            # What else is wrong with the same things stays wrong.
-            for other, others, _ in self._now.values():
-                if other.fault == fault.fault:
-                    await Breakage(self._devices).begin(other, others)
+            async with self._breaking:
+                await Breakage(self._devices).end(fault, names)
+                # What else is wrong with the same things stays wrong.
+                for other, others, _ in list(self._now.values()):
+                    if alike(other, fault):
+                        await Breakage(self._devices).begin(other, others)
         await self._tell_fault(fault, names, begins=False)
 
     async def _tell_fault(self, fault: Fault, names: list[str], *, begins: bool) -> None:
