@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: setup demo test check format bench soak models assets schema clean
+.PHONY: setup demo test check format bench accuracy soak models assets schema clean
 
 setup: $(STAMP) models assets
 
@@ -47,6 +47,9 @@ schema: $(STAMP)
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+accuracy: setup
+	@$(BIN)/python -m benchmarks.accuracy $(ARGS)
 
 soak: setup
 	@$(BIN)/python -m pytest -m soak $(ARGS)

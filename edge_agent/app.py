@@ -280,7 +280,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     restored = journal.restored
     estimator = Estimator(settings.planogram, wiring(settings.devices), restored.beliefs)
     for position in restored.plates:
-        estimator.restore_plate(position)
+        estimator.restore_plate(position, now)
     for epc, device, facing in restored.tags:
         estimator.restore_tag(epc=epc, device=device, facing=facing, mono_s=now.mono_s)
     before = {c.device: c for c in restored.conditions}

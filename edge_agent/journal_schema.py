@@ -6,7 +6,7 @@ import sqlite3
 
 from edge_agent.contract.errors import SchemaTooNew
 
-VERSION = 2
+VERSION = 3
 
 _TABLES_1 = """
     create table identity(key text primary key, value text) strict;
@@ -29,7 +29,10 @@ _TABLES_2 = """
         own_at text, start text, count integer, total real, low real, high real, told integer, outside text,
         outside_s real, alarm text, alarm_limit real, primary key(device, quantity)) strict
 """
-MIGRATIONS = (_TABLES_1, _TABLES_2)
+_TABLES_3 = """
+    alter table plate add column belief text
+"""
+MIGRATIONS = (_TABLES_1, _TABLES_2, _TABLES_3)
 """The statements of step n lead from version n to n + 1; they are never edited once released."""
 
 

@@ -34,8 +34,8 @@ def restore(db: sqlite3.Connection) -> Restored:
     return Restored(
         beliefs=[_belief(row) for row in db.execute("select * from facing")],
         plates=[
-            PlatePosition(device, None if channel < 0 else channel, weight_g, parse_rfc3339(at))
-            for device, channel, weight_g, at in db.execute("select * from plate")
+            PlatePosition(device, None if channel < 0 else channel, weight_g, parse_rfc3339(at), belief or "")
+            for device, channel, weight_g, at, belief in db.execute("select * from plate")
         ],
         tags=list(db.execute("select epc, device, facing from tag")),
         buckets=[
@@ -65,12 +65,15 @@ def keep_effects(db: sqlite3.Connection, effects: Effects) -> None:
         )  # fmt: skip
     if effects.plates:
         db.executemany(
-            "insert or replace into plate values(?,?,?,?)",
+            "insert or replace into plate values(?,?,?,?,?)",
             [
-                (p.device, -1 if p.channel is None else p.channel, p.weight_g, rfc3339(p.observed_at))
+                (
+                    p.device, -1 if p.channel is None else p.channel, p.weight_g, rfc3339(p.observed_at),
+                    p.belief,
+                )
                 for p in effects.plates
             ],
-        )
+        )  # fmt: skip
     if effects.tags:
         _keep_tags(db, effects.tags)
 

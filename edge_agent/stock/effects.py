@@ -28,6 +28,8 @@ class PlatePosition:
     channel: int | None
     weight_g: float
     observed_at: datetime
+    belief: str = ""
+    """What was believed of it when it last came to rest, as `stock.kept` writes it; or empty."""
 
 
 @dataclass(slots=True)

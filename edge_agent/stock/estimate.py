@@ -6,17 +6,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from math import exp, log
 
 from edge_agent.contract.gs1 import decode_epc
-from edge_agent.contract.messages import Cause, ItemMoved
-from edge_agent.contract.planogram import Facing, Planogram, Product
+from edge_agent.contract.messages import Cause, ItemMoved, Source
+from edge_agent.contract.planogram import Planogram
 from edge_agent.moment import Moment
 from edge_agent.readings import TagRead, WeightReading
+from edge_agent.stock import kept
+from edge_agent.stock.assortment import Assortment
 from edge_agent.stock.belief import Belief, doubted, status_of
-from edge_agent.stock.division import count_from_weight
 from edge_agent.stock.effects import Effects, PlatePosition
+from edge_agent.stock.plate_belief import OTHER, PlateBelief
 from edge_agent.stock.presence import Moved, Presence
 from edge_agent.stock.settle import Plate
+from edge_agent.stock.tag_evidence import log_likelihood
 
 RETURN_MOST = 2
 """More than this at once is put there by staff, not brought back by a shopper."""
@@ -24,10 +28,19 @@ STALE_LEVELS = ((30.0, 0.9), (300.0, 0.7), (1800.0, 0.4))
 """A facing whose sensor is silent this many seconds is believed at most this much."""
 BLIND_S = 5.0
 """A change found after at least this long without a reading is a correction: nobody saw who did it."""
-READ_SHARE = 0.98
-"""Share of present tags that a working reader finds within the presence window."""
 CONFIRM_EVERY = timedelta(seconds=1)
 """How often a plate at rest moves its facing's `observed_at`."""
+REST_EVERY_S = 30.0
+"""How often the weight of a plate at rest is evidence: what changes in between is drift."""
+UNTOUCHED_MARGIN = 0.2
+"""A plate that nobody touched gets another count only when that is so much more probable."""
+MOST_CONFIDENT = 0.999
+FADING_S = 20.0
+"""The tags of what was taken are counted so long, on the average; those of what came are heard sooner."""
+HEARD_SHARE, AGAIN_S = 0.95, 5.0
+"""Tags alone are counted when a reader has heard this share of what is there; so often it is looked again."""
+READ_PER_S = 0.2
+"""Of the tags that a reader has not heard yet it hears such a share each second."""
 
 PlateKey = tuple[str, int | None]
 
@@ -44,8 +57,8 @@ class Estimator:
     """Folds readings of one store. Every method returns the effects that must be committed together."""
 
     def __init__(self, planogram: Planogram, wiring: Wiring, beliefs: Iterable[Belief] = ()) -> None:
-        self._products: dict[str, Product] = {p.gtin: p for p in planogram.products}
-        self._facings: dict[str, Facing] = {f.id: f for f in planogram.facings}
+        self._assortment = Assortment(planogram)
+        self._facings = self._assortment.facings
         self._wiring = wiring
         known = {b.facing: b for b in beliefs}
         self.beliefs: dict[str, Belief] = {
@@ -53,23 +66,40 @@ class Estimator:
             for f in planogram.facings
         }
         self.presence = Presence()
-        self._plates = {key: Plate(self._step_g(names)) for key, names in wiring.plates.items()}
+        self._plates = {key: Plate(self._assortment.step_g(names)) for key, names in wiring.plates.items()}
         self._positions: dict[PlateKey, PlatePosition] = {}
         self._viewed: dict[PlateKey, tuple[float, float]] = {}
         self._unseen: set[PlateKey] = set()
-        self._weighed = {
-            names[0]
-            for names in wiring.plates.values()
-            if len(names) == 1 and self._product(names[0]).unit_weight_g is not None
+        self._on_plates = {
+            key: PlateBelief(items, self._assortment.neighbours(names))
+            for key, names in wiring.plates.items()
+            if (items := self._assortment.items(names))
         }
+        self._weighed = {item.facing for plate in self._on_plates.values() for item in plate.items}
+        self._lying = {
+            item.facing: (plate, index)
+            for plate in self._on_plates.values()
+            for index, item in enumerate(plate.items)
+        }
+        self._covering: dict[str, set[str]] = {}
+        for (device, _), name in wiring.antennas.items():
+            self._covering.setdefault(name, set()).add(device)
+        self._heard_s: dict[str, float] = {}
+        self._changed_s: dict[str, tuple[float, float]] = {}
+        self._due_s: dict[str, float] = {}
+        self._rested_s: dict[PlateKey, float] = {}
+        self._told = dict(self.beliefs)
         self._tagged: Counter[tuple[str, str]] = Counter()
         self._lost_s: dict[str, float] = {}
 
-    def restore_plate(self, position: PlatePosition) -> None:
+    def restore_plate(self, position: PlatePosition, now: Moment) -> None:
         """Put back the last durable word of a plate; the plate itself has to come to rest anew."""
         key = (position.device, position.channel)
         if key in self._plates:
             self._positions[key] = position
+        if key in self._on_plates:
+            age_s = max(0.0, (now.at - position.observed_at).total_seconds())
+            kept.read(position.belief, self._on_plates[key], now.mono_s - age_s)
 
     def restore_tag(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
         """Put back a tag that was present when the process stopped."""
@@ -90,20 +120,21 @@ class Estimator:
             plate.disturb()
             return None
         rest_g = plate.feed(now.mono_s, reading.weight_g, stable=reading.stable)
-        if rest_g is None:
-            if not plate.moving:
-                self._confirm(self._wiring.plates[key], now)
+        if rest_g is not None:
+            effects = self._settled(key, rest_g, now)
+            effects.plates.append(self._position(key, rest_g, now))
+            return effects
+        if plate.moving:
             return self._remember(key, reading.weight_g, now)
-        effects = self._settled(self._wiring.plates[key], rest_g, now, unseen=key in self._unseen)
-        self._unseen.discard(key)
-        effects.plates.append(self._position(key, rest_g, now))
-        return effects
+        self._confirm(self._wiring.plates[key], now)
+        return self._rested(key, now) or self._remember(key, reading.weight_g, now)
 
     def tag(self, reading: TagRead, now: Moment) -> Effects | None:
         """One tag read. None when the tag was known to be there."""
         facing = self._wiring.antennas.get((reading.device, reading.antenna))
         if facing is None:
             return None
+        self._heard_s.setdefault(reading.device, now.mono_s)
         moves = self.presence.seen(
             epc=reading.epc,
             device=reading.device,
@@ -116,14 +147,22 @@ class Estimator:
     def device_lost(self, device: str, now: Moment) -> None:
         """From now on the device is silent; `tick` lets the confidence of its facings fall."""
         self._lost_s.setdefault(device, now.mono_s)
+        self._heard_s.pop(device, None)
         self.presence.troubled(device, now.mono_s)
 
     def tick(self, now: Moment) -> Effects | None:
         """What time alone changes: departures and the doubt that grows over silent sensors."""
         departures = self.presence.departures(now.mono_s)
         effects = self._moved(departures, now) if departures else Effects()
+        for name in [name for name, due_s in self._due_s.items() if due_s <= now.mono_s]:
+            del self._due_s[name]
+            self._judge(effects, name, now, unseen=name in self._weighed)
+            if self._listened(name, now) < HEARD_SHARE or abs(self._recent(name, now)) > 0.1:
+                self._due_s[name] = now.mono_s + AGAIN_S
         for (device, _), names in self._wiring.plates.items():
-            silent_s = now.mono_s - self._lost_s.get(device, now.mono_s)
+            if device not in self._lost_s:
+                continue
+            silent_s = now.mono_s - self._lost_s[device]
             limit = min((level for after, level in STALE_LEVELS if silent_s >= after), default=1.0)
             for name in self._weighed.intersection(names):
                 before = self.beliefs[name]
@@ -131,13 +170,6 @@ class Estimator:
                     after = doubted(before, limit, "stale", self._facings[name])
                     self._become(effects, before, after, "correction", now)
         return effects if effects.events else None
-
-    def _step_g(self, names: list[str]) -> float:
-        weights = [self._product(name).unit_weight_g for name in names]
-        return min((w for w in weights if w is not None), default=20.0)
-
-    def _product(self, name: str) -> Product:
-        return self._products[self._facings[name].gtin]
 
     def _view(self, key: PlateKey, mono_s: float) -> None:
         """Mark the plate unseen when its last reading is older than its usual rhythm allows.
@@ -167,43 +199,118 @@ class Estimator:
         return Effects(plates=[self._position(key, weight_g, now)])
 
     def _position(self, key: PlateKey, weight_g: float, now: Moment) -> PlatePosition:
-        position = PlatePosition(key[0], key[1], weight_g, now.at)
+        belief = self._on_plates.get(key)
+        text = kept.write(belief) if belief is not None and belief.hypotheses else ""
+        position = PlatePosition(key[0], key[1], weight_g, now.at, text)
         self._positions[key] = position
         return position
 
-    def _settled(self, names: list[str], rest_g: float, now: Moment, *, unseen: bool) -> Effects:
+    def _settled(self, key: PlateKey, rest_g: float, now: Moment) -> Effects:
+        """The plate came to rest after it was touched, or after nobody looked."""
+        unseen = key in self._unseen
+        self._unseen.discard(key)
+        self._rested_s[key] = now.mono_s
+        belief = self._on_plates.get(key)
+        if belief is None:
+            return Effects()
+        belief.weigh(rest_g, now.mono_s, unseen=unseen)
         effects = Effects()
-        if len(names) != 1:
-            return effects
-        before, facing = self.beliefs[names[0]], self._facings[names[0]]
-        unit_weight_g = self._products[facing.gtin].unit_weight_g
-        if unit_weight_g is None:
-            return effects
-        count = count_from_weight(
-            rest_g,
-            unit_weight_g=unit_weight_g,
-            unit_sd_g=self._products[facing.gtin].unit_weight_sd_g,
-            capacity=facing.capacity,
-        )
-        confidence = round(count.confidence, 3)
+        for item in belief.items:
+            self._judge(effects, item.facing, now, unseen=unseen, settled=True)
+            if item.facing in self._covering:
+                self._due_s[item.facing] = now.mono_s + FADING_S
+        return effects
+
+    def _rested(self, key: PlateKey, now: Moment) -> Effects | None:
+        """The plate is at rest as before; None when that has no consequence."""
+        rest_g, belief = self._plates[key].rest_g, self._on_plates.get(key)
+        if belief is None or rest_g is None or now.mono_s - self._rested_s.get(key, 0.0) < REST_EVERY_S:
+            return None
+        self._rested_s[key] = now.mono_s
+        belief.rest(rest_g, now.mono_s)
+        effects = Effects()
+        for item in belief.items:
+            self._judge(effects, item.facing, now, unseen=True)
+        if not effects.events:
+            return None
+        effects.plates.append(self._position(key, rest_g, now))
+        return effects
+
+    def _judge(
+        self, effects: Effects, name: str, now: Moment, *, unseen: bool, settled: bool = False
+    ) -> None:
+        """One facing, by all that speaks of it; nothing where nothing does. `settled`: its plate just did.
+
+        Where a plate would have told of a change, another count without one must be much more probable.
+        """
+        before, facing = self.beliefs[name], self._facings[name]
+        shares, sources, reasons = self._evidence(name, now)
+        if not sources:
+            return
+        margin = UNTOUCHED_MARGIN if "weight" in sources and not settled else 0.0
+        best = max(shares, key=lambda n: shares[n])
+        if before.on_hand is not None and shares[best] < shares.get(before.on_hand, 0.0) + margin:
+            best = before.on_hand
+        confidence = round(min(shares[best], MOST_CONFIDENT), 3)
         after = replace(
             before,
-            on_hand=count.on_hand,
+            on_hand=best,
             confidence=confidence,
-            status=status_of(count.on_hand, confidence, facing),
-            sources=("weight",),
-            reasons=("foreign_object",) if count.foreign else (),
+            status=status_of(best, confidence, facing),
+            sources=sources,
+            reasons=reasons,
             observed_at=now.at,
         )
         cause = _cause(before, after, unseen=unseen)
-        return self._become(effects, before, replace(after, taken=_taken(before, after, cause)), cause, now)
+        if before.on_hand is not None and best != before.on_hand and "weight" in sources:
+            self._changed_s[name] = (now.mono_s, self._recent(name, now) + best - before.on_hand)
+        self._become(effects, before, replace(after, taken=_taken(before, after, cause)), cause, now)
+
+    def _evidence(
+        self, name: str, now: Moment
+    ) -> tuple[dict[int, float], tuple[Source, ...], tuple[str, ...]]:
+        """Count to probability, what it comes from, and what is odd about it."""
+        facing, product = self._facings[name], self._assortment.product(name)
+        belief, index = self._lying.get(name, (None, 0))
+        weighed = belief is not None and bool(belief.hypotheses)
+        shares = belief.distribution(index) if belief is not None and weighed else {}
+        reasons = _reasons(belief.foreign()) if belief is not None and weighed else ()
+        seen = self._tagged[(name, facing.gtin)]
+        tagged = product.tagged * self._listened(name, now)
+        if not tagged or (not weighed and tagged < HEARD_SHARE * product.tagged):
+            return shares, ("weight",) if weighed else (), reasons
+        if not weighed:
+            shares = dict.fromkeys(range(facing.capacity + 1), 1.0)
+        recent = self._recent(name, now)
+        logs = {
+            n: log(max(share, 1e-9)) + log_likelihood(seen, n, tagged=tagged, recent=recent)
+            for n, share in shares.items()
+        }
+        most = max(logs.values())
+        whole = sum(exp(value - most) for value in logs.values())
+        shares = {n: exp(value - most) / whole for n, value in logs.items()}
+        return shares, ("weight", "rfid") if weighed else ("rfid",), reasons
+
+    def _recent(self, name: str, now: Moment) -> float:
+        """Items that came (or with a minus went) so recently that their tags are not yet told apart."""
+        at_s, change = self._changed_s.get(name, (now.mono_s, 0.0))
+        return change * exp((at_s - now.mono_s) / FADING_S)
+
+    def _listened(self, name: str, now: Moment) -> float:
+        """The share of present tags that the facing's readers have heard by now: none before one is heard."""
+        since_s = [
+            self._heard_s[device] for device in self._covering.get(name, ()) if device in self._heard_s
+        ]
+        return 1 - (1 - READ_PER_S) ** (now.mono_s - min(since_s)) if since_s else 0.0
 
     def _become(self, effects: Effects, before: Belief, after: Belief, cause: Cause, now: Moment) -> Effects:
         if after.on_hand != before.on_hand:
             after = replace(after, changed_at=now.at)
         self.beliefs[after.facing] = after
-        if _worth_telling(before, after):
-            effects.tell("stock.changed", after.changed_from(before, cause), now.at)
+        told = self._told[after.facing]
+        if _worth_telling(told, after):
+            self._told[after.facing] = after
+            effects.tell("stock.changed", after.changed_from(told, cause), now.at)
             effects.beliefs.append(after)
         return effects
 
@@ -223,28 +330,17 @@ class Estimator:
             if item is None or move.facing not in self.beliefs:  # a facing that the planogram dropped
                 continue
             self._tagged[(move.facing, item.gtin)] += 1 if move.arrived else -1
-            if move.facing not in self._weighed:
-                self._counted_by_tags(effects, move.facing, item.gtin, now)
+            if self._listened(move.facing, now) > HEARD_SHARE:
+                self._judge(effects, move.facing, now, unseen=False)
+            self._due_s.setdefault(move.facing, now.mono_s + AGAIN_S)
         return effects
 
-    def _counted_by_tags(self, effects: Effects, name: str, gtin: str, now: Moment) -> None:
-        """A facing without a plate: k seen tags mean k items with probability (tagged·read)^(k+1)."""
-        before, facing = self.beliefs[name], self._facings[name]
-        tagged = self._products[facing.gtin].tagged
-        if gtin != facing.gtin or tagged == 0:
-            return
-        seen = self._tagged[(name, gtin)]
-        confidence = round((tagged * READ_SHARE) ** (seen + 1), 3)
-        after = replace(
-            before,
-            on_hand=seen,
-            confidence=confidence,
-            status=status_of(seen, confidence, facing),
-            sources=("rfid",),
-            observed_at=now.at,
-        )
-        cause = _cause(before, after, unseen=False)
-        self._become(effects, before, replace(after, taken=_taken(before, after, cause)), cause, now)
+
+def _reasons(foreign: Mapping[str, float]) -> tuple[str, ...]:
+    """What lies on a plate beside its items, when that is more probable than nothing."""
+    if sum(foreign.values()) <= 0.5:
+        return ()
+    return ("foreign_object",) if foreign.get(OTHER, 0.0) >= 0.5 * sum(foreign.values()) else ("misplaced",)
 
 
 def _worth_telling(before: Belief, after: Belief) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
-DEPARTED_AFTER_S = 60.0
-"""A tag unseen this long while its reader works has left. Reads miss 30 to 90 % of tags a second and the
-miss rate of a tag persists, so the window is long."""
+MISSED = 1e-5
+"""A tag has left when it would be unseen for so long with this probability if it were there."""
+SHORTEST_S, LONGEST_S = 10.0, 300.0
+"""Bounds of that time: reads miss 30 to 90 % of tags a second, and the miss rate of a tag persists."""
+READ_PER_S, READ_FOR_S = 0.11, 3.0
+"""A tag's read rate at first: that of the worst tags, with the weight of so many seconds."""
 MOVE_MARGIN_DB = 6.0
 """A tag moves to another facing only when it is heard this much louder there (averaged)."""
 SMOOTHING = 0.2
@@ -21,6 +25,16 @@ class Tag:
     facing: str
     seen_s: float
     rssi_dbm: dict[str, float]
+    since_s: float = 0.0
+    seconds: int = 0
+    """In so many seconds after the first it was read."""
+
+    @property
+    def window_s(self) -> float:
+        """Unseen this long it has left: SMURF (Jeffery et al., VLDB 2006), with a rate for each."""
+        lived_s = self.seen_s - self.since_s
+        rate = (self.seconds + READ_PER_S * READ_FOR_S) / (lived_s + READ_FOR_S)
+        return min(LONGEST_S, max(SHORTEST_S, log(MISSED) / log(1.0 - min(rate, 0.999))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class Presence:
 
     def restore(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
         """Put back a tag that was present when the process stopped."""
-        self.tags[epc] = Tag(epc, device, facing, mono_s, {})
+        self.tags[epc] = Tag(epc, device, facing, mono_s, {}, mono_s)
 
     def seen(
         self, *, epc: str, device: str, facing: str, rssi_dbm: float | None, mono_s: float
@@ -51,9 +65,10 @@ class Presence:
         self._reader_heard_s[device] = mono_s
         tag = self.tags.get(epc)
         if tag is None:
-            tag = Tag(epc, device, facing, mono_s, {} if rssi_dbm is None else {facing: rssi_dbm})
+            tag = Tag(epc, device, facing, mono_s, {} if rssi_dbm is None else {facing: rssi_dbm}, mono_s)
             self.tags[epc] = tag
             return [self._arrive(tag, facing)]
+        tag.seconds += int(mono_s - tag.since_s) > int(tag.seen_s - tag.since_s)
         tag.seen_s = mono_s
         if rssi_dbm is None:
             return []
@@ -72,13 +87,14 @@ class Presence:
         self._troubled_s[device] = mono_s
 
     def departures(self, mono_s: float) -> list[Moved]:
-        """Tags unseen for DEPARTED_AFTER_S by a reader that hears others and was well all that time."""
+        """Tags unseen for their window by a reader that hears others and was well all that time."""
         gone = [
             tag
             for tag in self.tags.values()
-            if mono_s - tag.seen_s > DEPARTED_AFTER_S
-            and mono_s - self._reader_heard_s.get(tag.device, float("-inf")) < DEPARTED_AFTER_S / 2
-            and mono_s - self._troubled_s.get(tag.device, float("-inf")) > DEPARTED_AFTER_S
+            if (unseen_s := mono_s - tag.seen_s) > SHORTEST_S
+            and unseen_s > (window_s := tag.window_s)
+            and mono_s - self._reader_heard_s.get(tag.device, float("-inf")) < window_s / 2
+            and mono_s - self._troubled_s.get(tag.device, float("-inf")) > window_s
         ]
         for tag in gone:
             del self.tags[tag.epc]

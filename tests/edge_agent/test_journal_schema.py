@@ -16,6 +16,7 @@ from edge_agent.journal import Capture, Journal
 STEPS = {
     1: "41f6258fc7cb032b",
     2: "532071f22fbe4496",
+    3: "8f760232a52cdd97",
 }
 """Digest of all columns after each released step."""
 

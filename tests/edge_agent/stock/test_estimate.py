@@ -5,15 +5,10 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from edge_agent.contract.messages import StockChanged
 from edge_agent.contract.planogram import Facing, Planogram, Product
 from edge_agent.moment import Moment
 from edge_agent.readings import TagRead, WeightReading
-from edge_agent.stock.division import count_from_weight
 from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.estimate import Estimator, Wiring
 
@@ -42,11 +37,13 @@ class Shelf:
         wiring = Wiring({("s1", None): ["A1-01"]}, {("r1", 1): "A1-02", ("r1", 2): "A1-01"})
         self.estimator = Estimator(planogram(), wiring)
         self.random, self.t, self.told = random.Random(seed), 100.0, list[StockChanged]()
+        self.kept: dict[tuple[str, int | None], PlatePosition] = {}
 
     def now(self) -> Moment:
         return Moment(START + timedelta(seconds=self.t), self.t)
 
     def note(self, effects: Effects | None) -> None:
+        self.kept |= {(p.device, p.channel): p for p in (effects.plates if effects else ())}
         for event in effects.events if effects else []:
             if isinstance(event.body, StockChanged):
                 self.told.append(event.body)
@@ -133,7 +130,8 @@ def test_a_restart_with_the_same_shelf_tells_nothing() -> None:
     again.estimator = Estimator(
         planogram(), Wiring({("s1", None): ["A1-01"]}, {}), shelf.estimator.beliefs.values()
     )
-    again.estimator.restore_plate(PlatePosition("s1", None, 10 * UNIT_G, START))
+    (position,) = shelf.kept.values()
+    again.estimator.restore_plate(position, again.now())
     again.hold(10 * UNIT_G, 5)
     assert again.told == []
 
@@ -178,7 +176,8 @@ def test_tags_arrive_once_and_a_silent_reader_departs_nothing() -> None:
     shelf.t += 1
     assert shelf.estimator.tag(TagRead("r1", 1, EPC, -51.0), shelf.now()) is None
     shelf.t += 3600
-    assert shelf.estimator.tick(shelf.now()) is None
+    later = shelf.estimator.tick(shelf.now())
+    assert [event.kind for event in later.events if "item" in event.kind] == [] if later else True
 
 
 def test_a_reader_with_a_lost_antenna_departs_nothing_until_it_has_been_well_for_a_while() -> None:
@@ -192,11 +191,11 @@ def test_a_reader_with_a_lost_antenna_departs_nothing_until_it_has_been_well_for
         if lost:
             shelf.estimator.device_lost("r1", shelf.now())
         effects = shelf.estimator.tick(shelf.now())
-        return [event.kind for event in effects.events] if effects else []
+        return [event.kind for event in effects.events if "item" in event.kind] if effects else []
 
     assert not any(second(lost=True) for _ in range(300))
-    told = [second(lost=False) for _ in range(70)]
-    assert not any(told[:60])
+    told = [second(lost=False) for _ in range(130)]
+    assert not any(told[:95])
     assert any("item.departed" in kinds for kinds in told)
 
 
@@ -204,42 +203,12 @@ def test_a_tag_unseen_by_a_working_reader_departs() -> None:
     shelf = Shelf()
     shelf.estimator.tag(TagRead("r1", 1, EPC, -50.0), shelf.now())
     kinds = []
-    for _ in range(200):
+    for _ in range(250):
         shelf.t += 0.5
         shelf.estimator.tag(TagRead("r1", 1, "e28011606000020a6681f23f", -50.0), shelf.now())
         effects = shelf.estimator.tick(shelf.now())
-        kinds += [event.kind for event in effects.events] if effects else []
+        kinds += [event.kind for event in effects.events if "item" in event.kind] if effects else []
     assert kinds == ["item.departed"]
-
-
-@given(n=st.integers(0, 30), noise=st.floats(-1.5, 1.5))
-def test_division_finds_every_count_of_a_sound_plate(n: int, noise: float) -> None:
-    count = count_from_weight(n * UNIT_G + noise, unit_weight_g=UNIT_G, unit_sd_g=1.8, capacity=24)
-    assert count.on_hand == n
-    assert count.confidence > 0.9
-
-
-@given(weight=st.floats(-50, 20_000), unit=st.floats(1, 5_000))
-def test_confidence_is_a_probability_whatever_the_plate_says(weight: float, unit: float) -> None:
-    count = count_from_weight(weight, unit_weight_g=unit, unit_sd_g=None, capacity=24)
-    assert 0 <= count.confidence <= 1
-    assert count.on_hand >= 0
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_confidence_is_calibrated_on_counts_of_a_drawn_store(seed: int) -> None:
-    """Of the counts called at least 95 % sure, at least 95 % are right (unit weights vary as stated)."""
-    draw = random.Random(seed)
-    sure = right = 0
-    for _ in range(2000):
-        n, unit = draw.randint(0, 24), draw.choice((60.0, 150.0, 352.0))
-        weight = sum(draw.gauss(unit, 0.01 * unit) for _ in range(n)) + draw.gauss(0, 2.0)
-        weight += n * unit * draw.gauss(0, 0.005)
-        count = count_from_weight(weight, unit_weight_g=unit, unit_sd_g=None, capacity=24)
-        if count.confidence >= 0.95:
-            sure, right = sure + 1, right + (count.on_hand == n)
-    assert sure > 1000
-    assert right / sure >= 0.95
 
 
 def test_after_a_silence_the_same_plate_is_believed_again() -> None:
@@ -273,8 +242,12 @@ def sgtin(gtin: str, serial: int) -> str:
 
 
 def count_by_tags(shelf: Shelf, *epcs: str) -> int | None:
-    for epc in epcs:
-        shelf.note(shelf.estimator.tag(TagRead("r1", 1, epc, -50.0), shelf.now()))
+    """What is counted once the reader has listened for half a minute."""
+    for _ in range(30):
+        shelf.t += 1
+        for epc in epcs:
+            shelf.note(shelf.estimator.tag(TagRead("r1", 1, epc, -50.0), shelf.now()))
+        shelf.note(shelf.estimator.tick(shelf.now()))
     return shelf.estimator.beliefs["A1-02"].on_hand
 
 
@@ -293,11 +266,11 @@ def test_a_tag_at_a_facing_that_the_planogram_dropped_departs_quietly() -> None:
     shelf = Shelf()
     shelf.estimator.restore_tag(epc=sgtin(TEA, 1), device="r1", facing="gone", mono_s=shelf.t)
     kinds = []
-    for _ in range(200):
+    for _ in range(250):
         shelf.t += 0.5
-        count_by_tags(shelf, "e28011606000020a6681f23f")
+        shelf.estimator.tag(TagRead("r1", 1, "e28011606000020a6681f23f", -50.0), shelf.now())
         effects = shelf.estimator.tick(shelf.now())
-        kinds += [event.kind for event in effects.events] if effects else []
+        kinds += [event.kind for event in effects.events if "item" in event.kind] if effects else []
     assert kinds == ["item.departed"]
 
 

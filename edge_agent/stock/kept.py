@@ -1,0 +1,85 @@
+"""A plate's hypotheses as text for the journal, and back."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import msgspec
+
+from edge_agent.stock.gauss import Gauss
+from edge_agent.stock.plate_belief import OTHER, Hypothesis, Item, PlateBelief
+
+LEAST = 1e-3
+"""What is less probable is forgotten at a restart."""
+_DIGITS = 6
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    counts: list[int]
+    foreign: str | None
+    probability: float
+    mean: list[float]
+    cov: list[list[float]]
+
+
+class _Plate(msgspec.Struct, array_like=True):
+    items: list[tuple[str, str, float]]
+    """Facing, GTIN and unit weight: a belief about other items is worth nothing."""
+    hypotheses: list[_Kept]
+
+
+_encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(_Plate).decode
+
+
+def write(belief: PlateBelief) -> str:
+    """The hypotheses that matter."""
+    kept = [
+        _Kept(
+            list(one.counts),
+            one.foreign,
+            _short(exp(one.log_weight)),
+            [_short(value) for value in one.state.mean],
+            [[_short(value) for value in row] for row in one.state.cov],
+        )
+        for one in belief.hypotheses
+        if exp(one.log_weight) >= LEAST
+    ]
+    return _encode(_Plate(_items(belief), kept)).decode()
+
+
+def read(text: str, belief: PlateBelief, at_s: float) -> bool:
+    """Put back what was written; False, and nothing done, where it is about other items or no text of ours.
+
+    `at_s` is when it was written, on the clock that the belief goes by.
+    """
+    try:
+        plate = _decode(text)
+    except msgspec.DecodeError:
+        return False
+    size = 2 + 2 * len(belief.items)
+    sound = all(
+        len(one.mean) == len(one.cov) == size and len(one.counts) == len(belief.items)
+        for one in plate.hypotheses
+    )
+    if plate.items != _items(belief) or not plate.hypotheses or not sound:
+        return False
+    hypotheses = [
+        Hypothesis(tuple(one.counts), one.foreign, log(one.probability), Gauss(one.mean, one.cov))
+        for one in plate.hypotheses
+        if one.foreign is None or one.foreign == OTHER or one.foreign in belief.neighbours
+    ]
+    if hypotheses:
+        belief.restore(hypotheses, at_s)
+    return bool(hypotheses)
+
+
+def _items(belief: PlateBelief) -> list[tuple[str, str, float]]:
+    return [_item(item) for item in belief.items]
+
+
+def _item(item: Item) -> tuple[str, str, float]:
+    return item.facing, item.gtin, item.unit_weight_g
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
