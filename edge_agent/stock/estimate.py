@@ -20,7 +20,7 @@ from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.plate_belief import OTHER, PlateBelief
 from edge_agent.stock.presence import Moved, Presence
 from edge_agent.stock.settle import Plate
-from edge_agent.stock.tag_evidence import log_likelihood
+from edge_agent.stock.tag_evidence import Known, log_likelihood
 
 RETURN_MOST = 2
 """More than this at once is put there by staff, not brought back by a shopper."""
@@ -32,13 +32,15 @@ CONFIRM_EVERY = timedelta(seconds=1)
 """How often a plate at rest moves its facing's `observed_at`."""
 REST_EVERY_S = 30.0
 """How often the weight of a plate at rest is evidence: what changes in between is drift."""
-UNTOUCHED_MARGIN = 0.2
+UNTOUCHED_MARGIN = 0.1
 """A plate that nobody touched gets another count only when that is so much more probable."""
 MOST_CONFIDENT = 0.999
-FADING_S = 20.0
-"""The tags of what was taken are counted so long, on the average; those of what came are heard sooner."""
+FADING_S = 10.0
+"""The tags of what came are heard within this time, on the average."""
 HEARD_SHARE, AGAIN_S = 0.95, 5.0
 """Tags alone are counted when a reader has heard this share of what is there; so often it is looked again."""
+SURELY, DOUBT = 0.99, 0.1
+"""Where weight alone is so sure and so few tags are in doubt, it is known how many items have none."""
 READ_PER_S = 0.2
 """Of the tags that a reader has not heard yet it hears such a share each second."""
 
@@ -85,7 +87,9 @@ class Estimator:
         for (device, _), name in wiring.antennas.items():
             self._covering.setdefault(name, set()).add(device)
         self._heard_s: dict[str, float] = {}
-        self._changed_s: dict[str, tuple[float, float]] = {}
+        self._came_s: dict[str, tuple[float, float]] = {}
+        self._touched_s: dict[str, float] = {}
+        self._known: dict[str, Known] = {}
         self._due_s: dict[str, float] = {}
         self._rested_s: dict[PlateKey, float] = {}
         self._told = dict(self.beliefs)
@@ -157,7 +161,10 @@ class Estimator:
         for name in [name for name, due_s in self._due_s.items() if due_s <= now.mono_s]:
             del self._due_s[name]
             self._judge(effects, name, now, unseen=name in self._weighed)
-            if self._listened(name, now) < HEARD_SHARE or abs(self._recent(name, now)) > 0.1:
+            if (
+                self._listened(name, now) < HEARD_SHARE
+                or self._unheard(name, now) + self._gone(name, now) > DOUBT
+            ):
                 self._due_s[name] = now.mono_s + AGAIN_S
         for (device, _), names in self._wiring.plates.items():
             if device not in self._lost_s:
@@ -218,7 +225,8 @@ class Estimator:
         for item in belief.items:
             self._judge(effects, item.facing, now, unseen=unseen, settled=True)
             if item.facing in self._covering:
-                self._due_s[item.facing] = now.mono_s + FADING_S
+                self._touched_s[item.facing] = now.mono_s
+                self._due_s[item.facing] = now.mono_s + AGAIN_S
         return effects
 
     def _rested(self, key: PlateKey, now: Moment) -> Effects | None:
@@ -262,8 +270,8 @@ class Estimator:
             observed_at=now.at,
         )
         cause = _cause(before, after, unseen=unseen)
-        if before.on_hand is not None and best != before.on_hand and "weight" in sources:
-            self._changed_s[name] = (now.mono_s, self._recent(name, now) + best - before.on_hand)
+        if before.on_hand is not None and best > before.on_hand and "weight" in sources:
+            self._came_s[name] = (now.mono_s, self._unheard(name, now) + best - before.on_hand)
         self._become(effects, before, replace(after, taken=_taken(before, after, cause)), cause, now)
 
     def _evidence(
@@ -276,14 +284,18 @@ class Estimator:
         shares = belief.distribution(index) if belief is not None and weighed else {}
         reasons = _reasons(belief.foreign()) if belief is not None and weighed else ()
         seen = self._tagged[(name, facing.gtin)]
-        tagged = product.tagged * self._listened(name, now)
-        if not tagged or (not weighed and tagged < HEARD_SHARE * product.tagged):
+        if not product.tagged or self._listened(name, now) < HEARD_SHARE:
             return shares, ("weight",) if weighed else (), reasons
         if not weighed:
             shares = dict.fromkeys(range(facing.capacity + 1), 1.0)
-        recent = self._recent(name, now)
+        unheard, gone = self._unheard(name, now), self._gone(name, now)
+        best = max(shares, key=lambda n: shares[n])
+        if shares[best] > SURELY and unheard + gone < DOUBT:
+            self._known[name] = (best, max(0, best - seen))
+        known = self._known.get(name, (0, 0))
         logs = {
-            n: log(max(share, 1e-9)) + log_likelihood(seen, n, tagged=tagged, recent=recent)
+            n: log(max(share, 1e-9))
+            + log_likelihood(seen, n, tagged=product.tagged, known=known, unheard=unheard, gone=gone)
             for n, share in shares.items()
         }
         most = max(logs.values())
@@ -291,10 +303,15 @@ class Estimator:
         shares = {n: exp(value - most) / whole for n, value in logs.items()}
         return shares, ("weight", "rfid") if weighed else ("rfid",), reasons
 
-    def _recent(self, name: str, now: Moment) -> float:
-        """Items that came (or with a minus went) so recently that their tags are not yet told apart."""
-        at_s, change = self._changed_s.get(name, (now.mono_s, 0.0))
-        return change * exp((at_s - now.mono_s) / FADING_S)
+    def _unheard(self, name: str, now: Moment) -> float:
+        """Items that came so recently that their tags may not have been heard yet."""
+        at_s, came = self._came_s.get(name, (now.mono_s, 0.0))
+        return came * exp((at_s - now.mono_s) / FADING_S)
+
+    def _gone(self, name: str, now: Moment) -> float:
+        """Tags that are counted here though they have probably left when the plate was touched."""
+        touched_s = self._touched_s.get(name)
+        return 0.0 if touched_s is None else self.presence.doubtful(name, touched_s, now.mono_s)
 
     def _listened(self, name: str, now: Moment) -> float:
         """The share of present tags that the facing's readers have heard by now: none before one is heard."""

@@ -26,19 +26,19 @@ UNIT_CV = 0.01
 """Spread of the unit weight where the planogram gives none (0.5 to 2 % for packaged goods)."""
 UNIT_BIAS, BIAS_OF_SPREAD = 0.01, 0.5
 """Relative error of the planogram's own unit weight, and at least this share of the spread."""
-FOREIGN_MEAN_G, FOREIGN_SD_G = 600.0, 600.0
+FOREIGN_MEAN_G, FOREIGN_SD_G = 800.0, 800.0
 """A bag, a basket, a leaflet."""
 
 P_FOREIGN_AT_START = 0.01
-P_FOREIGN_COMES, P_FOREIGN_GOES, P_FOREIGN_CHANGES = 0.006, 0.25, 0.01
-P_FOREIGN_ALONE = 0.35
+P_FOREIGN_COMES, P_FOREIGN_GOES, P_FOREIGN_CHANGES = 0.015, 0.25, 0.01
+P_FOREIGN_ALONE = 0.25
 """Whoever lays something foreign onto the plate moves nothing else."""
 P_MISPLACED = 0.004
 """An event brings an item that belongs elsewhere on the shelf."""
-P_UNTOUCHED, P_TAKEN, P_BROUGHT, P_FILLED = 0.15, 0.6, 0.13, 0.12
+P_UNTOUCHED, P_TAKEN, P_BROUGHT, P_FILLED = 0.15, 0.63, 0.14, 0.08
 """What people do at a plate that was touched: nothing, take, bring back, fill."""
-MORE_TAKEN = 0.35
-"""Each further item is taken with this probability."""
+MORE_TAKEN, MORE_BROUGHT = 0.35, 0.12
+"""Each further item is taken, or brought back, with this probability."""
 P_TWO_ITEMS = 0.03
 """Two kinds of item change in one event."""
 P_UNSEEN_SAME = 0.5
@@ -368,7 +368,7 @@ def _log_seen(change: int, item: Item, before: int) -> float:
         return log(P_TAKEN * (1 - MORE_TAKEN)) + (-change - 1) * log(MORE_TAKEN)
     over = -3.0 if before + change > item.capacity else 0.0
     filled = P_FILLED / max(1, item.capacity)
-    brought = P_BROUGHT * (1 - MORE_TAKEN) * MORE_TAKEN ** (change - 1)
+    brought = P_BROUGHT * (1 - MORE_BROUGHT) * MORE_BROUGHT ** (change - 1)
     return log(filled + brought) + over
 
 

@@ -30,11 +30,16 @@ class Tag:
     """In so many seconds after the first it was read."""
 
     @property
-    def window_s(self) -> float:
-        """Unseen this long it has left: SMURF (Jeffery et al., VLDB 2006), with a rate for each."""
+    def missed_per_s(self) -> float:
+        """The share of seconds in which it is not read though it is there, as far as it is known."""
         lived_s = self.seen_s - self.since_s
         rate = (self.seconds + READ_PER_S * READ_FOR_S) / (lived_s + READ_FOR_S)
-        return min(LONGEST_S, max(SHORTEST_S, log(MISSED) / log(1.0 - min(rate, 0.999))))
+        return 1.0 - min(rate, 0.999)
+
+    @property
+    def window_s(self) -> float:
+        """Unseen this long it has left: SMURF (Jeffery et al., VLDB 2006), with a rate for each."""
+        return min(LONGEST_S, max(SHORTEST_S, log(MISSED) / log(self.missed_per_s)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,26 @@ class Presence:
 
     def __init__(self) -> None:
         self.tags: dict[str, Tag] = {}
+        self._at: dict[str, dict[str, Tag]] = {}
         self._reader_heard_s: dict[str, float] = {}
         self._troubled_s: dict[str, float] = {}
 
     def restore(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
         """Put back a tag that was present when the process stopped."""
-        self.tags[epc] = Tag(epc, device, facing, mono_s, {}, mono_s)
+        self.tags[epc] = tag = Tag(epc, device, facing, mono_s, {}, mono_s)
+        self._arrive(tag, facing)
+
+    def doubtful(self, facing: str, touched_s: float, mono_s: float) -> float:
+        """How many tags of a facing have probably left with what was taken at `touched_s`.
+
+        None that was read since, and of the others each as probably as its silence tells.
+        """
+        silent_s = mono_s - touched_s
+        return sum(
+            1.0 / (1.0 + float(tag.missed_per_s**silent_s))
+            for tag in self._at.get(facing, {}).values()
+            if tag.seen_s <= touched_s
+        )
 
     def seen(
         self, *, epc: str, device: str, facing: str, rssi_dbm: float | None, mono_s: float
@@ -65,8 +84,8 @@ class Presence:
         self._reader_heard_s[device] = mono_s
         tag = self.tags.get(epc)
         if tag is None:
-            tag = Tag(epc, device, facing, mono_s, {} if rssi_dbm is None else {facing: rssi_dbm}, mono_s)
-            self.tags[epc] = tag
+            heard = {} if rssi_dbm is None else {facing: rssi_dbm}
+            self.tags[epc] = tag = Tag(epc, device, facing, mono_s, heard, mono_s)
             return [self._arrive(tag, facing)]
         tag.seconds += int(mono_s - tag.since_s) > int(tag.seen_s - tag.since_s)
         tag.seen_s = mono_s
@@ -100,10 +119,10 @@ class Presence:
             del self.tags[tag.epc]
         return [self._depart(tag) for tag in gone]
 
-    @staticmethod
-    def _arrive(tag: Tag, facing: str) -> Moved:
+    def _arrive(self, tag: Tag, facing: str) -> Moved:
+        self._at.setdefault(facing, {})[tag.epc] = tag
         return Moved(tag, facing, arrived=True)
 
-    @staticmethod
-    def _depart(tag: Tag) -> Moved:
+    def _depart(self, tag: Tag) -> Moved:
+        self._at[tag.facing].pop(tag.epc, None)
         return Moved(tag, tag.facing, arrived=False)

@@ -1,8 +1,8 @@
 """What the tags that are seen at a facing say of how many items lie there.
 
-Of n items a share has a tag, nearly all of those are seen within their window, and a few others are heard
-that do not belong there or have just left: k ~ Binomial(n, q) + Poisson(λ). A tag that is not there is no
-evidence of an empty facing unless items have tags.
+A share of all items has a tag; where the count was sure a while ago, it is known how many of those items have
+none (`Known`), and what was taken since took its share of them. Nearly all tags that are there are seen, and
+a few others that are not. No tag is no evidence of an empty facing unless items have tags.
 """
 
 from __future__ import annotations
@@ -17,26 +17,53 @@ STRAYS = 0.1
 POWER = 0.8
 """Reads of neighbouring tags depend on each other: together they say less than they would apart."""
 _TERMS = 8
+_LEAST = 1e-12
+
+Known = tuple[int, int]
+"""So many items once surely lay there, so many of them without a tag."""
 
 
-def log_likelihood(seen: int, on_hand: int, *, tagged: float, recent: float) -> float:
-    """Of `seen` tags where `on_hand` items lie, a share `tagged` of them with a tag that was heard.
+def log_likelihood(
+    seen: int, on_hand: int, *, tagged: float, known: Known = (0, 0), unheard: float = 0.0, gone: float = 0.0
+) -> float:
+    """Of `seen` tags where `on_hand` items lie; a share `tagged` of new items has one.
 
-    `recent` items have just come, whose tags may not have been heard yet; or, below 0, have just gone, whose
-    tags may be counted still.
+    `unheard` items have just come, whose tags may not have been heard yet; `gone` tags are counted still
+    though they have probably left.
     """
-    share = tagged * READ_SHARE
-    if recent > 0 and on_hand:
-        share *= max(0.0, 1.0 - recent / on_hand)
-    return POWER * _log_likelihood(seen, on_hand, round(share, 2), round(max(0.0, -recent), 1) + STRAYS)
+    heard = READ_SHARE
+    if unheard and on_hand:
+        heard *= max(0.0, 1.0 - unheard / on_hand)
+    strays = round(gone, 1) + STRAYS
+    return POWER * _log_likelihood(seen, on_hand, round(tagged, 2), known, round(heard, 2), strays)
 
 
 @lru_cache(maxsize=65_536)
-def _log_likelihood(seen: int, on_hand: int, share: float, strays: float) -> float:
+def _log_likelihood(
+    seen: int, on_hand: int, tagged: float, known: Known, heard: float, strays: float
+) -> float:
     total = 0.0
-    for extra in range(min(seen, _TERMS) + 1):
-        own = seen - extra
-        if own <= on_hand:
-            binomial = comb(on_hand, own) * share**own * (1 - share) ** (on_hand - own)
-            total += binomial * exp(-strays) * strays**extra / factorial(extra)
-    return log(max(total, 1e-12))
+    for bare, share in _without_tag(on_hand, tagged, known):
+        tags = on_hand - bare
+        for extra in range(min(seen, _TERMS) + 1):
+            own = seen - extra
+            if own <= tags:
+                read = comb(tags, own) * heard**own * (1 - heard) ** (tags - own)
+                total += share * read * exp(-strays) * strays**extra / factorial(extra)
+    return log(max(total, _LEAST))
+
+
+@lru_cache(maxsize=65_536)
+def _without_tag(on_hand: int, tagged: float, known: Known) -> list[tuple[int, float]]:
+    """(items without a tag, probability) among `on_hand`: of the known ones as drawn, of others by share."""
+    before, bare_before = known
+    old = min(on_hand, before)
+    new = on_hand - old
+    shares: dict[int, float] = {}
+    for bare_old in range(max(0, old - (before - bare_before)), min(old, bare_before) + 1):
+        ways = comb(bare_before, bare_old) * comb(before - bare_before, old - bare_old) / comb(before, old)
+        for bare_new in range(new + 1):
+            share = ways * comb(new, bare_new) * (1 - tagged) ** bare_new * tagged ** (new - bare_new)
+            if share > _LEAST:
+                shares[bare_old + bare_new] = shares.get(bare_old + bare_new, 0.0) + share
+    return list(shares.items())
