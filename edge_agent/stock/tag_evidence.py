@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 from math import comb, exp, factorial, log
 
-READ_SHARE = 0.985
-"""Share of present tags that a working reader has in its window."""
+READABLE, IN_WINDOW = 0.985, 0.998
+"""Share of tags that can be read where their items lie, and of those the share that is in its window."""
 STRAYS = 0.1
 """Tags heard at a facing though they lie elsewhere, on the average."""
 POWER = 0.8
@@ -31,11 +31,11 @@ def log_likelihood(
     `unheard` items have just come, whose tags may not have been heard yet; `gone` tags are counted still
     though they have probably left.
     """
-    heard = READ_SHARE
+    heard = IN_WINDOW
     if unheard and on_hand:
         heard *= max(0.0, 1.0 - unheard / on_hand)
     strays = round(gone, 1) + STRAYS
-    return POWER * _log_likelihood(seen, on_hand, round(tagged, 2), known, round(heard, 2), strays)
+    return POWER * _log_likelihood(seen, on_hand, round(tagged * READABLE, 2), known, round(heard, 3), strays)
 
 
 @lru_cache(maxsize=65_536)

@@ -53,6 +53,7 @@ def version_1(folder: Path) -> None:
     connection.execute(
         "insert into device values('s1', 'mt-sics', 'online', null, '2026-11-22T10:00:00.000Z', null)"
     )
+    connection.execute("insert into plate values('s1', -1, 1760.5, '2026-11-22T10:00:00.000Z')")
     connection.execute("insert into bucket values('cam', 'door', '2026-11-22T10:00:00.000Z', 3, 1)")
     connection.execute("pragma user_version = 1")
     connection.commit()
@@ -65,6 +66,7 @@ def test_a_journal_of_version_1_keeps_everything_and_takes_what_is_new(tmp_path:
     assert journal.agent_id == "abcd"
     assert [b.on_hand for b in journal.restored.beliefs] == [5]
     assert [c.device for c in journal.restored.conditions] == ["s1"]
+    assert [(p.weight_g, p.belief) for p in journal.restored.plates] == [(1760.5, "")]
     assert [b.entered for b in journal.restored.buckets] == [3]
     assert journal.restored.quantities == []
     fridge = quantity()

@@ -280,3 +280,72 @@ def test_tags_count_where_the_plate_cannot() -> None:
     wiring = Wiring({("s1", None): ["A1-01", "A1-02"]}, {("r1", 1): "A1-02"})
     shelf.estimator = Estimator(planogram(), wiring)
     assert count_by_tags(shelf, sgtin(TEA, 1), sgtin(TEA, 2)) == 2
+
+
+def test_a_shelf_that_changed_while_the_agent_was_down_is_one_correction() -> None:
+    shelf, again = Shelf(), Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    shelf.hold(9 * UNIT_G, 1)
+    again.estimator = Estimator(
+        planogram(), Wiring({("s1", None): ["A1-01"]}, {}), shelf.estimator.beliefs.values()
+    )
+    again.estimator.restore_plate(shelf.kept[("s1", None)], again.now())
+    again.hold(3 * UNIT_G, 5)
+    assert [(body.on_hand, body.change, body.cause) for body in again.told] == [(3, -6, "correction")]
+
+
+def both_on_one_plate() -> Shelf:
+    shelf = Shelf()
+    wiring = Wiring({("s1", None): ["A1-01", "A1-02"]}, {("r1", 1): "A1-02"})
+    shelf.estimator = Estimator(planogram(), wiring)
+    return shelf
+
+
+def test_two_kinds_on_one_plate_are_counted_by_what_changes() -> None:
+    """Three of the one weigh as much as five of the other, until there are too few of them to be so."""
+    shelf, cola, tea = both_on_one_plate(), 12, 5
+    shelf.hold(cola * UNIT_G + tea * 210.0, 2)
+    for kind in "ctcctctcccccc":
+        cola, tea = cola - (kind == "c"), tea - (kind == "t")
+        shelf.hold(cola * UNIT_G + tea * 210.0, 2)
+    beliefs = shelf.estimator.beliefs
+    assert (beliefs["A1-01"].on_hand, beliefs["A1-02"].on_hand) == (cola, tea)
+    assert min(beliefs["A1-01"].confidence, beliefs["A1-02"].confidence) > 0.9
+
+
+def test_tags_tell_what_a_bag_on_the_plate_hides() -> None:
+    """Somebody takes three and leaves a bag: weight cannot say how many, their tags' silence can."""
+    shelf, present = Shelf(), [sgtin(COLA, serial) for serial in range(8)]
+
+    def live(weight_g: float, seconds: int) -> None:
+        for _ in range(seconds):
+            shelf.hold(weight_g, 1)
+            for epc in present:
+                shelf.note(shelf.estimator.tag(TagRead("r1", 2, epc, -50.0), shelf.now()))
+            shelf.note(shelf.estimator.tick(shelf.now()))
+
+    live(8 * UNIT_G, 60)
+    assert shelf.estimator.beliefs["A1-01"].sources == ("weight", "rfid")
+    del present[5:]
+    live(5 * UNIT_G + 1234.0, 2)
+    assert shelf.estimator.beliefs["A1-01"].confidence < 0.9
+    live(5 * UNIT_G + 1234.0, 60)
+    hidden = shelf.estimator.beliefs["A1-01"]
+    assert (hidden.on_hand, hidden.reasons) == (5, ("foreign_object",))
+    assert hidden.confidence > 0.9
+    live(5 * UNIT_G, 5)
+    assert shelf.estimator.beliefs["A1-01"].on_hand == 5
+    assert shelf.estimator.beliefs["A1-01"].reasons == ()
+
+
+def test_an_item_of_the_shelf_in_the_wrong_place_is_named() -> None:
+    plan = planogram()
+    facings = [facing.model_copy(update={"shelf": "S1"}) for facing in plan.facings]
+    shelf = Shelf()
+    shelf.estimator = Estimator(
+        Planogram(products=plan.products, facings=facings), Wiring({("s1", None): ["A1-01"]}, {})
+    )
+    shelf.hold(10 * UNIT_G, 2)
+    shelf.hold(10 * UNIT_G + 210.0, 2)
+    assert shelf.told[-1].reasons == ["misplaced"]
+    assert shelf.estimator.beliefs["A1-01"].on_hand == 10
