@@ -29,7 +29,7 @@ from edge_agent.live.web import LiveRoutes
 from edge_agent.local_web import LocalWeb
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics
-from edge_agent.service.loop import LooseThreads, collect_rarely, open_many_files
+from edge_agent.service.loop import LooseThreads, collect_by_time, open_many_files
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
 from edge_agent.stock.estimate import Estimator
@@ -73,6 +73,7 @@ class StoreAgent:
             tasks = [
                 core.create_task(self.pipeline.run(), name="pipeline"),
                 core.create_task(self._retention(), name="retention"),
+                core.create_task(collect_by_time(), name="collector"),
             ]
             if self.mqtt is not None:
                 tasks.append(core.create_task(self.mqtt.run(), name="mqtt"))
@@ -326,7 +327,6 @@ def build(settings: StoreSettings) -> StoreAgent:
 async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
     """Build the agent and run it until `stop`."""
     open_many_files()
-    collect_rarely()
     agent = build(settings)
     log.info(
         "store %s, %d devices, journal at row %d",

@@ -302,6 +302,7 @@ def test_a_random_fault_every_second_for_half_an_hour_leaks_and_loses_nothing(
     run: Run, wait_for: Any
 ) -> None:
     """SOAK_S seconds (1800): any fault of any device that can have it, items moved meanwhile, some at once."""
+    wait_for(run.all_online, seconds=40, what="all online before")
     chance, agent = random.Random(42), psutil.Process(run.world.running["agent"].pid)
     devices = [device["id"] for device in scenario()["devices"]]
     facings = [name for name in run.on_hand() if "r2000" not in name]
