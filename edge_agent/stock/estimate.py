@@ -86,6 +86,15 @@ class Estimator:
         self._covering: dict[str, set[str]] = {}
         for (device, _), name in wiring.antennas.items():
             self._covering.setdefault(name, set()).add(device)
+        self._sensors = {
+            name: devices for name, devices in self._covering.items() if name not in self._weighed
+        }
+        for (device, _), names in wiring.plates.items():
+            self._sensors |= {name: {device} for name in self._weighed.intersection(names)}
+        self._sensed: dict[str, set[str]] = {}
+        for name, devices in self._sensors.items():
+            for device in devices:
+                self._sensed.setdefault(device, set()).add(name)
         self._heard_s: dict[str, float] = {}
         self._came_s: dict[str, tuple[float, float]] = {}
         self._touched_s: dict[str, float] = {}
@@ -138,6 +147,8 @@ class Estimator:
         facing = self._wiring.antennas.get((reading.device, reading.antenna))
         if facing is None:
             return None
+        if self._lost_s.pop(reading.device, None) is not None:
+            self._due_s |= dict.fromkeys(self._sensed.get(reading.device, ()), now.mono_s + AGAIN_S)
         self._heard_s.setdefault(reading.device, now.mono_s)
         moves = self.presence.seen(
             epc=reading.epc,
@@ -166,16 +177,11 @@ class Estimator:
                 or self._unheard(name, now) + self._gone(name, now) > DOUBT
             ):
                 self._due_s[name] = now.mono_s + AGAIN_S
-        for (device, _), names in self._wiring.plates.items():
-            if device not in self._lost_s:
-                continue
-            silent_s = now.mono_s - self._lost_s[device]
-            limit = min((level for after, level in STALE_LEVELS if silent_s >= after), default=1.0)
-            for name in self._weighed.intersection(names):
-                before = self.beliefs[name]
-                if before.on_hand is not None and before.confidence > limit:
-                    after = doubted(before, limit, "stale", self._facings[name])
-                    self._become(effects, before, after, "correction", now)
+        for name in [name for device in self._lost_s for name in self._sensed.get(device, ())]:
+            before, limit = self.beliefs[name], self._limit(name, now)
+            if before.on_hand is not None and before.confidence > limit:
+                after = doubted(before, limit, "stale", self._facings[name])
+                self._become(effects, before, after, "correction", now)
         return effects if effects.events else None
 
     def _view(self, key: PlateKey, mono_s: float) -> None:
@@ -259,14 +265,15 @@ class Estimator:
         best = max(shares, key=lambda n: shares[n])
         if before.on_hand is not None and shares[best] < shares.get(before.on_hand, 0.0) + margin:
             best = before.on_hand
-        confidence = round(min(shares[best], MOST_CONFIDENT), 3)
+        limit = self._limit(name, now)
+        confidence = round(min(shares.get(best, 0.0), MOST_CONFIDENT, limit), 3)
         after = replace(
             before,
             on_hand=best,
             confidence=confidence,
             status=status_of(best, confidence, facing),
             sources=sources,
-            reasons=reasons,
+            reasons=reasons if limit == 1.0 else (*reasons, "stale"),
             observed_at=now.at,
         )
         cause = _cause(before, after, unseen=unseen)
@@ -302,6 +309,12 @@ class Estimator:
         whole = sum(exp(value - most) for value in logs.values())
         shares = {n: exp(value - most) / whole for n, value in logs.items()}
         return shares, ("weight", "rfid") if weighed else ("rfid",), reasons
+
+    def _limit(self, name: str, now: Moment) -> float:
+        """How far a facing may be believed whose scale (or, without one, reader) is silent."""
+        lost_s = [self._lost_s[one] for one in self._sensors.get(name, ()) if one in self._lost_s]
+        silent_s = now.mono_s - min(lost_s, default=now.mono_s)
+        return min((level for after_s, level in STALE_LEVELS if silent_s >= after_s), default=1.0)
 
     def _unheard(self, name: str, now: Moment) -> float:
         """Items that came so recently that their tags may not have been heard yet."""

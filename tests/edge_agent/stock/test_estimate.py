@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_agent.contract.messages import StockChanged
 from edge_agent.contract.planogram import Facing, Planogram, Product
@@ -301,6 +305,35 @@ def both_on_one_plate() -> Shelf:
     return shelf
 
 
+def test_a_facing_whose_reader_is_silent_is_doubted_and_believed_again() -> None:
+    shelf = Shelf()
+    assert count_by_tags(shelf, sgtin(TEA, 1), sgtin(TEA, 2)) == 2
+    sure = shelf.estimator.beliefs["A1-02"].confidence
+    shelf.estimator.device_lost("r1", shelf.now())
+    for _ in range(700):
+        shelf.t += 0.5
+        shelf.note(shelf.estimator.tick(shelf.now()))
+    doubted = shelf.estimator.beliefs["A1-02"]
+    assert (doubted.on_hand, doubted.reasons) == (2, ("stale",))
+    assert doubted.confidence <= 0.7 < sure
+    assert count_by_tags(shelf, sgtin(TEA, 1), sgtin(TEA, 2)) == 2
+    assert shelf.estimator.beliefs["A1-02"].reasons == ()
+
+
+def test_tags_do_not_make_a_silent_scale_believed() -> None:
+    shelf = Shelf()
+    shelf.hold(10 * UNIT_G, 1)
+    shelf.estimator.device_lost("s1", shelf.now())
+    for second in range(400):
+        shelf.t += 1
+        epc = sgtin(COLA, second // 40)
+        shelf.note(shelf.estimator.tag(TagRead("r1", 2, epc, -50.0), shelf.now()))
+        shelf.note(shelf.estimator.tick(shelf.now()))
+    belief = shelf.estimator.beliefs["A1-01"]
+    assert belief.confidence <= 0.7
+    assert "stale" in belief.reasons
+
+
 def test_two_kinds_on_one_plate_are_counted_by_what_changes() -> None:
     """Three of the one weigh as much as five of the other, until there are too few of them to be so."""
     shelf, cola, tea = both_on_one_plate(), 12, 5
@@ -349,3 +382,38 @@ def test_an_item_of_the_shelf_in_the_wrong_place_is_named() -> None:
     shelf.hold(10 * UNIT_G + 210.0, 2)
     assert shelf.told[-1].reasons == ["misplaced"]
     assert shelf.estimator.beliefs["A1-01"].on_hand == 10
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("weigh"), st.floats(-100, 12_000)),
+    st.tuples(st.just("tag"), st.integers(0, 40)),
+    st.tuples(st.just("wait"), st.floats(0.1, 400)),
+    st.tuples(st.just("lose"), st.sampled_from(["s1", "r1"])),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(STEPS, max_size=30), st.booleans())
+def test_whatever_comes_in_whatever_order_beliefs_are_beliefs(
+    steps: list[tuple[str, Any]], shared: bool
+) -> None:
+    shelf = both_on_one_plate() if shared else Shelf()
+    for kind, value in steps:
+        match kind:
+            case "weigh":
+                shelf.hold(value, 0.8)
+            case "tag":
+                epc = sgtin(TEA if value % 2 else COLA, value)
+                shelf.note(shelf.estimator.tag(TagRead("r1", 1 + value % 2, epc, -50.0), shelf.now()))
+            case "wait":
+                shelf.t += value
+            case _:
+                shelf.estimator.device_lost(value, shelf.now())
+        shelf.note(shelf.estimator.tick(shelf.now()))
+        for belief in shelf.estimator.beliefs.values():
+            assert 0.0 <= belief.confidence < 1.0
+            assert belief.on_hand is None or belief.on_hand >= 0
+    told = dict.fromkeys(shelf.estimator.beliefs, 0)
+    for body in shelf.told:
+        told[body.facing] += body.change
+    assert told == {name: b.on_hand or 0 for name, b in shelf.estimator.beliefs.items()}
