@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
@@ -34,6 +34,8 @@ app = typer.Typer(
     help="The gateway in the store: reads devices, estimates stock, buffers, tells HQ.",
 )  # fmt: skip
 DeviceArgument = Annotated[str, typer.Argument(help="The id of a configured device.")]
+SURELY = 0.99
+"""A probability above it is not rounded up to certainty."""
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The store's configuration.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout.")]
 
@@ -275,16 +277,21 @@ def _print_status(answer: dict[str, Any]) -> None:
         else f"OFFLINE: {sync['problem']}"
     )
     console.print(f"store {answer['store']}   up {answer['uptime_s']:.0f} s   v{answer['version']}   {line}")
-    devices = Table("device", "driver", "state", "last seen", "restarts", "reason", box=None)
+    devices = Table(Column("device", overflow="fold"), "driver", "state", "last seen", "restarts", box=None)
     for d in answer["devices"]:
-        seen, reason = d["last_seen_at"] or "-", d["reason"] or ""
-        devices.add_row(d["device"], d["driver"], d["status"], seen, str(d["restarts"]), reason)
-    facings = Table("facing", "item", "on hand", "of", "sure", "state", box=None)
+        seen = f"{d['last_seen_at'][:19]}Z" if d["last_seen_at"] else "-"  # to the second
+        devices.add_row(d["device"], d["driver"], d["status"], seen, str(d["restarts"]))
+    facings = Table("facing", "item", "on hand", "of", "sure", "state", "why", box=None)
     for f in answer["facings"]:
         on_hand = "-" if f["on_hand"] is None else str(f["on_hand"])
-        sure = f"{f['confidence']:.0%}"
-        facings.add_row(f["facing"], f["name"], on_hand, str(f["capacity"]), sure, f["status"])
+        sure = f"{f['confidence']:.0%}" if f["confidence"] < SURELY else f">{SURELY:.0%}"
+        facings.add_row(
+            f["facing"], f["name"], on_hand, str(f["capacity"]), sure, f["status"], ", ".join(f["reasons"])
+        )
     console.print(devices)
+    for d in answer["devices"]:
+        if d["reason"]:
+            console.print(f"  {d['device']}: {d['reason']}", soft_wrap=True, markup=False)
     console.print(facings)
     if answer["environment"]:
         measured = Table("device", "quantity", "value", "unit", "alarm", "measured", box=None)
