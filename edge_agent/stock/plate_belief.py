@@ -46,6 +46,8 @@ P_UNSEEN_SAME = 0.5
 
 KEPT, LEAST = 16, 1e-4
 """So many hypotheses at most are kept, and none of less weight than this."""
+LEAST_AT_FIRST = 1e-3
+"""The same for the first weight: in a store of thousands of plates all of them begin at once."""
 OTHER = "?"
 """The foreign mass is nothing that the planogram knows."""
 
@@ -177,7 +179,7 @@ class PlateBelief:
                 one = Hypothesis(counts, foreign, log(share) + self._log_stocked(counts), state)
                 one.log_weight += self._likelihood(one, weight_g)
                 self.hypotheses.append(one)
-        self._prune()
+        self._prune(LEAST_AT_FIRST)
         self._learn(weight_g)
 
     def _log_stocked(self, counts: tuple[int, ...]) -> float:
@@ -330,10 +332,10 @@ class PlateBelief:
         for one in self.hypotheses:
             one.state.diffuse(DRIFT, walked)
 
-    def _prune(self) -> None:
+    def _prune(self, least: float = LEAST) -> None:
         self.hypotheses.sort(key=lambda one: -one.log_weight)
         best = self.hypotheses[0].log_weight
-        self.hypotheses = [one for one in self.hypotheses[:KEPT] if one.log_weight > best + log(LEAST)]
+        self.hypotheses = [one for one in self.hypotheses[:KEPT] if one.log_weight > best + log(least)]
         self._normalise()
 
     def _normalise(self) -> None:
