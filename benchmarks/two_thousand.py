@@ -93,7 +93,7 @@ def _counted_in_silence(folder: Path, url: str) -> tuple[int, int]:
     number = _ask(folder, do="fault", fault="mute", device=devices)["number"]
     taken, before = _taken(url), -1
     while taken != before:
-        time.sleep(SILENCE_S)  # longer than anything is under way
+        time.sleep(SILENCE_S)  # asked again until the count stands still
         before, taken = taken, _taken(url)
     published = _ask(folder, do="status")["published"]
     _ask(folder, do="heal", number=number)

@@ -6,6 +6,7 @@ broker or the line to HQ means nothing here: neither is part of this store.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +32,8 @@ class VirtualStore:
         self.world = World(scenario, self.plan, seed=seed)
         self.rig = Rig(scenario, self.world, seed=seed, clock=lambda: self.now_s)
         self._scenario, self._opened_at = scenario, opened_at
-        self._unplugged: set[str] = set()
+        self._unplugged: Counter[str] = Counter()
+        """Connection to the faults that each keep it unplugged."""
         self._turns = sorted(_turns(scenario), key=lambda turn: turn[0])
         self._dialogues = {plug: line.dialogue for plug, line in self.rig.lines.items()}
         for dialogue in self._dialogues.values():
@@ -53,13 +55,13 @@ class VirtualStore:
                 yield from ((self.now_s, *said) for said in self._turn(fault, begins=begins))
             at_ns = round(self.now.timestamp() * 1e9)
             for connection, said in self.rig.speak(self.now_s, at_ns):
-                if connection not in self._unplugged:
+                if not self._unplugged[connection]:
                     yield self.now_s, connection, said
 
     def ask(self, device: str, question: bytes = b"") -> bytes:
         """What a device on a line has said by now, to `question` or by itself."""
         plug = self.rig.devices[device].plug
-        if plug in self._unplugged:
+        if self._unplugged[plug]:
             return b""
         dialogue = self._dialogues[plug]
         return dialogue.tick() + (dialogue.feed(question) if question else b"")
@@ -83,13 +85,15 @@ class VirtualStore:
                 self.rig.befall(name, fault, begins=begins)
 
     def _unplug(self, plug: str) -> Iterator[tuple[str, Publication]]:
-        self._unplugged.add(plug)
+        self._unplugged[plug] += 1
         hub = self.rig.hubs.get(plug)
-        if hub is not None and hub.will is not None:
+        if self._unplugged[plug] == 1 and hub is not None and hub.will is not None:
             yield plug, hub.will
 
     def _replug(self, plug: str) -> Iterator[tuple[str, Publication]]:
-        self._unplugged.discard(plug)
+        self._unplugged[plug] -= 1
+        if self._unplugged[plug]:
+            return
         if plug in self._dialogues:
             self._dialogues[plug].power_on()
         for said in self.rig.hubs[plug].birth if plug in self.rig.hubs else ():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.messages import StockChanged
@@ -28,16 +27,6 @@ class Told:
     facing: str
     change: int
     cause: str
-
-
-class Counting(Protocol):
-    """Anything that turns readings into counts."""
-
-    def read(self, readings: list[Reading], now: Moment) -> None:
-        """Readings of one moment; none at a tick."""
-
-    def counts(self) -> dict[str, Counted]:
-        """Facing to what is counted now."""
 
 
 @dataclass(slots=True)

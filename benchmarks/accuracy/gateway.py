@@ -18,10 +18,9 @@ from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.drivers.decode import Decoder, decoder_for
 from edge_agent.drivers.tap import Heard
 from edge_agent.moment import Moment
+from edge_agent.pipeline import TICK_S
 from edge_agent.readings import Reading
 from edge_agent.service.settings import load
-
-TICK_S = 0.5
 
 
 def settings_of(scenario: Scenario) -> StoreSettings:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from device_sims.broker import available_brokers
 from device_sims.fault import Fault
 from device_sims.scenario import Scenario
 from device_sims.serve import bench
@@ -48,8 +47,6 @@ async def test_a_reader_is_back_when_the_last_of_two_faults_is_over(tmp_path: Pa
 
 
 async def test_faults_that_begin_and_end_together_leave_everything_as_it_was(tmp_path: Path) -> None:
-    if not available_brokers():
-        pytest.skip("no MQTT broker is installed: apt-get install mosquitto")
     store = store_of(tmp_path, "mqtt-plate", "llrp")
     async with store.running() as places:
         assert places.broker is not None

@@ -92,6 +92,7 @@ def test_a_scripted_fault_befalls_and_ends_at_its_time() -> None:
             "people": {"shoppers_per_minute": 0},
             "faults": [
                 {"fault": "unplug", "device": ["pulled", "plate"], "at_s": 10, "for_s": 20},
+                {"fault": "unplug", "device": "*", "at_s": 11, "for_s": 0.5},
                 {"fault": "stuck", "device": "stuck", "at_s": 10, "for_s": 20},
             ],
         }
@@ -109,9 +110,5 @@ def test_a_scripted_fault_befalls_and_ends_at_its_time() -> None:
     assert [at_s for at_s, topic in topics if not topic.endswith("state") and 10.1 < at_s < 29.9] == []
     assert len([at_s for at_s, topic in topics if at_s > 30]) > 4
     changes = [(one.fault, one.state) for one in store.truth if isinstance(one, FaultChanged)]
-    assert sorted(changes) == [
-        ("stuck", "began"),
-        ("stuck", "ended"),
-        ("unplug", "began"),
-        ("unplug", "ended"),
-    ]
+    both = ("began", "ended")
+    assert Counter(changes) == {("stuck", one): 1 for one in both} | {("unplug", one): 2 for one in both}

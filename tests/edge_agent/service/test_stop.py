@@ -27,7 +27,7 @@ def _as_it_was() -> Iterator[None]:
 def test_a_signal_is_heard_however_many_wake_ups_wait_before_it(number: int, wake_ups: int) -> None:
     """5,000 bytes do not fit into the pipe by which asyncio wakes its loop."""
 
-    async def busy() -> None:
+    async def busy() -> bool:
         stop, loop = stop_event(), asyncio.get_running_loop()
 
         def wake_and_stop() -> None:
@@ -39,14 +39,15 @@ def test_a_signal_is_heard_however_many_wake_ups_wait_before_it(number: int, wak
         other.start()
         other.join()  # the loop does nothing else meanwhile
         async with asyncio.timeout(5):
-            await stop.wait()
+            return await stop.wait()
 
-    asyncio.run(busy())
+    assert asyncio.run(busy())
 
 
 def test_a_signal_after_the_end_of_the_loop_does_nothing() -> None:
-    async def short() -> None:
-        stop_event()
+    async def short() -> asyncio.Event:
+        return stop_event()
 
-    asyncio.run(short())
+    stop = asyncio.run(short())
     os.kill(os.getpid(), signal.SIGTERM)
+    assert not stop.is_set()
