@@ -82,6 +82,42 @@ class GapSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Sale:
+    """A receipt's line: so many items were paid for; fewer than none were given back at the till.
+
+    Receipt and line together count once. `device` is empty where it came over the agent's own API.
+    """
+
+    device: str
+    receipt: str
+    line: str
+    gtin: str
+    quantity: int
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery's line: so many items came, to be put onto `facing`, or into the back room."""
+
+    device: str
+    delivery: str
+    line: str
+    gtin: str
+    quantity: int
+    facing: str | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """Staff counted a facing by hand."""
+
+    facing: str
+    on_hand: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceAnswered:
     """The device proved to be alive without saying anything else; `identity` is its serial number."""
 
@@ -104,6 +140,8 @@ Reading = (
     | LineCrossing
     | LineWatched
     | GapSeen
+    | Sale
+    | Delivery
     | DeviceAnswered
     | DeviceDegraded
 )
