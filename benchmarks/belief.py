@@ -13,8 +13,10 @@ from typing import Any
 from edge_agent.contract.planogram import Facing, Planogram, Product
 from edge_agent.moment import Moment
 from edge_agent.readings import WeightReading
-from edge_agent.stock.estimate import Estimator, Wiring
-from edge_agent.stock.plate_belief import Item, PlateBelief
+from edge_agent.stock.estimate import Estimator
+from edge_agent.stock.hypothesis import Item
+from edge_agent.stock.plate_belief import PlateBelief
+from edge_agent.stock.sensors import Wiring
 
 FACINGS, PER_SHELF, UPDATES = 2_000, 20, 2_000
 GTINS = ("06901234100013", "06901234101386", "06901234104127", "06901234108231")

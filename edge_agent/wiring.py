@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edge_agent.config.devices import Device, Llrp, Reader, Scale, Sensor, SerialDevice
 from edge_agent.environment import Bounds, Key
-from edge_agent.stock.estimate import Wiring
+from edge_agent.stock.sensors import Wiring
 
 
 def wiring(devices: Sequence[Device]) -> Wiring:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import hypot
 
 from edge_agent.contract.planogram import Facing, Planogram, Product
-from edge_agent.stock.plate_belief import UNIT_BIAS, UNIT_CV, Item
+from edge_agent.stock.habits import USUAL, Habits
+from edge_agent.stock.hypothesis import Item
 
 MOST_KINDS = 3
 """One weight cannot tell more kinds of item apart."""
@@ -16,16 +17,23 @@ USUAL_STEP_G = 20.0
 class Assortment:
     """Facings and products by name."""
 
-    def __init__(self, planogram: Planogram) -> None:
+    def __init__(self, planogram: Planogram, habits: Habits = USUAL) -> None:
+        self._habits = habits
         self.facings: dict[str, Facing] = {facing.id: facing for facing in planogram.facings}
         self._products = {product.gtin: product for product in planogram.products}
         self._by_shelf: dict[str | None, set[str]] = {}
+        self._by_gtin: dict[str, list[str]] = {}
         for facing in planogram.facings:
+            self._by_gtin.setdefault(facing.gtin, []).append(facing.id)
             self._by_shelf.setdefault(facing.shelf, set()).add(facing.gtin)
 
     def product(self, name: str) -> Product:
         """What stands on a facing."""
         return self._products[self.facings[name].gtin]
+
+    def places(self, gtin: str) -> list[str]:
+        """The facings of an item."""
+        return self._by_gtin.get(gtin, [])
 
     def step_g(self, names: list[str]) -> float:
         """The weight of the lightest item on a plate."""
@@ -40,7 +48,7 @@ class Assortment:
             if product.unit_weight_g is None:
                 return []
             capacity = self.facings[name].capacity
-            items.append(Item(name, product.gtin, product.unit_weight_g, _spread_g(product), capacity))
+            items.append(Item(name, product.gtin, product.unit_weight_g, self._spread_g(product), capacity))
         return items
 
     def neighbours(self, names: list[str]) -> dict[str, tuple[float, float]]:
@@ -51,12 +59,11 @@ class Assortment:
         for gtin in {gtin for shelf in shelves for gtin in self._by_shelf[shelf]} - own:
             product = self._products[gtin]
             if product.unit_weight_g is not None:
-                bias_g = UNIT_BIAS * product.unit_weight_g
-                found[gtin] = (product.unit_weight_g, hypot(_spread_g(product), bias_g))
+                bias_g = self._habits.unit_bias * product.unit_weight_g
+                found[gtin] = (product.unit_weight_g, hypot(self._spread_g(product), bias_g))
         return found
 
-
-def _spread_g(product: Product) -> float:
-    if product.unit_weight_sd_g is not None:
-        return product.unit_weight_sd_g
-    return UNIT_CV * (product.unit_weight_g or 0.0)
+    def _spread_g(self, product: Product) -> float:
+        if product.unit_weight_sd_g is not None:
+            return product.unit_weight_sd_g
+        return self._habits.unit_cv * (product.unit_weight_g or 0.0)

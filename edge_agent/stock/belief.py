@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge_agent.contract.messages import Cause, FacingState, FacingStatus, Source, StockChanged
-from edge_agent.contract.planogram import Facing
 from edge_agent.contract.times import rfc3339
 
-UNSURE_BELOW = 0.5
-"""Under this confidence a count is not called ok, low or out: the status is unknown."""
+DOUBTED_BELOW = 0.5
+"""Under this confidence a doubted count is not called ok, low or out: the status is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,12 @@ class Belief:
     changed_at: datetime | None = None
     observed_at: datetime | None = None
     taken: int = 0
+    memory: str = ""
+    """What else is kept of it, as `stock.memory` writes it."""
+    interval: tuple[int, int] | None = None
+    """Of at least 90 %; None until there was evidence since the start."""
+    contributions: tuple[tuple[Source, float], ...] = ()
+    """How probable each sensor alone finds the count."""
 
     def state(self) -> FacingState:
         """The form that HQ gets as the present."""
@@ -57,18 +62,8 @@ class Belief:
         )
 
 
-def status_of(on_hand: int | None, confidence: float, facing: Facing) -> FacingStatus:
-    """ok, low (at or under the reorder point), out (none), or unknown when too unsure to say."""
-    if on_hand is None or confidence < UNSURE_BELOW:
-        return "unknown"
-    if on_hand == 0:
-        return "out"
-    return "low" if on_hand <= facing.reorder_point else "ok"
-
-
-def doubted(belief: Belief, confidence: float, reason: str, facing: Facing) -> Belief:
+def doubted(belief: Belief, confidence: float, reason: str) -> Belief:
     """The same count with less confidence and one more reason."""
-    rounded = round(confidence, 3)
     reasons = belief.reasons if reason in belief.reasons else (*belief.reasons, reason)
-    status = status_of(belief.on_hand, rounded, facing)
-    return replace(belief, confidence=rounded, status=status, reasons=reasons)
+    status: FacingStatus = belief.status if confidence >= DOUBTED_BELOW else "unknown"
+    return replace(belief, confidence=round(confidence, 3), status=status, reasons=reasons)

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
-from math import exp, log
+from math import log
 
 from edge_agent.contract.gs1 import decode_epc
-from edge_agent.contract.messages import Cause, ItemMoved, Source
+from edge_agent.contract.messages import Cause, GapMoved, ItemMoved
 from edge_agent.contract.planogram import Planogram
 from edge_agent.moment import Moment
-from edge_agent.readings import TagRead, WeightReading
-from edge_agent.stock import kept
+from edge_agent.readings import Delivery, GapSeen, Recount, Sale, TagRead, WeightReading
+from edge_agent.stock import memory
 from edge_agent.stock.assortment import Assortment
-from edge_agent.stock.belief import Belief, doubted, status_of
+from edge_agent.stock.belief import Belief, doubted
+from edge_agent.stock.carried import Carried
 from edge_agent.stock.effects import Effects, PlatePosition
-from edge_agent.stock.plate_belief import OTHER, PlateBelief
+from edge_agent.stock.evidence import HEARD_SHARE, Evidence
+from edge_agent.stock.habits import USUAL, Habits
+from edge_agent.stock.memory import Memory
+from edge_agent.stock.oddities import Oddities
+from edge_agent.stock.pan import Pan, PlateKey, pans
 from edge_agent.stock.presence import Moved, Presence
-from edge_agent.stock.settle import Plate
-from edge_agent.stock.tag_evidence import Known, log_likelihood
+from edge_agent.stock.sensors import Sensors, Wiring
+from edge_agent.stock.shelf_tags import ShelfTags
+from edge_agent.stock.takes import Takes
+from edge_agent.stock.telling import cause_of, interval_of, status_of, taken_after, worth_telling
 
-RETURN_MOST = 2
-"""More than this at once is put there by staff, not brought back by a shopper."""
-STALE_LEVELS = ((30.0, 0.9), (300.0, 0.7), (1800.0, 0.4))
-"""A facing whose sensor is silent this many seconds is believed at most this much."""
-BLIND_S = 5.0
-"""A change found after at least this long without a reading is a correction: nobody saw who did it."""
 CONFIRM_EVERY = timedelta(seconds=1)
 """How often a plate at rest moves its facing's `observed_at`."""
 REST_EVERY_S = 30.0
@@ -35,121 +35,92 @@ REST_EVERY_S = 30.0
 UNTOUCHED_MARGIN = 0.1
 """A plate that nobody touched gets another count only when that is so much more probable."""
 MOST_CONFIDENT = 0.999
-FADING_S = 10.0
-"""The tags of what came are heard within this time, on the average."""
-HEARD_SHARE, AGAIN_S = 0.95, 5.0
-"""Tags alone are counted when a reader has heard this share of what is there; so often it is looked again."""
-SURELY, DOUBT = 0.99, 0.1
-"""Where weight alone is so sure and so few tags are in doubt, it is known how many items have none."""
-READ_PER_S = 0.2
-"""Of the tags that a reader has not heard yet it hears such a share each second."""
-
-PlateKey = tuple[str, int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What lies where: plates to facings, antennas to facings."""
-
-    plates: Mapping[PlateKey, list[str]]
-    antennas: Mapping[tuple[str, int | None], str]
+AGAIN_S, DOUBT = 5.0, 0.1
+"""So often a facing is judged again, while so many of its tags are in doubt."""
+SALE_WRONG = 0.1
+"""An item that was paid for and that nobody saw leave: scanned as something else, or taken from elsewhere."""
 
 
 class Estimator:
     """Folds readings of one store. Every method returns the effects that must be committed together."""
 
-    def __init__(self, planogram: Planogram, wiring: Wiring, beliefs: Iterable[Belief] = ()) -> None:
-        self._assortment = Assortment(planogram)
+    def __init__(
+        self,
+        planogram: Planogram,
+        wiring: Wiring,
+        beliefs: Iterable[Belief] = (),
+        *,
+        habits: Habits = USUAL,
+    ) -> None:
+        self._assortment, self._wiring = Assortment(planogram, habits), wiring
         self._facings = self._assortment.facings
-        self._wiring = wiring
+        self._pans = pans(wiring.plates, self._assortment, habits)
+        self._lying: dict[str, tuple[Pan, int]] = {
+            item.facing: (pan, index)
+            for pan in self._pans.values()
+            if pan.belief is not None
+            for index, item in enumerate(pan.belief.items)
+        }
+        self._sensors = Sensors(wiring, self._lying)
+        self.presence, self._takes = Presence(), Takes()
+        self._tags = ShelfTags(self._sensors.covering)
+        self._evidence = Evidence(self._assortment, self._lying, self._tags, habits)
+        self._oddities = Oddities(self._lying)
+        self._due_s: dict[str, float] = {}
+        self._limits: dict[str, float] = {}
+        self._gaps: dict[str, set[str]] = {}
         known = {b.facing: b for b in beliefs}
         self.beliefs: dict[str, Belief] = {
             f.id: known[f.id] if f.id in known and known[f.id].gtin == f.gtin else Belief(f.id, f.gtin)
             for f in planogram.facings
         }
-        self.presence = Presence()
-        self._plates = {key: Plate(self._assortment.step_g(names)) for key, names in wiring.plates.items()}
-        self._positions: dict[PlateKey, PlatePosition] = {}
-        self._viewed: dict[PlateKey, tuple[float, float]] = {}
-        self._unseen: set[PlateKey] = set()
-        self._on_plates = {
-            key: PlateBelief(items, self._assortment.neighbours(names))
-            for key, names in wiring.plates.items()
-            if (items := self._assortment.items(names))
-        }
-        self._weighed = {item.facing for plate in self._on_plates.values() for item in plate.items}
-        self._lying = {
-            item.facing: (plate, index)
-            for plate in self._on_plates.values()
-            for index, item in enumerate(plate.items)
-        }
-        self._covering: dict[str, set[str]] = {}
-        for (device, _), name in wiring.antennas.items():
-            self._covering.setdefault(name, set()).add(device)
-        self._sensors = {
-            name: devices for name, devices in self._covering.items() if name not in self._weighed
-        }
-        for (device, _), names in wiring.plates.items():
-            self._sensors |= {name: {device} for name in self._weighed.intersection(names)}
-        self._sensed: dict[str, set[str]] = {}
-        for name, devices in self._sensors.items():
-            for device in devices:
-                self._sensed.setdefault(device, set()).add(name)
-        self._heard_s: dict[str, float] = {}
-        self._came_s: dict[str, tuple[float, float]] = {}
-        self._touched_s: dict[str, float] = {}
-        self._known: dict[str, Known] = {}
-        self._due_s: dict[str, float] = {}
-        self._rested_s: dict[PlateKey, float] = {}
         self._told = dict(self.beliefs)
-        self._tagged: Counter[tuple[str, str]] = Counter()
-        self._lost_s: dict[str, float] = {}
+        for name, belief in self.beliefs.items():
+            self._recall(name, memory.read(belief.memory))
 
     def restore_plate(self, position: PlatePosition, now: Moment) -> None:
         """Put back the last durable word of a plate; the plate itself has to come to rest anew."""
-        key = (position.device, position.channel)
-        if key in self._plates:
-            self._positions[key] = position
-        if key in self._on_plates:
-            age_s = max(0.0, (now.at - position.observed_at).total_seconds())
-            kept.read(position.belief, self._on_plates[key], now.mono_s - age_s)
+        pan = self._pans.get((position.device, position.channel))
+        if pan is not None:
+            pan.restore(position, now)
 
     def restore_tag(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
         """Put back a tag that was present when the process stopped."""
-        self.presence.restore(epc=epc, device=device, facing=facing, mono_s=mono_s)
+        tag = self.presence.restore(epc=epc, device=device, facing=facing, mono_s=mono_s)
         item = decode_epc(epc)
-        if item is not None:
-            self._tagged[(facing, item.gtin)] += 1
+        if item is not None and facing in self._facings and item.gtin == self._facings[facing].gtin:
+            self._tags.came(facing, tag)
 
     def weight(self, reading: WeightReading, now: Moment) -> Effects | None:
         """One weight. None when it has no consequence (a plate at rest said so again)."""
         key = (reading.device, reading.channel)
-        plate = self._plates.get(key)
-        self._lost_s.pop(reading.device, None)
-        if plate is None:
+        pan = self._pans.get(key)
+        self._sensors.heard(reading.device)
+        if pan is None:
             return None
-        self._view(key, now.mono_s)
-        if reading.weight_g is None or "over" in reading.flags or "under" in reading.flags:
-            plate.disturb()
-            return None
-        rest_g = plate.feed(now.mono_s, reading.weight_g, stable=reading.stable)
+        moved = pan.moving
+        rest_g = pan.feed(key, reading, now)
+        if pan.moving and not moved:
+            self._touched(pan, now)
         if rest_g is not None:
-            effects = self._settled(key, rest_g, now)
-            effects.plates.append(self._position(key, rest_g, now))
+            effects = self._settled(pan, rest_g, now)
+            effects.plates += pan.at_rest(now)
             return effects
-        if plate.moving:
-            return self._remember(key, reading.weight_g, now)
-        self._confirm(self._wiring.plates[key], now)
-        return self._rested(key, now) or self._remember(key, reading.weight_g, now)
+        if reading.weight_g is None:
+            return None
+        if pan.moving:
+            return self._remember(pan, key, reading.weight_g, now)
+        self._confirm(pan, now)
+        return self._rested(pan, now) or self._remember(pan, key, reading.weight_g, now)
 
     def tag(self, reading: TagRead, now: Moment) -> Effects | None:
         """One tag read. None when the tag was known to be there."""
         facing = self._wiring.antennas.get((reading.device, reading.antenna))
         if facing is None:
             return None
-        if self._lost_s.pop(reading.device, None) is not None:
-            self._due_s |= dict.fromkeys(self._sensed.get(reading.device, ()), now.mono_s + AGAIN_S)
-        self._heard_s.setdefault(reading.device, now.mono_s)
+        if self._sensors.heard(reading.device):
+            self._due_s |= dict.fromkeys(self._sensors.facings(reading.device), now.mono_s + AGAIN_S)
+        self._tags.reader_heard(reading.device, now.mono_s)
         moves = self.presence.seen(
             epc=reading.epc,
             device=reading.device,
@@ -159,10 +130,78 @@ class Estimator:
         )
         return self._moved(moves, now) if moves else None
 
+    def gap(self, reading: GapSeen, now: Moment) -> Effects | None:
+        """A camera's verdict on a facing. None when it has no consequence."""
+        name = reading.facing
+        if name not in self._facings:
+            return None
+        self._evidence.saw(reading, now.mono_s)
+        effects, open_to = Effects(), self._gaps.setdefault(name, set())
+        if reading.gap != (reading.device in open_to):
+            open_to.symmetric_difference_update({reading.device})
+            body = GapMoved(facing=name, device=reading.device, fill=reading.fill)
+            effects.tell("gap.opened" if reading.gap else "gap.closed", body, now.at)
+            self._keep(effects, name)
+        self._judge(effects, name, now, unseen=True)
+        return effects if effects.events else None
+
+    def sale(self, reading: Sale, now: Moment) -> Effects | None:
+        """A line of a receipt. It moves what no sensor counts; else it may speak of what was missed."""
+        effects, places = Effects(), self._places(reading.gtin)
+        uncounted = {name: carried for name, carried in places.items() if carried is not None}
+        if uncounted and reading.quantity > 0:
+            fullest = max(uncounted, key=lambda name: self.beliefs[name].on_hand or 0)
+            uncounted[fullest].moved(-reading.quantity, now.mono_s)
+            self._judge(effects, fullest, now, unseen=False, cause="sale")
+            self._keep(effects, fullest)
+            return effects
+        missed = self._takes.sold(reading.gtin, max(0, reading.quantity), now.mono_s)
+        weighed = [name for name in places if name in self._lying]
+        if not missed or not weighed:
+            return None
+        name = min(weighed, key=lambda name: self.beliefs[name].confidence)
+        (pan, index), on_hand = self._lying[name], self.beliefs[name].on_hand or 0
+        if pan.belief is not None and pan.belief.hypotheses:
+            fewer = range(max(0, on_hand - missed) + 1)
+            pan.belief.hint(index, dict.fromkeys(fewer, 0.0), log(SALE_WRONG))
+            self._judge(effects, name, now, unseen=False, cause="sale")
+        return effects if effects.events else None
+
+    def delivery(self, reading: Delivery, now: Moment) -> Effects | None:
+        """A line of a delivery. It moves a facing that it names and that no sensor counts."""
+        carried = self._places(reading.gtin).get(reading.facing or "")
+        if reading.facing is None or carried is None:
+            return None
+        effects = Effects()
+        carried.moved(reading.quantity, now.mono_s)
+        self._judge(effects, reading.facing, now, unseen=False, cause="restock")
+        self._keep(effects, reading.facing)
+        return effects
+
+    def recount(self, reading: Recount, now: Moment) -> Effects | None:
+        """Staff counted by hand: the belief is based anew on that. None for a facing that is not known."""
+        name = reading.facing
+        if name not in self._facings:
+            return None
+        effects, lying = Effects(), self._lying.get(name)
+        belief = lying[0].belief if lying is not None else None
+        if lying is not None and belief is not None and belief.hypotheses:
+            belief.recount(lying[1], reading.on_hand, lying[0].rest_g)
+            for key, last in lying[0].positions.items():
+                effects.plates.append(lying[0].position(key, last.weight_g, now))
+        else:
+            room = 2 * self._facings[name].capacity
+            self._evidence.carried.setdefault(name, Carried(room)).recounted(reading.on_hand, now.mono_s)
+        self._evidence.counted(name, reading.on_hand, now.mono_s)
+        self._judge(effects, name, now, unseen=False, cause="recount")
+        self._keep(effects, name)
+        return effects
+
     def device_lost(self, device: str, now: Moment) -> None:
         """From now on the device is silent; `tick` lets the confidence of its facings fall."""
-        self._lost_s.setdefault(device, now.mono_s)
-        self._heard_s.pop(device, None)
+        self._sensors.lost(device, now.mono_s)
+        self._tags.reader_lost(device)
+        self._evidence.forget_camera(device)
         self.presence.troubled(device, now.mono_s)
 
     def tick(self, now: Moment) -> Effects | None:
@@ -171,178 +210,152 @@ class Estimator:
         effects = self._moved(departures, now) if departures else Effects()
         for name in [name for name, due_s in self._due_s.items() if due_s <= now.mono_s]:
             del self._due_s[name]
-            self._judge(effects, name, now, unseen=name in self._weighed)
+            self._judge(effects, name, now, unseen=name in self._lying)
             if (
-                self._listened(name, now) < HEARD_SHARE
-                or self._unheard(name, now) + self._gone(name, now) > DOUBT
+                name not in self._lying
+                or self._tags.listened(name, now.mono_s) < HEARD_SHARE
+                or self._evidence.doubt(name, now.mono_s) > DOUBT
             ):
                 self._due_s[name] = now.mono_s + AGAIN_S
-        for name in [name for device in self._lost_s for name in self._sensed.get(device, ())]:
-            before, limit = self.beliefs[name], self._limit(name, now)
-            if before.on_hand is not None and before.confidence > limit:
-                after = doubted(before, limit, "stale", self._facings[name])
-                self._become(effects, before, after, "correction", now)
+        for name in self._sensors.silent():
+            if self._sensors.limit(name, now.mono_s) < self._limits.get(name, 1.0):
+                self._judge(effects, name, now, unseen=True)
         return effects if effects.events else None
 
-    def _view(self, key: PlateKey, mono_s: float) -> None:
-        """Mark the plate unseen when its last reading is older than its usual rhythm allows.
+    def _places(self, gtin: str) -> dict[str, Carried | None]:
+        """The facings of an item; for those that no sensor counts what is carried of them."""
+        return {name: self._evidence.uncounted(name) for name in self._assortment.places(gtin)}
 
-        It must settle anew: that ends the doubt of the silence, and what came in it is told as unseen.
-        """
-        last_s, rhythm_s = self._viewed.get(key, (float("-inf"), 0.0))
-        gap_s = mono_s - last_s
-        if gap_s > max(BLIND_S, 3 * rhythm_s):
-            self._unseen.add(key)
-            self._plates[key].disturb()
-        usual_s = rhythm_s if gap_s == float("inf") else rhythm_s + 0.2 * (gap_s - rhythm_s)
-        self._viewed[key] = (mono_s, usual_s)
-
-    def _confirm(self, names: list[str], now: Moment) -> None:
+    def _confirm(self, pan: Pan, now: Moment) -> None:
         """A plate at rest is evidence that goes on; noted once a second, for it is no event."""
-        for name in self._weighed.intersection(names):
-            belief = self.beliefs[name]
+        for item in pan.belief.items if pan.belief is not None else ():
+            belief = self.beliefs[item.facing]
             if belief.observed_at is not None and now.at - belief.observed_at >= CONFIRM_EVERY:
-                self.beliefs[name] = replace(belief, observed_at=now.at)
+                self.beliefs[item.facing] = replace(belief, observed_at=now.at)
 
-    def _remember(self, key: PlateKey, weight_g: float, now: Moment) -> Effects | None:
+    def _remember(self, pan: Pan, key: PlateKey, weight_g: float, now: Moment) -> Effects | None:
         """The reading of a touched plate, made durable when it differs from the durable one."""
-        last, plate = self._positions.get(key), self._plates[key]
-        if last is not None and abs(last.weight_g - weight_g) <= plate.touch_g:
+        last = pan.positions.get(key)
+        if last is not None and abs(last.weight_g - weight_g) <= pan.plates[key].touch_g:
             return None
-        return Effects(plates=[self._position(key, weight_g, now)])
+        return Effects(plates=[pan.position(key, weight_g, now)])
 
-    def _position(self, key: PlateKey, weight_g: float, now: Moment) -> PlatePosition:
-        belief = self._on_plates.get(key)
-        text = kept.write(belief) if belief is not None and belief.hypotheses else ""
-        position = PlatePosition(key[0], key[1], weight_g, now.at, text)
-        self._positions[key] = position
-        return position
+    def _touched(self, pan: Pan, now: Moment) -> None:
+        """Somebody begins to move things: what the tags said until now is taken in."""
+        for item in pan.belief.items if pan.belief is not None else ():
+            if self._tags.covers(item.facing):
+                self._evidence.settle_tags(item.facing, now.mono_s)
 
-    def _settled(self, key: PlateKey, rest_g: float, now: Moment) -> Effects:
+    def _settled(self, pan: Pan, rest_g: float, now: Moment) -> Effects:
         """The plate came to rest after it was touched, or after nobody looked."""
-        unseen = key in self._unseen
-        self._unseen.discard(key)
-        self._rested_s[key] = now.mono_s
-        belief = self._on_plates.get(key)
+        unseen, pan.unseen, pan.rested_s = pan.unseen, False, now.mono_s
+        effects, belief = Effects(), pan.belief
         if belief is None:
-            return Effects()
+            return effects
+        if self._takes.watched_since_s is None:
+            self._takes.watched_since_s = now.mono_s
+        belief.away = {gtin: self._takes.away(gtin, now.mono_s) for gtin in belief.neighbours}
+        first = not belief.hypotheses
         belief.weigh(rest_g, now.mono_s, unseen=unseen)
-        effects = Effects()
+        for index, item in enumerate(belief.items):
+            carried = self._evidence.carried.pop(item.facing, None)
+            if first and carried is not None and carried.shares:  # counted by hand before it was weighed
+                belief.hint(index, {n: log(share) for n, share in carried.shares.items()}, log(SALE_WRONG))
         for item in belief.items:
-            self._judge(effects, item.facing, now, unseen=unseen, settled=True)
-            if item.facing in self._covering:
-                self._touched_s[item.facing] = now.mono_s
+            if self._tags.covers(item.facing):
+                self._tags.touched(item.facing, now.mono_s)
                 self._due_s[item.facing] = now.mono_s + AGAIN_S
+            self._judge(effects, item.facing, now, unseen=unseen, settled=True)
         return effects
 
-    def _rested(self, key: PlateKey, now: Moment) -> Effects | None:
+    def _rested(self, pan: Pan, now: Moment) -> Effects | None:
         """The plate is at rest as before; None when that has no consequence."""
-        rest_g, belief = self._plates[key].rest_g, self._on_plates.get(key)
-        if belief is None or rest_g is None or now.mono_s - self._rested_s.get(key, 0.0) < REST_EVERY_S:
+        if pan.belief is None or now.mono_s - pan.rested_s < REST_EVERY_S or (rest_g := pan.rest_g) is None:
             return None
-        self._rested_s[key] = now.mono_s
-        belief.rest(rest_g, now.mono_s)
+        pan.rested_s = now.mono_s
+        pan.belief.rest(rest_g, now.mono_s)
         effects = Effects()
-        for item in belief.items:
+        for item in pan.belief.items:
             self._judge(effects, item.facing, now, unseen=True)
         if not effects.events:
             return None
-        effects.plates.append(self._position(key, rest_g, now))
+        effects.plates += pan.at_rest(now)
         return effects
 
     def _judge(
-        self, effects: Effects, name: str, now: Moment, *, unseen: bool, settled: bool = False
+        self,
+        effects: Effects,
+        name: str,
+        now: Moment,
+        *,
+        unseen: bool,
+        settled: bool = False,
+        cause: Cause | None = None,
     ) -> None:
         """One facing, by all that speaks of it; nothing where nothing does. `settled`: its plate just did.
 
         Where a plate would have told of a change, another count without one must be much more probable.
         """
         before, facing = self.beliefs[name], self._facings[name]
-        shares, sources, reasons = self._evidence(name, now)
-        if not sources:
+        limit = self._limits[name] = self._sensors.limit(name, now.mono_s)
+        found = self._evidence.of(name, now.mono_s, believed=limit if name in self._lying else 1.0)
+        if found is None:
+            if before.on_hand is not None and before.confidence > limit:
+                self._become(effects, before, doubted(before, limit, "stale"), "correction", now)
             return
-        margin = UNTOUCHED_MARGIN if "weight" in sources and not settled else 0.0
+        shares = found.shares
+        margin = UNTOUCHED_MARGIN if "weight" in found.sources and not (settled or cause) else 0.0
         best = max(shares, key=lambda n: shares[n])
         if before.on_hand is not None and shares[best] < shares.get(before.on_hand, 0.0) + margin:
             best = before.on_hand
-        limit = self._limit(name, now)
-        confidence = round(min(shares.get(best, 0.0), MOST_CONFIDENT, limit), 3)
+        # Where the scale is silent but tags count the facing too, what they say has been weighed in.
+        counted = name in self._lying and "rfid" in found.sources and self._evidence.counted_by_tags(name)
+        most = MOST_CONFIDENT if counted else min(limit, MOST_CONFIDENT)
+        reasons = self._oddities.of(before, best, found, now.mono_s, recounted=cause == "recount")
         after = replace(
             before,
             on_hand=best,
-            confidence=confidence,
-            status=status_of(best, confidence, facing),
-            sources=sources,
+            confidence=round(min(shares.get(best, 0.0), most), 3),
+            status=status_of(best, shares, facing, limit=most, before=before.status),
+            sources=found.sources,
             reasons=reasons if limit == 1.0 else (*reasons, "stale"),
+            interval=interval_of(shares),
+            contributions=tuple((one, round(alone.get(best, 0.0), 3)) for one, alone in found.alone.items()),
             observed_at=now.at,
         )
-        cause = _cause(before, after, unseen=unseen)
-        if before.on_hand is not None and best > before.on_hand and "weight" in sources:
-            self._came_s[name] = (now.mono_s, self._unheard(name, now) + best - before.on_hand)
-        self._become(effects, before, replace(after, taken=_taken(before, after, cause)), cause, now)
+        kind = cause or cause_of(before, after, unseen=unseen)
+        self._become(effects, before, replace(after, taken=taken_after(before, after, kind)), kind, now)
 
-    def _evidence(
-        self, name: str, now: Moment
-    ) -> tuple[dict[int, float], tuple[Source, ...], tuple[str, ...]]:
-        """Count to probability, what it comes from, and what is odd about it."""
-        facing, product = self._facings[name], self._assortment.product(name)
-        belief, index = self._lying.get(name, (None, 0))
-        weighed = belief is not None and bool(belief.hypotheses)
-        shares = belief.distribution(index) if belief is not None and weighed else {}
-        reasons = _reasons(belief.foreign()) if belief is not None and weighed else ()
-        seen = self._tagged[(name, facing.gtin)]
-        if not product.tagged or self._listened(name, now) < HEARD_SHARE:
-            return shares, ("weight",) if weighed else (), reasons
-        if not weighed:
-            shares = dict.fromkeys(range(facing.capacity + 1), 1.0)
-        unheard, gone = self._unheard(name, now), self._gone(name, now)
-        best = max(shares, key=lambda n: shares[n])
-        if shares[best] > SURELY and unheard + gone < DOUBT:
-            self._known[name] = (best, max(0, best - seen))
-        known = self._known.get(name, (0, 0))
-        logs = {
-            n: log(max(share, 1e-9))
-            + log_likelihood(seen, n, tagged=product.tagged, known=known, unheard=unheard, gone=gone)
-            for n, share in shares.items()
-        }
-        most = max(logs.values())
-        whole = sum(exp(value - most) for value in logs.values())
-        shares = {n: exp(value - most) / whole for n, value in logs.items()}
-        return shares, ("weight", "rfid") if weighed else ("rfid",), reasons
-
-    def _limit(self, name: str, now: Moment) -> float:
-        """How far a facing may be believed whose scale (or, without one, reader) is silent."""
-        lost_s = [self._lost_s[one] for one in self._sensors.get(name, ()) if one in self._lost_s]
-        silent_s = now.mono_s - min(lost_s, default=now.mono_s)
-        return min((level for after_s, level in STALE_LEVELS if silent_s >= after_s), default=1.0)
-
-    def _unheard(self, name: str, now: Moment) -> float:
-        """Items that came so recently that their tags may not have been heard yet."""
-        at_s, came = self._came_s.get(name, (now.mono_s, 0.0))
-        return came * exp((at_s - now.mono_s) / FADING_S)
-
-    def _gone(self, name: str, now: Moment) -> float:
-        """Tags that are counted here though they have probably left when the plate was touched."""
-        touched_s = self._touched_s.get(name)
-        return 0.0 if touched_s is None else self.presence.doubtful(name, touched_s, now.mono_s)
-
-    def _listened(self, name: str, now: Moment) -> float:
-        """The share of present tags that the facing's readers have heard by now: none before one is heard."""
-        since_s = [
-            self._heard_s[device] for device in self._covering.get(name, ()) if device in self._heard_s
-        ]
-        return 1 - (1 - READ_PER_S) ** (now.mono_s - min(since_s)) if since_s else 0.0
-
-    def _become(self, effects: Effects, before: Belief, after: Belief, cause: Cause, now: Moment) -> Effects:
+    def _become(self, effects: Effects, before: Belief, after: Belief, cause: Cause, now: Moment) -> None:
         if after.on_hand != before.on_hand:
             after = replace(after, changed_at=now.at)
+            if cause in ("pick", "return"):
+                self._takes.moved(after.gtin, (after.on_hand or 0) - (before.on_hand or 0), now.mono_s)
         self.beliefs[after.facing] = after
         told = self._told[after.facing]
-        if _worth_telling(told, after):
+        if worth_telling(told, after):
             self._told[after.facing] = after
             effects.tell("stock.changed", after.changed_from(told, cause), now.at)
-            effects.beliefs.append(after)
-        return effects
+            self._keep(effects, after.facing)
+
+    def _keep(self, effects: Effects, name: str) -> None:
+        """The belief and what else is known of the facing go into the journal."""
+        carried = self._evidence.carried.get(name)
+        kept = Memory(
+            carried=[(n, round(share, 4)) for n, share in carried.shares.items()] if carried else [],
+            known=self._evidence.known.get(name),
+            gaps=sorted(self._gaps.get(name, ())),
+        )
+        self.beliefs[name] = replace(self.beliefs[name], memory=memory.write(kept))
+        effects.beliefs.append(self.beliefs[name])
+
+    def _recall(self, name: str, kept: Memory) -> None:
+        if kept.known is not None:
+            self._evidence.known[name] = kept.known
+        if kept.carried and name not in self._lying:
+            self._evidence.carried[name].shares = dict(kept.carried)
+        if kept.gaps:
+            self._gaps[name] = set(kept.gaps)
 
     def _moved(self, moves: list[Moved], now: Moment) -> Effects:
         effects = Effects()
@@ -359,41 +372,9 @@ class Estimator:
             effects.tags.append(move)
             if item is None or move.facing not in self.beliefs:  # a facing that the planogram dropped
                 continue
-            self._tagged[(move.facing, item.gtin)] += 1 if move.arrived else -1
-            if self._listened(move.facing, now) > HEARD_SHARE:
+            if item.gtin == self._facings[move.facing].gtin:
+                (self._tags.came if move.arrived else self._tags.left)(move.facing, move.tag)
+            if self._tags.listened(move.facing, now.mono_s) > HEARD_SHARE:
                 self._judge(effects, move.facing, now, unseen=False)
             self._due_s.setdefault(move.facing, now.mono_s + AGAIN_S)
         return effects
-
-
-def _reasons(foreign: Mapping[str, float]) -> tuple[str, ...]:
-    """What lies on a plate beside its items, when that is more probable than nothing."""
-    if sum(foreign.values()) <= 0.5:
-        return ()
-    return ("foreign_object",) if foreign.get(OTHER, 0.0) >= 0.5 * sum(foreign.values()) else ("misplaced",)
-
-
-def _worth_telling(before: Belief, after: Belief) -> bool:
-    """The emission rule: a new count, status or reason, or a confidence that moved by a tenth."""
-    return (
-        (after.on_hand, after.status, after.reasons) != (before.on_hand, before.status, before.reasons)
-        or after.sources != before.sources
-        or abs(after.confidence - before.confidence) >= 0.1
-    )
-
-
-def _cause(before: Belief, after: Belief, *, unseen: bool) -> Cause:
-    if before.on_hand is None or after.on_hand is None:
-        return "initial"
-    change = after.on_hand - before.on_hand
-    if unseen or change == 0:
-        return "restock" if change > RETURN_MOST else "correction"
-    if change < 0:
-        return "pick"
-    return "return" if change <= min(RETURN_MOST, before.taken) else "restock"
-
-
-def _taken(before: Belief, after: Belief, cause: Cause) -> int:
-    if cause in ("pick", "return"):
-        return max(0, before.taken + (before.on_hand or 0) - (after.on_hand or 0))
-    return 0 if cause in ("initial", "restock") else before.taken

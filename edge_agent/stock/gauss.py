@@ -58,9 +58,13 @@ class Gauss:
                 variance += weight * sum(map(mul, weights, row))
         return mean, variance
 
+    def spread(self, weights: Sequence[float]) -> list[float]:
+        """Covariance of each entry with the weighted sum of all."""
+        return [sum(map(mul, weights, row)) for row in self.cov]
+
     def measure(self, weights: Sequence[float], value: float, variance: float) -> None:
         """The weighted sum was measured as `value`, with noise of this `variance`."""
-        spread = [sum(w * entry for w, entry in zip(weights, row, strict=True)) for row in self.cov]
+        spread = self.spread(weights)
         total = sum(w * s for w, s in zip(weights, spread, strict=True)) + variance
         gain = [s / total for s in spread]
         surprise = value - sum(w * m for w, m in zip(weights, self.mean, strict=True))

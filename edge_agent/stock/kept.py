@@ -7,7 +7,8 @@ from math import exp, log
 import msgspec
 
 from edge_agent.stock.gauss import Gauss
-from edge_agent.stock.plate_belief import OTHER, Hypothesis, Item, PlateBelief
+from edge_agent.stock.hypothesis import OTHER, Hypothesis, Item
+from edge_agent.stock.plate_belief import PlateBelief
 
 LEAST = 1e-3
 """What is less probable is forgotten at a restart."""
@@ -20,12 +21,16 @@ class _Kept(msgspec.Struct, array_like=True):
     probability: float
     mean: list[float]
     cov: list[list[float]]
+    since: list[int] = []
 
 
 class _Plate(msgspec.Struct, array_like=True):
     items: list[tuple[str, str, float]]
     """Facing, GTIN and unit weight: a belief about other items is worth nothing."""
     hypotheses: list[_Kept]
+    spreads: list[tuple[float, float]] = []
+    """For each item the ratio of its learnt variance to the printed one, and how much taught it."""
+    tags: list[int | None] = []
 
 
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(_Plate).decode
@@ -40,11 +45,13 @@ def write(belief: PlateBelief) -> str:
             _short(exp(one.log_weight)),
             [_short(value) for value in one.state.mean],
             [[_short(value) for value in row] for row in one.state.cov],
+            list(one.since),
         )
         for one in belief.hypotheses
         if exp(one.log_weight) >= LEAST
     ]
-    return _encode(_Plate(_items(belief), kept)).decode()
+    spreads = [(_short(one.ratio), _short(one.seen)) for one in belief.spreads]
+    return _encode(_Plate(_items(belief), kept, spreads, belief.tags)).decode()
 
 
 def read(text: str, belief: PlateBelief, at_s: float) -> bool:
@@ -64,12 +71,21 @@ def read(text: str, belief: PlateBelief, at_s: float) -> bool:
     if plate.items != _items(belief) or not plate.hypotheses or not sound:
         return False
     hypotheses = [
-        Hypothesis(tuple(one.counts), one.foreign, log(one.probability), Gauss(one.mean, one.cov))
+        Hypothesis(
+            tuple(one.counts),
+            one.foreign,
+            log(one.probability),
+            Gauss(one.mean, one.cov),
+            tuple(one.since or one.counts),
+        )
         for one in plate.hypotheses
         if one.foreign is None or one.foreign == OTHER or one.foreign in belief.neighbours
     ]
     if hypotheses:
         belief.restore(hypotheses, at_s)
+        for spread, (ratio, seen) in zip(belief.spreads, plate.spreads, strict=False):
+            spread.ratio, spread.seen = ratio, seen
+        belief.tags = plate.tags or belief.tags
     return bool(hypotheses)
 
 

@@ -1,115 +1,72 @@
 """What lies on one plate, as weighted hypotheses: how many of each item, something foreign or not.
 
-Each hypothesis has its own linear-Gaussian account of the rest: the plate's drift, the foreign mass, and for
-each item the error of its unit weight and how far the pieces there deviate from it in sum. A weight at rest
-is one measurement of all of it. So what a change says (it is exact) and what the whole weight says (it does
-not forget) are used together, and each counted change teaches the unit weight. Pure.
+What a change says (it is exact) and what the whole weight says (it does not forget) are used together, and
+each counted change teaches the unit weight and its spread. Pure.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
-from math import exp, inf, log
+from math import exp, log
 
+from edge_agent.stock.acts import Acts
 from edge_agent.stock.gauss import Gauss, log_density
-
-PLATE_SD_G = 4.0
-"""Error of a plate's zero when it is first seen."""
-DRIFT_G_PER_SQRT_H = 5.0
-"""Random walk of the zero: creep, temperature (1 to 2.5 g per 10 °C, OIML R60 creep), dirt."""
-REST_SD_G = 0.8
-"""What a plate at rest says differs so much from what lies on it: noise, and settling that is not over."""
-UNIT_CV = 0.01
-"""Spread of the unit weight where the planogram gives none (0.5 to 2 % for packaged goods)."""
-UNIT_BIAS, BIAS_OF_SPREAD = 0.01, 0.5
-"""Relative error of the planogram's own unit weight, and at least this share of the spread."""
-FOREIGN_MEAN_G, FOREIGN_SD_G = 800.0, 800.0
-"""A bag, a basket, a leaflet."""
-
-P_FOREIGN_AT_START = 0.01
-P_FOREIGN_COMES, P_FOREIGN_GOES, P_FOREIGN_CHANGES = 0.015, 0.25, 0.01
-P_FOREIGN_ALONE = 0.25
-"""Whoever lays something foreign onto the plate moves nothing else."""
-P_MISPLACED = 0.004
-"""An event brings an item that belongs elsewhere on the shelf."""
-P_UNTOUCHED, P_TAKEN, P_BROUGHT, P_FILLED = 0.15, 0.63, 0.14, 0.08
-"""What people do at a plate that was touched: nothing, take, bring back, fill."""
-MORE_TAKEN, MORE_BROUGHT = 0.35, 0.12
-"""Each further item is taken, or brought back, with this probability."""
-P_TWO_ITEMS = 0.03
-"""Two kinds of item change in one event."""
-P_UNSEEN_SAME = 0.5
-"""Nothing was moved while nobody looked."""
+from edge_agent.stock.habits import USUAL, Habits
+from edge_agent.stock.hypothesis import (
+    DRIFT,
+    FOREIGN,
+    ITEMS,
+    OTHER,
+    Counts,
+    Hypothesis,
+    Item,
+    Way,
+    nominal_g,
+    pieces,
+)
+from edge_agent.stock.spread import Spread
+from edge_agent.stock.tag_evidence import Known
+from edge_agent.stock.turns import Key, Stranger, Turns
 
 KEPT, LEAST = 16, 1e-4
 """So many hypotheses at most are kept, and none of less weight than this."""
 LEAST_AT_FIRST = 1e-3
 """The same for the first weight: in a store of thousands of plates all of them begin at once."""
-OTHER = "?"
-"""The foreign mass is nothing that the planogram knows."""
+FROM_NOWHERE = 0.2
+"""Share of misplaced items of which nobody saw that they were taken from their place."""
+LEAST_HEARD = 1e-5
+"""However little what the tags say fits: a reader may have been disturbed."""
+COUNTED_RIGHT = 0.97
+"""A person who counts a facing is right, or off by one."""
 
-DRIFT, FOREIGN = 0, 1
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One kind of item that belongs on the plate."""
-
-    facing: str
-    gtin: str
-    unit_weight_g: float
-    unit_sd_g: float
-    capacity: int
-
-    @property
-    def bias_sd_g(self) -> float:
-        """How far the unit weight itself may be off."""
-        return max(UNIT_BIAS * self.unit_weight_g, BIAS_OF_SPREAD * self.unit_sd_g)
-
-    @property
-    def most(self) -> int:
-        """More than this cannot lie there."""
-        return 2 * self.capacity
-
-
-@dataclass(slots=True)
-class Hypothesis:
-    """`counts` in the order of the items; `foreign` is None, OTHER, or the GTIN of a misplaced item."""
-
-    counts: tuple[int, ...]
-    foreign: str | None
-    log_weight: float
-    state: Gauss
-
-
-_Key = tuple[tuple[int, ...], str | None]
-
-
-@dataclass(slots=True)
-class _Turn:
-    """Ways to one hypothesis: the log of their probability together, and the best one."""
-
-    total: float
-    best: float
-    parent: Hypothesis
-
-    def add(self, gain: float, parent: Hypothesis) -> None:
-        self.total = _log_sum(self.total, gain)
-        if gain > self.best:
-            self.best, self.parent = gain, parent
+Likelihood = Callable[[int, Known], float]
+"""Of what is heard of an item's tags, where so many lie of which so much is known."""
 
 
 @dataclass(slots=True)
 class PlateBelief:
-    """The mixture. `neighbours`, items of the same shelf, may be put here: GTIN to weight and spread."""
+    """The mixture. `neighbours`, items of the same shelf, may be put here: GTIN to weight and spread.
+
+    `away`: how many of each of them have been taken from their place and not brought back.
+    """
 
     items: Sequence[Item]
-    neighbours: dict[str, tuple[float, float]] = field(default_factory=dict)
+    neighbours: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    habits: Habits = USUAL
     hypotheses: list[Hypothesis] = field(default_factory=list)
     at_s: float = 0.0
+    away: dict[str, int] = field(default_factory=dict)
+    spreads: list[Spread] = field(default_factory=list)
+    tags: list[int | None] = field(default_factory=list)
+    """Of each item, how many tags were there when they last spoke for good; None: never."""
+
+    def __post_init__(self) -> None:
+        if not self.spreads:
+            self.spreads = [Spread(item.unit_sd_g) for item in self.items]
+        if not self.tags:
+            self.tags = [None] * len(self.items)
 
     def weigh(self, weight_g: float, at_s: float, *, unseen: bool = False) -> None:
         """The plate came to rest at `weight_g` after it was touched, or (`unseen`) after nobody looked."""
@@ -118,19 +75,16 @@ class PlateBelief:
             self._begin(weight_g)
             return
         self._drift(at_s)
-        found: dict[_Key, _Turn] = {}
+        acts = Acts(self.items, [spread.variance for spread in self.spreads], self.habits, unseen)
+        turns = Turns(acts, weight_g, list(self._strangers()), LEAST)
         for parent in self.hypotheses:
-            for counts, foreign, prior in self._turns(parent, weight_g, unseen=unseen):
-                gain = parent.log_weight + prior + self._turn_likelihood(parent, counts, foreign, weight_g)
-                known = found.get((counts, foreign))
-                if known is None:
-                    found[(counts, foreign)] = _Turn(gain, gain, parent)
-                else:
-                    known.add(gain, parent)
-        least = max(turn.total for turn in found.values()) + log(LEAST)
+            turns.follow(parent)
+        found, least = turns.found, turns.best + log(LEAST)
         best = heapq.nlargest(KEPT, ((turn.total, key) for key, turn in found.items() if turn.total > least))
-        self.hypotheses = [self._child(found[key].parent, *key, total) for total, key in best]
+        before = found[best[0][1]].way.parent
+        self.hypotheses = [self._child(found[key].way, *key, total) for total, key in best]
         self._normalise()
+        self._teach(before, self.hypotheses[0], weight_g)
         self._learn(weight_g)
 
     def rest(self, weight_g: float, at_s: float) -> None:
@@ -142,6 +96,60 @@ class PlateBelief:
             one.log_weight += self._likelihood(one, weight_g)
         self._prune()
         self._learn(weight_g)
+
+    def hint(self, item: int, logs: Mapping[int, float], otherwise: float = 0.0) -> None:
+        """Something else speaks of one item's count: count to log likelihood, `otherwise` of the others."""
+        for one in self.hypotheses:
+            one.log_weight += logs.get(one.counts[item], otherwise)
+        self._prune()
+
+    def known(self, one: Hypothesis, item: int) -> Known:
+        """Where one hypothesis is right: items that lay there once, and how many of them have no tag."""
+        tags = self.tags[item]
+        return (0, 0) if tags is None else (one.since[item], max(0, one.since[item] - tags))
+
+    def with_tags(self, item: int, likelihood: Likelihood) -> dict[int, float]:
+        """Count of one item to its weight when what its tags say now is heard too; not normalised."""
+        found: dict[int, float] = {}
+        for one in self.hypotheses:
+            n = one.counts[item]
+            share = exp(one.log_weight) * likelihood(n, self.known(one, item))
+            found[n] = found.get(n, 0.0) + share
+        return found
+
+    def hear(self, item: int, likelihood: Likelihood, tags: int) -> None:
+        """The tags speak for good: so many are there, what came and went with the last touches is clear."""
+        for one in self.hypotheses:
+            n = one.counts[item]
+            one.log_weight += log(max(LEAST_HEARD, likelihood(n, self.known(one, item))))
+            one.since = (*one.since[:item], n, *one.since[item + 1 :])
+        self.tags[item] = tags
+        self._prune()
+
+    def recount(self, item: int, n: int, weight_g: float | None) -> None:
+        """A person counted `n` of one item while the plate rests at `weight_g` (None: it moves)."""
+        found: dict[Key, Hypothesis] = {}
+        for one in self.hypotheses:
+            off = abs(one.counts[item] - n)
+            counts = (*one.counts[:item], n, *one.counts[item + 1 :])
+            gain = one.log_weight + (log(1 - COUNTED_RIGHT) if off else 0.0)
+            ways = [(Way(one), one.foreign, gain)]
+            if off and weight_g is not None:
+                mean_g, sd_g = self.habits.foreign_mean_g, self.habits.foreign_sd_g
+                ways.append((Way(one, True, mean_g, sd_g), OTHER, gain + log(self.habits.foreign_at_start)))
+            for way, foreign, so_far in ways:
+                child = self._child(way, counts, foreign, so_far)
+                if weight_g is not None:
+                    child.log_weight += self._likelihood(child, weight_g)
+                known = found.get((counts, foreign))
+                if known is None or child.log_weight > known.log_weight:
+                    found[(counts, foreign)] = child
+        if not found:
+            return
+        self.hypotheses = list(found.values())
+        self._prune()
+        if weight_g is not None:
+            self._learn(weight_g)
 
     def distribution(self, item: int) -> dict[int, float]:
         """Count of one item to its probability."""
@@ -160,8 +168,11 @@ class PlateBelief:
 
     def unit_weight_g(self, item: int) -> float:
         """What one piece of an item weighs, as learnt from what was counted."""
-        learnt = sum(exp(one.log_weight) * one.state.mean[3 + 2 * item] for one in self.hypotheses)
-        return self.items[item].unit_weight_g + learnt
+        return self.items[item].unit_weight_g + self._mean(ITEMS + 1 + 2 * item)
+
+    def drift_g(self) -> float:
+        """How far the plate's zero is off."""
+        return self._mean(DRIFT)
 
     def restore(self, hypotheses: list[Hypothesis], at_s: float) -> None:
         """Put back what was believed at `at_s`."""
@@ -171,27 +182,27 @@ class PlateBelief:
     # --- hypotheses --------------------------------------------------------------------------
 
     def _begin(self, weight_g: float) -> None:
+        alien = self.habits.foreign_at_start
         for counts in self._first_counts(weight_g):
-            for foreign, share in ((None, 1 - P_FOREIGN_AT_START), (OTHER, P_FOREIGN_AT_START)):
+            for foreign, share in ((None, 1 - alien), (OTHER, alien)):
                 state = Gauss.independent(*self._first_state(counts))
                 if foreign is not None:
-                    state.reset(FOREIGN, FOREIGN_MEAN_G, FOREIGN_SD_G**2)
-                one = Hypothesis(counts, foreign, log(share) + self._log_stocked(counts), state)
+                    state.reset(FOREIGN, self.habits.foreign_mean_g, self.habits.foreign_sd_g**2)
+                one = Hypothesis(counts, foreign, log(share) + self._log_stocked(counts), state, counts)
                 one.log_weight += self._likelihood(one, weight_g)
                 self.hypotheses.append(one)
         self._prune(LEAST_AT_FIRST)
         self._learn(weight_g)
 
-    def _log_stocked(self, counts: tuple[int, ...]) -> float:
+    def _log_stocked(self, counts: Counts) -> float:
         """A facing is filled up to its capacity; more on it is rare."""
         return sum(-3.0 for n, item in zip(counts, self.items, strict=True) if n > item.capacity)
 
-    def _first_counts(self, weight_g: float) -> Iterator[tuple[int, ...]]:
+    def _first_counts(self, weight_g: float) -> Iterator[Counts]:
         """The counts that may weigh so much, or less with something foreign."""
         *others, last = self.items
-        ranges = [range(item.most + 1) for item in others]
-        for counts in _products(ranges):
-            rest_g = weight_g - sum(n * i.unit_weight_g for n, i in zip(counts, others, strict=True))
+        for counts in _products([range(item.most + 1) for item in others]):
+            rest_g = weight_g - nominal_g(counts, others)
             if rest_g < -3 * last.unit_weight_g:
                 continue
             nearest = max(0, min(last.most, round(rest_g / last.unit_weight_g)))
@@ -199,135 +210,62 @@ class PlateBelief:
             for n in range(lowest, min(last.most, nearest + 3) + 1):
                 yield (*counts, n)
 
-    def _first_state(self, counts: tuple[int, ...]) -> tuple[list[float], list[float]]:
-        variance = [PLATE_SD_G**2, 0.0]
-        for n, item in zip(counts, self.items, strict=True):
-            variance += [n * item.unit_sd_g**2, item.bias_sd_g**2]
+    def _first_state(self, counts: Counts) -> tuple[list[float], list[float]]:
+        variance = [self.habits.plate_sd_g**2, 0.0]
+        for n, item, spread in zip(counts, self.items, self.spreads, strict=True):
+            variance += [n * spread.variance, item.bias_sd_g(self.habits) ** 2]
         return [0.0] * len(variance), variance
 
-    def _turns(
-        self, parent: Hypothesis, weight_g: float, *, unseen: bool
-    ) -> Iterator[tuple[tuple[int, ...], str | None, float]]:
-        """What may have happened: counts and foreign thing afterwards, and the log of its probability."""
-        clean = parent.foreign is None
-        stays = (
-            log(1 - P_FOREIGN_COMES - P_MISPLACED) if clean else log(1 - P_FOREIGN_GOES - P_FOREIGN_CHANGES)
-        )
-        for counts, prior in self._moves(parent, parent.foreign, weight_g, unseen=unseen):
-            yield counts, parent.foreign, prior + stays
-        if clean:
-            for counts, prior in self._beside(parent):
-                yield counts, OTHER, prior + log(P_FOREIGN_COMES)
-            for gtin in self.neighbours:
-                yield parent.counts, gtin, log(P_MISPLACED / len(self.neighbours))
-            return
-        for counts, prior in self._moves(parent, None, weight_g, unseen=unseen):
-            yield counts, None, prior + log(P_FOREIGN_GOES)
-        if parent.foreign != OTHER:
-            yield parent.counts, OTHER, log(P_FOREIGN_CHANGES)
+    def _strangers(self) -> Iterator[Stranger]:
+        """Items of the shelf that may be put here, and how probable each is: what is away the more."""
+        away = sum(self.away.get(gtin, 0) for gtin in self.neighbours)
+        for gtin, (weight_g, sd_g) in self.neighbours.items():
+            share = (1 - FROM_NOWHERE) * self.away.get(gtin, 0) / away if away else 0.0
+            yield Stranger(gtin, weight_g, sd_g, FROM_NOWHERE / len(self.neighbours) + share)
 
-    def _moves(
-        self, parent: Hypothesis, foreign: str | None, weight_g: float, *, unseen: bool
-    ) -> Iterator[tuple[tuple[int, ...], float]]:
-        """Counts that come near the weight, and the log of how usual that change is."""
-        residual_g = weight_g - self._expected(parent.counts, foreign, parent.state)[0]
-        log_move = _log_unseen if unseen else _log_seen
-        yield parent.counts, log_move(0, self.items[0], parent.counts[0])
-        for index in range(len(self.items)):
-            for counts, change in self._near(parent, index, parent.counts, residual_g):
-                yield counts, log_move(change, self.items[index], parent.counts[index]) - log(len(self.items))
-        for first, second in combinations(range(len(self.items)), 2):
-            for change in (-3, -2, -1, 1, 2, 3):
-                n = parent.counts[first] + change
-                if not 0 <= n <= self.items[first].most:
-                    continue
-                counts = (*parent.counts[:first], n, *parent.counts[first + 1 :])
-                left_g = residual_g - change * self._unit_g(parent, first)
-                prior = log(P_TWO_ITEMS) + log_move(change, self.items[first], parent.counts[first])
-                for both, other in self._near(parent, second, counts, left_g):
-                    yield both, prior + log_move(other, self.items[second], parent.counts[second])
-
-    def _beside(self, parent: Hypothesis) -> Iterator[tuple[tuple[int, ...], float]]:
-        """What is moved in the moment in which something foreign comes, whose weight nobody knows."""
-        yield parent.counts, log(P_FOREIGN_ALONE)
-        for index, item in enumerate(self.items):
-            n = parent.counts[index]
-            for change in range(max(-3, -n), min(3, item.most - n) + 1):
-                if change:
-                    counts = (*parent.counts[:index], n + change, *parent.counts[index + 1 :])
-                    share = (1 - P_FOREIGN_ALONE) / len(self.items)
-                    yield counts, log(share) + _log_seen(change, item, n)
-
-    def _near(
-        self, parent: Hypothesis, index: int, counts: tuple[int, ...], residual_g: float
-    ) -> Iterator[tuple[tuple[int, ...], int]]:
-        """Changes of one item that explain about so many grams, none left out that could; never 0."""
-        item, n = self.items[index], counts[index]
-        unit_g = self._unit_g(parent, index)
-        exact = residual_g / unit_g
-        reach = 0.5 + 2.0 * item.unit_sd_g * max(1.0, abs(exact)) ** 0.5 / unit_g
-        for change in range(round(exact - reach), round(exact + reach) + 1):
-            if change and 0 <= n + change <= item.most:
-                yield (*counts[:index], n + change, *counts[index + 1 :]), change
-
-    def _unit_g(self, parent: Hypothesis, index: int) -> float:
-        learnt = self.items[index].unit_weight_g + parent.state.mean[3 + 2 * index]
-        return max(0.5 * self.items[index].unit_weight_g, learnt)
-
-    def _turn_likelihood(
-        self, parent: Hypothesis, counts: tuple[int, ...], foreign: str | None, weight_g: float
-    ) -> float:
-        """As of the child, without making it: what a turn does to the state is linear."""
-        weights, nominal_g, variance = [1.0, 0.0], 0.0, REST_SD_G**2
-        if foreign is not None and foreign == parent.foreign:
-            weights[1] = 1.0
-        elif foreign is not None:
-            mean_g, sd_g = self._mass_of(foreign)
-            nominal_g, variance = mean_g, variance + sd_g**2
-        for before, n, item in zip(parent.counts, counts, self.items, strict=True):
-            stays, fresh = _pieces(before, n)
-            weights += [stays, float(n)]
-            nominal_g += n * item.unit_weight_g
-            variance += fresh * item.unit_sd_g**2
-        mean, spread = parent.state.expect(weights)
-        return log_density(weight_g - nominal_g - mean, spread + variance)
-
-    def _child(
-        self, parent: Hypothesis, counts: tuple[int, ...], foreign: str | None, log_weight: float
-    ) -> Hypothesis:
-        state = parent.state.copy()
-        for index, (before, n, item) in enumerate(zip(parent.counts, counts, self.items, strict=True)):
-            stays, fresh = _pieces(before, n)
-            if stays != 1.0:
-                state.shrink(2 + 2 * index, stays)
+    def _child(self, way: Way, counts: Counts, foreign: str | None, log_weight: float) -> Hypothesis:
+        state = way.parent.state.copy()
+        for index, (before, n) in enumerate(zip(way.parent.counts, counts, strict=True)):
+            left, fresh = pieces(before, n)
+            if left != 1.0:
+                state.shrink(ITEMS + 2 * index, left)
             if fresh:
-                state.diffuse(2 + 2 * index, fresh * item.unit_sd_g**2)
-        if foreign != parent.foreign:
-            mean_g, sd_g = (0.0, 0.0) if foreign is None else self._mass_of(foreign)
-            state.reset(FOREIGN, mean_g, sd_g**2)
-        return Hypothesis(counts, foreign, log_weight, state)
-
-    def _mass_of(self, foreign: str) -> tuple[float, float]:
-        return (FOREIGN_MEAN_G, FOREIGN_SD_G) if foreign == OTHER else self.neighbours[foreign]
+                state.diffuse(ITEMS + 2 * index, fresh * self.spreads[index].variance)
+        if not way.stays:
+            state.reset(FOREIGN, 0.0, 0.0)
+        if way.mass_sd_g:
+            state.mean[FOREIGN] += way.mass_g
+            state.diffuse(FOREIGN, way.mass_sd_g**2)
+        return Hypothesis(counts, foreign, log_weight, state, way.parent.since)
 
     # --- weights -----------------------------------------------------------------------------
 
-    def _expected(self, counts: tuple[int, ...], foreign: str | None, state: Gauss) -> tuple[float, float]:
-        mean, variance = state.expect(_weights(counts, foreign))
-        nominal = sum(n * item.unit_weight_g for n, item in zip(counts, self.items, strict=True))
-        return nominal + mean, variance + REST_SD_G**2
-
     def _likelihood(self, one: Hypothesis, weight_g: float) -> float:
-        mean, variance = self._expected(one.counts, one.foreign, one.state)
-        return log_density(weight_g - mean, variance)
+        mean_g, variance = one.state.expect(one.weights())
+        surprise_g = weight_g - nominal_g(one.counts, self.items) - mean_g
+        return log_density(surprise_g, variance + self.habits.rest_sd_g**2)
 
     def _learn(self, weight_g: float) -> None:
         for one in self.hypotheses:
-            nominal = sum(n * item.unit_weight_g for n, item in zip(one.counts, self.items, strict=True))
-            one.state.measure(_weights(one.counts, one.foreign), weight_g - nominal, REST_SD_G**2)
+            own_g = weight_g - nominal_g(one.counts, self.items)
+            one.state.measure(one.weights(), own_g, self.habits.rest_sd_g**2)
+
+    def _teach(self, before: Hypothesis, after: Hypothesis, weight_g: float) -> None:
+        """A change that is nearly certain tells how much pieces vary."""
+        changed = [i for i, (a, b) in enumerate(zip(before.counts, after.counts, strict=True)) if a != b]
+        if len(changed) != 1 or before.foreign != after.foreign or exp(after.log_weight) < Spread.SURE:
+            return
+        mean_g, variance = after.state.expect(after.weights())
+        surprise_g = weight_g - nominal_g(after.counts, self.items) - mean_g
+        index = changed[0]
+        _, fresh = pieces(before.counts[index], after.counts[index])
+        self.spreads[index].learn(surprise_g, variance + self.habits.rest_sd_g**2, fresh)
+
+    def _mean(self, entry: int) -> float:
+        return sum(exp(one.log_weight) * one.state.mean[entry] for one in self.hypotheses)
 
     def _drift(self, at_s: float) -> None:
-        walked = DRIFT_G_PER_SQRT_H**2 * max(0.0, at_s - self.at_s) / 3600
+        walked = self.habits.drift_g_per_sqrt_h**2 * max(0.0, at_s - self.at_s) / 3600
         self.at_s = at_s
         for one in self.hypotheses:
             one.state.diffuse(DRIFT, walked)
@@ -345,49 +283,7 @@ class PlateBelief:
             one.log_weight = one.log_weight - best - total
 
 
-def _pieces(before: int, n: int) -> tuple[float, float]:
-    """What is left of the summed deviations of `before` pieces when there are n, and how much is new in them.
-
-    In variances of one piece; pieces that are taken at random leave with their own share.
-    """
-    if n >= before:
-        return 1.0, float(n - before)
-    return n / before, (before - n) * n / before
-
-
-def _weights(counts: tuple[int, ...], foreign: str | None) -> list[float]:
-    weights = [1.0, 0.0 if foreign is None else 1.0]
-    for n in counts:
-        weights += [1.0, float(n)]
-    return weights
-
-
-def _log_seen(change: int, item: Item, before: int) -> float:
-    """How usual a change is when somebody touched the plate."""
-    if change == 0:
-        return log(P_UNTOUCHED)
-    if change < 0:
-        return log(P_TAKEN * (1 - MORE_TAKEN)) + (-change - 1) * log(MORE_TAKEN)
-    over = -3.0 if before + change > item.capacity else 0.0
-    filled = P_FILLED / max(1, item.capacity)
-    brought = P_BROUGHT * (1 - MORE_BROUGHT) * MORE_BROUGHT ** (change - 1)
-    return log(filled + brought) + over
-
-
-def _log_unseen(change: int, item: Item, before: int) -> float:
-    """How usual a change is when nobody looked: anything may have happened."""
-    if change == 0:
-        return log(P_UNSEEN_SAME)
-    over = -3.0 if before + change > item.capacity else 0.0
-    return log((1 - P_UNSEEN_SAME) / (item.capacity + 1)) + over
-
-
-def _log_sum(a: float, b: float) -> float:
-    high, low = (a, b) if a > b else (b, a)
-    return high if low == -inf else high + log(1 + exp(low - high))
-
-
-def _products(ranges: Sequence[range]) -> Iterator[tuple[int, ...]]:
+def _products(ranges: Sequence[range]) -> Iterator[Counts]:
     if not ranges:
         yield ()
         return

@@ -56,26 +56,13 @@ class Presence:
 
     def __init__(self) -> None:
         self.tags: dict[str, Tag] = {}
-        self._at: dict[str, dict[str, Tag]] = {}
         self._reader_heard_s: dict[str, float] = {}
         self._troubled_s: dict[str, float] = {}
 
-    def restore(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
+    def restore(self, *, epc: str, device: str, facing: str, mono_s: float) -> Tag:
         """Put back a tag that was present when the process stopped."""
         self.tags[epc] = tag = Tag(epc, device, facing, mono_s, {}, mono_s)
-        self._arrive(tag, facing)
-
-    def doubtful(self, facing: str, touched_s: float, mono_s: float) -> float:
-        """How many tags of a facing have probably left with what was taken at `touched_s`.
-
-        None that was read since, and of the others each as probably as its silence tells.
-        """
-        silent_s = mono_s - touched_s
-        return sum(
-            1.0 / (1.0 + float(tag.missed_per_s**silent_s))
-            for tag in self._at.get(facing, {}).values()
-            if tag.seen_s <= touched_s
-        )
+        return tag
 
     def seen(
         self, *, epc: str, device: str, facing: str, rssi_dbm: float | None, mono_s: float
@@ -86,7 +73,7 @@ class Presence:
         if tag is None:
             heard = {} if rssi_dbm is None else {facing: rssi_dbm}
             self.tags[epc] = tag = Tag(epc, device, facing, mono_s, heard, mono_s)
-            return [self._arrive(tag, facing)]
+            return [Moved(tag, facing, arrived=True)]
         tag.seconds += int(mono_s - tag.since_s) > int(tag.seen_s - tag.since_s)
         tag.seen_s = mono_s
         if rssi_dbm is None:
@@ -97,9 +84,9 @@ class Presence:
             return []
         if tag.rssi_dbm[facing] <= tag.rssi_dbm.get(tag.facing, -200.0) + MOVE_MARGIN_DB:
             return []
-        left = self._depart(tag)
+        left = Moved(tag, tag.facing, arrived=False)
         tag.device, tag.facing = device, facing
-        return [left, self._arrive(tag, facing)]
+        return [left, Moved(tag, facing, arrived=True)]
 
     def troubled(self, device: str, mono_s: float) -> None:
         """The reader is lost or has lost an antenna: whom it does not see now may well be there."""
@@ -117,12 +104,4 @@ class Presence:
         ]
         for tag in gone:
             del self.tags[tag.epc]
-        return [self._depart(tag) for tag in gone]
-
-    def _arrive(self, tag: Tag, facing: str) -> Moved:
-        self._at.setdefault(facing, {})[tag.epc] = tag
-        return Moved(tag, facing, arrived=True)
-
-    def _depart(self, tag: Tag) -> Moved:
-        self._at[tag.facing].pop(tag.epc, None)
-        return Moved(tag, tag.facing, arrived=False)
+        return [Moved(tag, tag.facing, arrived=False) for tag in gone]

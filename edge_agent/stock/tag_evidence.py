@@ -1,56 +1,92 @@
-"""What the tags that are seen at a facing say of how many items lie there.
+"""What the tags of a facing say of how many items lie there.
 
 A share of all items has a tag; where the count was sure a while ago, it is known how many of those items have
-none (`Known`), and what was taken since took its share of them. Nearly all tags that are there are seen, and
-a few others that are not. No tag is no evidence of an empty facing unless items have tags.
+none (`Known`), and what was taken since took its share of them. A tag that was read since the facing was last
+touched is there; one that was not has gone the more probably, the longer it is silent for its own read rate.
+No tag is no evidence of an empty facing unless items have tags.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from math import comb, exp, factorial, log
+from math import comb, exp, factorial
 
-READABLE, IN_WINDOW = 0.985, 0.998
-"""Share of tags that can be read where their items lie, and of those the share that is in its window."""
-STRAYS = 0.1
-"""Tags heard at a facing though they lie elsewhere, on the average."""
-POWER = 0.8
-"""Reads of neighbouring tags depend on each other: together they say less than they would apart."""
-_TERMS = 8
+MISSED = 0.002
+"""Share of the readable tags that are not heard though they are there and had the time."""
+_STRAYS = 4
 _LEAST = 1e-12
 
 Known = tuple[int, int]
 """So many items once surely lay there, so many of them without a tag."""
 
 
-def log_likelihood(
-    seen: int, on_hand: int, *, tagged: float, known: Known = (0, 0), unheard: float = 0.0, gone: float = 0.0
-) -> float:
-    """Of `seen` tags where `on_hand` items lie; a share `tagged` of new items has one.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The tags of a facing now. `sure` of them are there, `fresh` of these came since it was touched.
 
-    `unheard` items have just come, whose tags may not have been heard yet; `gone` tags are counted still
-    though they have probably left.
+    `silent`: of each other tag how much more probable its silence is if it is there than if it is gone.
+    `unheard`: the probability that a tag that came when the facing was touched has not been heard yet.
+    `drawn`: what was taken was taken at one time, at random; else each tag may have left by itself.
     """
-    heard = IN_WINDOW
-    if unheard and on_hand:
-        heard *= max(0.0, 1.0 - unheard / on_hand)
-    strays = round(gone, 1) + STRAYS
-    return POWER * _log_likelihood(seen, on_hand, round(tagged * READABLE, 2), known, round(heard, 3), strays)
+
+    sure: int
+    fresh: int = 0
+    silent: tuple[float, ...] = ()
+    unheard: float = MISSED
+    drawn: bool = True
+
+    @property
+    def doubt(self) -> float:
+        """How many tags are neither surely there nor surely gone."""
+        return sum(min(odds, 1.0) / (1.0 + odds) for odds in self.silent)
 
 
-@lru_cache(maxsize=65_536)
-def _log_likelihood(
-    seen: int, on_hand: int, tagged: float, known: Known, heard: float, strays: float
-) -> float:
-    total = 0.0
-    for bare, share in _without_tag(on_hand, tagged, known):
-        tags = on_hand - bare
-        for extra in range(min(seen, _TERMS) + 1):
-            own = seen - extra
-            if own <= tags:
-                read = comb(tags, own) * heard**own * (1 - heard) ** (tags - own)
-                total += share * read * exp(-strays) * strays**extra / factorial(extra)
-    return log(max(total, _LEAST))
+class TagLikelihood:
+    """Of what is heard. A share `tagged` of new items has a tag that can be read; at most `most` lie there.
+
+    `strays`: tags heard here that lie elsewhere, on the average. `power`: less than 1 where reads of
+    neighbouring tags depend on each other.
+    """
+
+    def __init__(
+        self, heard: Heard, most: int, *, tagged: float, strays: float = 0.1, power: float = 1.0
+    ) -> None:
+        self._tagged, self._power = round(tagged, 3), power
+        self._of_tags = _of_tags(heard, most, strays)
+
+    def __call__(self, on_hand: int, known: Known = (0, 0)) -> float:
+        """If so many items lie there, of which some are known."""
+        parts = _without_tag(on_hand, self._tagged, known)
+        return float(
+            max(_LEAST, sum(share * self._of_tags[on_hand - bare] for bare, share in parts)) ** self._power
+        )
+
+
+def _of_tags(heard: Heard, most: int, strays: float) -> list[float]:
+    """Likelihood of what is heard if so many items with a tag lie there, from 0 to `most`."""
+    old, silent = heard.sure - heard.fresh, len(heard.silent)
+    staying = _staying(heard.silent)
+    found = [0.0] * (most + 1)
+    for extra in range(min(heard.sure, _STRAYS) + 1):
+        share = exp(-strays) * strays**extra / factorial(extra)
+        own, there = heard.sure - extra, max(0, old - extra)
+        for stay, ways in enumerate(staying):
+            if own + stay <= most:
+                choices = comb(there + silent, silent - stay) if heard.drawn else 1
+                found[own + stay] += share * ways / choices
+    for tags in range(1, most + 1):
+        found[tags] += heard.unheard * found[tags - 1]
+    return found
+
+
+def _staying(odds: Sequence[float]) -> list[float]:
+    """For 0, 1, ... of the silent tags there: the products of their odds, summed over all choices."""
+    ways = [1.0]
+    for one in odds:
+        ways = [a + one * b for a, b in zip([*ways, 0.0], [0.0, *ways], strict=True)]
+    return ways
 
 
 @lru_cache(maxsize=65_536)

@@ -17,7 +17,8 @@ from edge_agent.health import Condition, Health
 from edge_agent.journal import Journal
 from edge_agent.pipeline import Pipeline
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, EnvironmentReading, LineCrossing, TagRead
-from edge_agent.stock.estimate import Estimator, Wiring
+from edge_agent.stock.estimate import Estimator
+from edge_agent.stock.sensors import Wiring
 from edge_agent.traffic import Traffic
 
 GTIN = "06901234567892"

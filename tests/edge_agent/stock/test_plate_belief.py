@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.stock import kept
-from edge_agent.stock.plate_belief import OTHER, Item, PlateBelief
+from edge_agent.stock.hypothesis import OTHER, Item
+from edge_agent.stock.plate_belief import PlateBelief
 
 COLA = Item("A1", "cola", 352.0, 3.5, 24)
 TEA = Item("A2", "tea", 215.0, 2.0, 20)

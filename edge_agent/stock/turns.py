@@ -1,0 +1,111 @@
+"""Where the hypotheses about a touched plate may have gone, and how well that explains its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import exp, inf, log, pi
+
+from edge_agent.stock.acts import Acts
+from edge_agent.stock.gauss import log_density
+from edge_agent.stock.hypothesis import FOREIGN, OTHER, Counts, Forecast, Hypothesis, Way
+
+LEAST_FOREIGN_G = 20.0
+"""What weighs less is nothing that people lay down and leave."""
+
+Key = tuple[Counts, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """An item of the same shelf that may be put here: its weight and spread, and its share of such acts."""
+
+    gtin: str
+    weight_g: float
+    sd_g: float
+    share: float
+
+
+@dataclass(slots=True)
+class Turn:
+    """Ways to one hypothesis: the log of their probability together, and the best one."""
+
+    total: float
+    best: float
+    way: Way
+
+    def add(self, gain: float, way: Way) -> None:
+        """One more way."""
+        self.total = _log_sum(self.total, gain)
+        if gain > self.best:
+            self.best, self.way = gain, way
+
+
+@dataclass(slots=True)
+class Turns:
+    """All turns of a plate that came to rest at `weight_g`; those of less than `least` are not looked for."""
+
+    acts: Acts
+    weight_g: float
+    strangers: Sequence[Stranger]
+    least: float
+    found: dict[Key, Turn] = field(default_factory=dict)
+    best: float = -inf
+
+    def follow(self, parent: Hypothesis) -> None:
+        """What may have become of one hypothesis; the probable ones first spare work."""
+        usual = self.acts.habits
+        stays = Forecast(parent, self.acts.items, self.acts.variances, stays=True)
+        way = Way(parent)
+        comes, clean = log(usual.foreign_comes), parent.foreign is None
+        alike = (
+            1
+            - usual.foreign_comes
+            - (usual.misplaced if clean else usual.foreign_goes + usual.foreign_changes)
+        )
+        for counts, prior in self.acts.moves(parent, self.weight_g - stays.expect(parent.counts)[0]):
+            self._try(way, stays, counts, parent.foreign, prior + log(alike))
+        bag = Way(parent, True, usual.foreign_mean_g, usual.foreign_sd_g)
+        for counts, prior in self.acts.beside(parent, usual.comes_alone):
+            self._try(bag, stays, counts, OTHER, prior + comes)
+        if clean:
+            for one in self.strangers:
+                stray = Way(parent, True, one.weight_g, one.sd_g)
+                self._try(stray, stays, parent.counts, one.gtin, log(usual.misplaced * one.share))
+            return
+        goes = Forecast(parent, self.acts.items, self.acts.variances, stays=False)
+        gone, free = log(usual.foreign_goes), Way(parent, stays=False)
+        self._try(free, goes, parent.counts, None, gone + log(usual.goes_alone))
+        for counts, prior in self.acts.moves(parent, self.weight_g - goes.expect(parent.counts)[0]):
+            self._try(free, goes, counts, None, gone + log(1 - usual.goes_alone) + prior)
+        part = Way(parent, False, usual.foreign_mean_g, usual.foreign_sd_g)
+        for counts, prior in self.acts.beside(parent, usual.goes_alone):
+            self._try(part, goes, counts, OTHER, log(usual.foreign_changes) + prior)
+
+    def _try(self, way: Way, forecast: Forecast, counts: Counts, foreign: str | None, prior: float) -> None:
+        """One turn. What cannot come near the best one, however well it explains, is left."""
+        noise = self.acts.habits.rest_sd_g**2
+        so_far = way.parent.log_weight + prior
+        if so_far - 0.5 * log(2 * pi * noise) < self.best + log(self.least):
+            return
+        mean_g, variance = forecast.expect(counts)
+        if way.mass_sd_g and foreign == OTHER and not self._heavy(self.weight_g - mean_g, way):
+            return
+        variance += noise + way.mass_sd_g**2
+        gain = so_far + log_density(self.weight_g - mean_g - way.mass_g, variance)
+        self.best = max(self.best, gain)
+        known = self.found.get((counts, foreign))
+        if known is None:
+            self.found[(counts, foreign)] = Turn(gain, gain, way)
+        else:
+            known.add(gain, way)
+
+    def _heavy(self, more_g: float, way: Way) -> bool:
+        """Whether so much can be something foreign that came, or what is left of it."""
+        at_most_g = inf if way.stays else way.parent.state.mean[FOREIGN] - LEAST_FOREIGN_G
+        return LEAST_FOREIGN_G < more_g < at_most_g
+
+
+def _log_sum(a: float, b: float) -> float:
+    high, low = (a, b) if a > b else (b, a)
+    return high if low == -inf else high + log(1 + exp(low - high))
