@@ -2,8 +2,8 @@
 
 Each hour of the day has what left in it and for how long it was watched with items on it, both forgetting.
 An hour in which the facing was empty, or nobody could see it, was not watched: no sale there is no sign of no
-demand (censored demand; items over watched hours is its maximum likelihood for a Poisson process, Nahmias,
-Demand Estimation in Lost Sales Inventory Systems, 1994). Where little is known of an hour it is drawn to the
+demand (Conrad, Sales Data and the Estimation of Demand, 1976; items over watched hours is the maximum
+likelihood of a Poisson process that is seen in parts). Where little is known of an hour it is drawn to the
 whole day's rate, and that to a prior: the posterior mean of a gamma prior (Gelman et al., Bayesian Data
 Analysis, 2.6) that is worth so many items.
 
@@ -11,8 +11,8 @@ An hour is judged when it is over: what left in it counts up to three standard d
 expected and three usual takes (a bound before the smoothing, as Gelper, Fried, Croux, Robust Forecasting with
 Exponential and Holt-Winters Smoothing, 2010), so that one shopper who clears the shelf hardly moves it.
 
-Days of the week are not told apart: on simulated stores whose weekends sell 1.3 times as much that made the
-error of what is due no smaller by more than 2 %.
+Days of the week are not told apart: hours of their own for weekends, in simulated stores whose best day sells
+1.5 times the worst, made the mean error of what is due 1 to 7 % smaller after two weeks, for twice the memory.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class RunRate:
         self._seen_at = at if on_hand else None
 
     def take(self, items: int, at: datetime) -> None:
-        """So many items left at `at`; negative when a shopper brought them back."""
+        """So many items left at `at`, while it was watched; negative when a shopper brought them back."""
         self._advance(at)
         self._open_taken += items
         if items > 0:
