@@ -11,8 +11,8 @@ An hour is judged when it is over: what left in it counts up to three standard d
 expected and three usual takes (a bound before the smoothing, as Gelper, Fried, Croux, Robust Forecasting with
 Exponential and Holt-Winters Smoothing, 2010), so that one shopper who clears the shelf hardly moves it.
 
-Days of the week are not told apart: hours of their own for weekends, in simulated stores whose best day sells
-1.5 times the worst, made the mean error of what is due 1 to 7 % smaller after two weeks, for twice the memory.
+Days of the week are not told apart: hours of their own for weekends, in simulated stores with a best day of
+1.5 times the worst one, made the mean error of what is due 1 to 7 % smaller, at twice the size.
 """
 
 from __future__ import annotations
