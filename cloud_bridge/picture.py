@@ -58,6 +58,7 @@ class ShownFacing:
     observed_at: str | None = None
     received_at: str = ""
     version: int = 0
+    reorder_due_at: str | None = None
 
 
 @dataclass(slots=True)
@@ -153,6 +154,7 @@ class Picture:
             shown.changed_at = row.occurred_at
         shown.on_hand, shown.confidence, shown.status = body.on_hand, body.confidence, body.status
         shown.sources, shown.observed_at = body.sources, body.observed_at
+        shown.reorder_due_at = body.reorder_due_at
         shown.received_at = received_at
         shown.version += 1
         self.changed.beliefs.add(body.facing)

@@ -75,7 +75,10 @@ class FacingCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacingRecord:
-    """One facing as `GET …/facings` shows it."""
+    """One facing as `GET …/facings` shows it.
+
+    `reorder_due_at`: when it is expected to be down to its reorder point, or since when it is; null: unknown.
+    """
 
     store: str
     facing: str
@@ -91,6 +94,7 @@ class FacingRecord:
     observed_at: str | None
     received_at: str
     version: int
+    reorder_due_at: str | None
 
 
 @dataclass(frozen=True, slots=True)

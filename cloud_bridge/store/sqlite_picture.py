@@ -16,10 +16,11 @@ from edge_agent.contract.times import parse_rfc3339
 
 _FACING: Final = (
     "facing, gtin, name, capacity, reorder_point, shelf, x_mm, width_mm, on_hand, confidence, status,"
-    " sources, changed_at, observed_at, received_at, version"
+    " sources, changed_at, observed_at, received_at, version, reorder_due_at"
 )
 _BELIEF: Final = (
     "on_hand", "confidence", "status", "sources", "changed_at", "observed_at", "received_at", "version",
+    "reorder_due_at",
 )  # fmt: skip
 _PLACE: Final = ("gtin", "name", "capacity", "reorder_point", "shelf", "x_mm", "width_mm")
 _DEVICE: Final = "device, driver, status, reason, since, last_seen_at"
@@ -205,7 +206,7 @@ def _facing(store: str, f: ShownFacing) -> tuple[object, ...]:
     return (
         store, f.facing, f.gtin, f.name, f.capacity, f.reorder_point, f.shelf, f.x_mm, f.width_mm, f.on_hand,
         f.confidence, f.status, _sources_text(tuple(f.sources)), f.changed_at, f.observed_at, f.received_at,
-        f.version,
+        f.version, f.reorder_due_at,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from edge_agent.contract.times import rfc3339
 
 _FACING: Final = (
     "store, facing, gtin, name, on_hand, capacity, reorder_point, status, confidence, sources,"
-    " changed_at, observed_at, received_at, version"
+    " changed_at, observed_at, received_at, version, reorder_due_at"
 )
 _STORE: Final = (
     "select s.store, s.name, s.gln, s.timezone, s.last_seen_at, coalesce(b.head_seq, 0), b.head_occurred_at,"

@@ -142,7 +142,20 @@ create table login_session (
 ) without rowid;
 """
 
-MIGRATIONS: Final = (_VERSION_1,)
+_REORDER_DUE: Final = """
+alter table facing add column reorder_due_at text;
+alter table ahead_facing add column reorder_due_at text;
+drop view shown_facing;
+create view shown_facing as
+  select f.* from facing f join store s on s.store = f.store where s.as_of_seq = 0
+  union all
+  select a.store, a.facing, a.gtin, coalesce(f.name, ''), coalesce(f.capacity, 0),
+    coalesce(f.reorder_point, 0), f.shelf, f.x_mm, f.width_mm, a.on_hand, a.confidence, a.status, a.sources,
+    a.changed_at, a.observed_at, a.received_at, coalesce(f.version, 1), a.reorder_due_at
+  from ahead_facing a left join facing f on f.store = a.store and f.facing = a.facing and f.gtin = a.gtin;
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _REORDER_DUE)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 _WRITER_PRAGMAS: Final = (

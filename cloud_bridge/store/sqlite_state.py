@@ -23,11 +23,11 @@ def apply_state(tx: Transaction, store: str, state: State, *, received_at: str) 
     insert_many(
         tx.connection,
         "insert or replace into ahead_facing (store, facing, gtin, on_hand, confidence, status, sources,"
-        " changed_at, observed_at, received_at)",
+        " changed_at, observed_at, received_at, reorder_due_at)",
         [
             (
                 store, f.facing, f.gtin, f.on_hand, f.confidence, f.status, json.dumps(f.sources),
-                f.changed_at, f.observed_at, received_at,
+                f.changed_at, f.observed_at, received_at, f.reorder_due_at,
             )
             for f in state.facings
         ],

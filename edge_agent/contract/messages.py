@@ -14,6 +14,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 SCHEMA_VERSION = 1
+"""HQ parks rows of a higher version than its own. A field with a default, which either side may lack, is no
+new version: decoders leave out what they do not know. A change of meaning is one."""
 CHAIN_START = bytes(16)
 MAX_BATCH_ROWS = 5_000
 MAX_BATCH_BYTES = 4 * 1024 * 1024
@@ -40,6 +42,7 @@ class StockChanged(Struct, frozen=True, kw_only=True):
     """A facing's whole state after a change. `on_hand` is absolute; `change` is what this agent saw.
 
     A row with change 0 moves confidence, status or sources only: HQ's facing follows, its feed does not.
+    `reorder_due_at`: when it is expected to be down to its reorder point, or since when it is; null: unknown.
     """
 
     facing: Identifier
@@ -52,6 +55,7 @@ class StockChanged(Struct, frozen=True, kw_only=True):
     sources: list[Source]
     observed_at: Time | None
     reasons: list[str] = []
+    reorder_due_at: Time | None = None
 
 
 class GapMoved(Struct, frozen=True, kw_only=True):
@@ -225,7 +229,7 @@ class HelloReply(Struct, frozen=True, kw_only=True):
 
 
 class FacingState(Struct, frozen=True, kw_only=True):
-    """One facing as the agent believes it now."""
+    """One facing as the agent believes it now; `reorder_due_at` as in `StockChanged`."""
 
     facing: Identifier
     gtin: str
@@ -235,6 +239,7 @@ class FacingState(Struct, frozen=True, kw_only=True):
     sources: list[Source]
     changed_at: Time | None
     observed_at: Time | None
+    reorder_due_at: Time | None = None
 
 
 class DeviceState(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,10 @@ DOUBTED_BELOW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """One facing. `taken` is how many items shoppers took since the last restock: what may come back."""
+    """One facing. `taken` is how many items shoppers took since the last restock: what may come back.
+
+    `reorder_due_at` is when it is expected to be down to its reorder point, or since when it is.
+    """
 
     facing: str
     gtin: str
@@ -32,6 +35,7 @@ class Belief:
     """Of at least 90 %; None until there was evidence since the start."""
     contributions: tuple[tuple[Source, float], ...] = ()
     """How probable each sensor alone finds the count."""
+    reorder_due_at: datetime | None = None
 
     def state(self) -> FacingState:
         """The form that HQ gets as the present."""
@@ -42,8 +46,9 @@ class Belief:
             confidence=self.confidence,
             status=self.status,
             sources=list(self.sources),
-            changed_at=rfc3339(self.changed_at) if self.changed_at else None,
-            observed_at=rfc3339(self.observed_at) if self.observed_at else None,
+            changed_at=_text(self.changed_at),
+            observed_at=_text(self.observed_at),
+            reorder_due_at=_text(self.reorder_due_at),
         )
 
     def changed_from(self, before: Belief, cause: Cause) -> StockChanged:
@@ -57,8 +62,9 @@ class Belief:
             status=self.status,
             cause=cause,
             sources=list(self.sources),
-            observed_at=rfc3339(self.observed_at) if self.observed_at else None,
+            observed_at=_text(self.observed_at),
             reasons=list(self.reasons),
+            reorder_due_at=_text(self.reorder_due_at),
         )
 
 
@@ -67,3 +73,7 @@ def doubted(belief: Belief, confidence: float, reason: str) -> Belief:
     reasons = belief.reasons if reason in belief.reasons else (*belief.reasons, reason)
     status: FacingStatus = belief.status if confidence >= DOUBTED_BELOW else "unknown"
     return replace(belief, confidence=round(confidence, 3), status=status, reasons=reasons)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)

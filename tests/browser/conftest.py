@@ -164,7 +164,7 @@ class StoreLine:
         self.seq, self.chain = self.seq + len(rows), last_chain
         assert reply.applied == Position(self.seq, self.chain.hex())
 
-    def stock(self, facing: str, on_hand: int, *, cause: str = "pick") -> None:
+    def stock(self, facing: str, on_hand: int, *, cause: str = "pick", due: str | None = None) -> None:
         """A facing's new count."""
         place = next(one for one in FACINGS if one["id"] == facing)
         low = on_hand <= int(str(place["reorder_point"]))
@@ -173,7 +173,7 @@ class StoreLine:
         body: dict[str, Any] = {
             "facing": facing, "gtin": place["gtin"], "on_hand": on_hand, "change": change, "confidence": 0.97,
             "status": "out" if on_hand == 0 else "low" if low else "ok", "cause": cause, "sources": ["weight"],
-            "observed_at": rfc3339(utc_now()), "reasons": [],
+            "observed_at": rfc3339(utc_now()), "reasons": [], "reorder_due_at": due,
         }  # fmt: skip
         self.send(("stock.changed", msgspec.convert(body, StockChanged)))
 

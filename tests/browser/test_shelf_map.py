@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from edge_agent.contract.times import rfc3339, utc_now
+
 if TYPE_CHECKING:
     from tests.browser.conftest import Bridge, StoreLine
 
@@ -90,6 +92,19 @@ def test_a_facing_is_reached_opened_and_closed_with_the_keyboard(page: Page, bri
     page.keyboard.press("Escape")
     expect(page.locator(".details")).to_have_count(0)
     expect(page.locator("[data-facing='A1-02']")).to_be_focused()
+
+
+def test_a_facing_says_when_it_is_to_be_reordered(page: Page, bridge: Bridge, line: StoreLine) -> None:
+    page.goto(bridge.url)
+    page.locator("[data-facing='A1-01']").click()
+    expect(page.locator(".details dl")).to_contain_text("Reorder duenot known")
+    today = utc_now().replace(hour=16, minute=40, second=30)  # times are shown by the reader's clock
+    line.stock("A1-01", 11, due=rfc3339(today))
+    expect(page.locator(".details dl")).to_contain_text("Reorder due16:40GTIN")
+    line.stock("A1-01", 5, due=rfc3339(today))
+    expect(page.locator(".details dl")).to_contain_text("Reorder duesince 16:40")
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator(".details dl")).to_contain_text("应补货时间自 16:40 起")
 
 
 def test_only_one_facing_is_a_tab_stop(page: Page, bridge: Bridge) -> None:

@@ -15,7 +15,7 @@ from cloud_bridge.replies import cell
 
 FACING_KEYS = {
     "store", "facing", "gtin", "name", "on_hand", "capacity", "reorder_point", "status", "confidence", "sources",
-    "changed_at", "observed_at", "received_at", "version",
+    "changed_at", "observed_at", "received_at", "version", "reorder_due_at",
 }  # fmt: skip
 CURSOR = re.compile(r"^[A-Za-z0-9._~-]+$")
 
@@ -202,6 +202,28 @@ async def test_a_cursor_ahead_of_the_feed_is_refused(hq, store, make):
 async def test_a_wrong_method_says_which_are_allowed(hq):
     async with hq.http.put(f"{hq.url}/v1/stores") as reply:
         assert (reply.status, reply.headers["Allow"]) == (405, "GET")
+
+
+async def test_when_a_facing_is_due_is_shown_as_its_store_said_last(hq, store, make):
+    due = "2026-11-22T16:40:00.000Z"
+    await store.tell(make.planogram(("A1", make.COLA)), make.stock("A1", 9, reorder_due_at=due))
+    facing = await hq.get("/v1/stores/s1/facings/A1")
+    assert list(facing)[-1] == "reorder_due_at"
+    assert facing["reorder_due_at"] == due
+    rows, _ = await read_csv(hq, "/v1/stores/s1/facings")
+    assert rows[0]["reorder_due_at"] == due
+    document = await hq.get("/openapi.json")
+    assert "reorder_due_at" in document["components"]["schemas"]["FacingRecord"]["required"]
+    assert (await hq.events())[-1]["data"].keys() == {
+        "facing", "gtin", "change", "on_hand", "confidence", "cause", "sources",
+    }  # fmt: skip
+    await store.tell(make.stock("A1", 9, confidence=0.8, reorder_due_at="2026-11-22T17:00:00.000Z"))
+    assert (await hq.get("/v1/stores/s1/facings/A1"))["reorder_due_at"] == "2026-11-22T17:00:00.000Z"
+    await store.tell(make.stock("A1", 8))  # an agent that does not know of it
+    assert (await hq.get("/v1/stores/s1/facings/A1"))["reorder_due_at"] is None
+    await store.tell(make.stock("A1", 7, reorder_due_at=due), make.planogram(("A1", make.WATER), revision=1))
+    assert (await hq.get("/v1/stores/s1/facings/A1"))["reorder_due_at"] is None
+    assert await hq.audit_problems() == []
 
 
 async def read_csv(hq, path, **query):

@@ -259,6 +259,32 @@ async def test_state_shows_the_present_before_the_past(hq, store, make):
     assert await hq.audit_problems() == []
 
 
+async def test_when_a_facing_is_due_is_part_of_the_present(hq, store, make):
+    early, late = "2026-11-22T16:40:00.000Z", "2026-11-23T09:10:00.000Z"
+    await store.tell(
+        make.planogram(("A1", make.COLA), ("A2", make.COLA)), make.stock("A1", 10, reorder_due_at=late)
+    )
+    store.outbox.add(make.stock("A1", 9, reorder_due_at=late), make.stock("A1", 7, reorder_due_at=early))
+    await store.hello()
+    present = msgspec.structs.replace(shown_state("A1", 7, make.COLA), reorder_due_at=early)
+    await store.state([present, shown_state("A2", 5, make.COLA)], as_of=4)
+
+    async def due():
+        items = (await hq.get("/v1/stores/s1/facings"))["items"]
+        return {item["facing"]: item["reorder_due_at"] for item in items}
+
+    assert await due() == {"A1": early, "A2": None}
+    await store.send(3, 3)
+    assert await due() == {"A1": early, "A2": None}
+    await store.send()
+    assert await due() == {"A1": early, "A2": None}
+    store.outbox = store.outbox.copy(3)  # a restored disk: its past said something else
+    store.outbox.add(make.stock("A1", 8, reorder_due_at=late))
+    await store.hello()
+    assert (await due())["A1"] == late
+    assert await hq.audit_problems() == []
+
+
 async def test_a_past_planogram_neither_adds_nor_takes_what_is_shown(hq, store, make):
     store.outbox.add(
         make.planogram(("A1", make.COLA), ("B1", make.COLA)), make.stock("B1", 3), make.stock("A1", 2),

@@ -16,7 +16,7 @@ from aiohttp import web
 from edge_agent.app import build
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import ConfigError
-from edge_agent.contract.times import utc_now
+from edge_agent.contract.times import parse_rfc3339, utc_now
 from edge_agent.drivers import link
 from edge_agent.health import Condition
 from edge_agent.journal import Capture, Journal
@@ -88,6 +88,16 @@ def test_a_device_that_never_speaks_after_a_restart_is_silent_in_time(tmp_path: 
     agent = build(settings(tmp_path, devices=[scale]))
     later = Moment(utc_now(), agent.started_s + 60)
     assert [(c.status, c.reason) for c in agent.pipeline.health.tick(later)] == [("degraded", "silent")]
+    agent.journal.close()
+
+
+def test_a_facing_on_the_agents_own_page_says_when_it_is_due(tmp_path: Path) -> None:
+    facing = {"id": "A1", "gtin": GTIN, "capacity": 9}
+    agent = build(settings(tmp_path, products=[{"gtin": GTIN}], facings=[facing]))
+    assert agent.facings()[0]["reorder_due_at"] is None
+    due = parse_rfc3339("2026-11-22T16:40:00.000Z")
+    agent.pipeline.estimator.beliefs["A1"] = Belief("A1", GTIN, 5, reorder_due_at=due)
+    assert agent.facings()[0]["reorder_due_at"] == "2026-11-22T16:40:00.000Z"
     agent.journal.close()
 
 

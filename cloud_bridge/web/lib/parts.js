@@ -26,6 +26,13 @@ export function Ago({ time }) {
   return time ? html`<time datetime=${time} title=${clock(time)}>${ago(time, now)}</time>` : t('time.never');
 }
 
+/** When a facing is to be reordered, or since when it should have been. */
+export function Due({ facing: { reorder_due_at: time, status } }) {
+  if (!time) return t('facing.due_unknown');
+  const shown = clock(time, { seconds: false });
+  return html`<time datetime=${time}>${['low', 'out'].includes(status) ? t('facing.due_since', { time: shown }) : shown}</time>`;
+}
+
 export const Notice = ({ tone = 'calm', title, children }) => html`
   <div class="notice ${tone}" role="status"><strong>${title}</strong>${children && html`<span>${children}</span>`}</div>`;
 

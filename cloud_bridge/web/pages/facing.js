@@ -1,7 +1,7 @@
 /** What is known of one facing, from which sources, and what changed there last. */
 import { html, useEffect, useRef } from '../lib/html.js';
 import { number, percent, t } from '../lib/i18n.js';
-import { Ago, Status } from '../lib/parts.js';
+import { Ago, Due, Status } from '../lib/parts.js';
 import { ChangeRows } from './changes.js';
 
 export function FacingDetails({ facing, changes, onClose }) {
@@ -23,6 +23,7 @@ export function FacingDetails({ facing, changes, onClose }) {
         <dt>${t('facing.sources')}</dt>
         <dd>${facing.sources.length ? facing.sources.map((source) => t(`source.${source}`)).join(', ') : t('source.none')}</dd>
         <dt>${t('facing.reorder_point')}</dt><dd>${number(facing.reorder_point)}</dd>
+        <dt>${t('facing.reorder_due')}</dt><dd><${Due} facing=${facing} /></dd>
         <dt>${t('facing.gtin')}</dt><dd class="code">${facing.gtin}</dd>
         <dt>${t('facing.observed')}</dt><dd><${Ago} time=${facing.observed_at} /></dd>
         <dt>${t('facing.changed')}</dt><dd><${Ago} time=${facing.changed_at} /></dd>

@@ -14,8 +14,11 @@ from edge_agent.contract.messages import (
     BODIES,
     CHAIN_START,
     FEED_KINDS,
+    SCHEMA_VERSION,
     Batch,
+    FacingState,
     OutboxRow,
+    StockChanged,
     chain_next,
     encode,
     fold_chain,
@@ -80,6 +83,24 @@ def test_golden_bodies_of_version_1_keep_parsing_even_with_a_field_of_the_future
     first = msgspec.json.decode(body, type=BODIES[kind])
     future = json.dumps({**json.loads(body), "added_later": 1})
     assert msgspec.json.decode(future, type=BODIES[kind]) == first
+
+
+def test_a_facing_that_is_due_reads_with_and_without_its_time() -> None:
+    """A new field has a default and is no new version: HQ parks rows of a version above its own."""
+    due = "2026-11-22T16:40:00.000Z"
+    changed = StockChanged(
+        facing="A1", gtin="06901234567892", on_hand=5, change=-1, confidence=0.9, status="ok", cause="pick",
+        sources=["weight"], observed_at=None, reorder_due_at=due,
+    )  # fmt: skip
+    state = FacingState(
+        facing="A1", gtin="06901234567892", on_hand=5, confidence=0.9, status="ok", sources=["weight"],
+        changed_at=None, observed_at=None, reorder_due_at=due,
+    )  # fmt: skip
+    for told in (changed, state):
+        assert msgspec.json.decode(encode(told), type=type(told)) == told
+        older = {key: value for key, value in msgspec.to_builtins(told).items() if key != "reorder_due_at"}
+        assert msgspec.convert(older, type(told)) == msgspec.structs.replace(told, reorder_due_at=None)
+    assert SCHEMA_VERSION == 1
 
 
 def test_every_public_event_type_has_a_body() -> None:

@@ -1,0 +1,33 @@
+"""HQ's database of an older version becomes one of this version at the first start."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from cloud_bridge.store.sqlite_reads import facing
+from cloud_bridge.store.sqlite_schema import MIGRATIONS, open_reader, open_writer
+
+
+@pytest.mark.parametrize("as_of_seq", [0, 5])
+def test_a_facing_of_before_is_shown_without_a_due_time(tmp_path, as_of_seq):
+    path = tmp_path / "bridge.sqlite3"
+    old = sqlite3.connect(path)
+    old.executescript(f"begin; {MIGRATIONS[0]} pragma user_version = 1; commit")
+    old.execute("insert into store (store, added_at, as_of_seq) values ('s1', 'then', ?)", (as_of_seq,))
+    old.execute(
+        "insert into facing values ('s1', 'A1', '06901234567892', 'Cola', 24, 6, 'S1', 0, 90, 7, 0.9, 'ok',"
+        " '[\"weight\"]', null, null, 'then', 3)"
+    )
+    old.execute(
+        "insert into ahead_facing values ('s1', 'A1', '06901234567892', 7, 0.9, 'ok', '[]', null, null, 'now')"
+    )
+    old.commit()
+    old.close()
+    open_writer(path).close()
+    reader = open_reader(path)
+    record = facing(reader, "s1", "A1")
+    reader.close()
+    assert (record.on_hand, record.version, record.reorder_due_at) == (7, 3, None)
+    assert record.received_at == ("now" if as_of_seq else "then")
