@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _SPEAK_S = 0.02
 _LLRP_LOOKS_S = 0.5
-_FACING_MM = 180.0
-"""How wide a facing is drawn whose place is not told."""
 
 Cable = PtyLink | TcpLink | MqttLink
 
@@ -127,22 +125,13 @@ async def _shelf_camera(
     equipment: ShelfCamera, devices: Devices, scenario: Scenario, stack: AsyncExitStack, seed: int
 ) -> str:
     from device_sims.shelf_camera import ShelfCamera as Camera
-    from device_sims.shelf_layout import Spot
+    from device_sims.spots import spots_of
 
     facings = [facing for facing in scenario.facings if facing.id in equipment.facings]
-    spots = [
-        Spot(
-            facing=f.id,
-            shelf=f.shelf or "shelf",
-            x_mm=f.x_mm if f.x_mm is not None else number * _FACING_MM,
-            width_mm=f.width_mm or _FACING_MM,
-            capacity=f.capacity,
-            gtin=f.gtin,
-        )
-        for number, f in enumerate(facings)
-    ]
     world = devices.world
-    camera = Camera(seed, spots, lambda: {f.id: world.on_hand(f.id) for f in facings}, fps=equipment.fps)
+    camera = Camera(
+        seed, spots_of(facings), lambda: {f.id: world.on_hand(f.id) for f in facings}, fps=equipment.fps
+    )
     return await stack.enter_async_context(camera.serving())
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from device_sims.part import Part
+from device_sims.part import Part, Share
 from edge_agent.contract.planogram import Facing
 
 LinkName = Literal["pty", "tcp"]
@@ -261,9 +261,48 @@ class ShelfCamera(OverFacings):
     fps: Annotated[float, Field(gt=0, le=10)] = 1.0
 
 
+class Till(Equipment):
+    """A till on MQTT: a JSON message with the lines of each receipt of a shopper who pays.
+
+    Several tills take the shoppers in turn. What no shopper takes (`move`, a scripted pick) is on no receipt.
+    """
+
+    kind: Literal["till"]
+    missed: Share = 0.0
+    """Share of a receipt's lines that are not scanned."""
+
+
+class GoodsIn(Equipment):
+    """A scanner at goods-in on MQTT: deliveries into the back room, and what staff put onto which facing."""
+
+    kind: Literal["goods-in"]
+    missed: Share = 0.0
+    """Share of fillings that nobody scans."""
+
+
+class SmartCamera(OverFacings):
+    """A camera on MQTT that says itself how full the front of each of its places looks.
+
+    Its errors last: they are drawn anew about every `errs_for_s`, and where a hand has been. `misses` and
+    `false_gaps` are what a trial reached on 507 empty and 507 stocked places of real photos, single pictures
+    beside a reference picture (recall 0.775 at 5 % false alarms); the rest is chosen.
+    """
+
+    kind: Literal["smart-camera"]
+    every_s: Annotated[float, Field(gt=0)] = 5.0
+    misses: Share = 0.225
+    """Share of the time in which an empty place is taken for stocked."""
+    false_gaps: Share = 0.05
+    """Share of the time in which a stocked place is taken for empty."""
+    errs_for_s: Annotated[float, Field(gt=0)] = 60.0
+    occluded: Share = 0.05
+    """Share of the time in which somebody stands before a place who does not reach into it: no verdict."""
+
+
 AnyEquipment = Annotated[
     MtSics | Toledo | Ascii | Modbus | HomieShelf | MqttPlate | R2000 | UhfReader18 | M100 | Llrp
-    | ImpinjR700 | ZebraIotc | TasmotaProbe | ZigbeeContact | Sht20 | DoorCamera | ShelfCamera,
+    | ImpinjR700 | ZebraIotc | TasmotaProbe | ZigbeeContact | Sht20 | DoorCamera | ShelfCamera | Till
+    | GoodsIn | SmartCamera,
     Field(discriminator="kind"),
 ]  # fmt: skip
 Weighing = MtSics | Toledo | Ascii | Modbus | HomieShelf | MqttPlate

@@ -11,6 +11,7 @@ from device_sims.equipment import (
     Ascii,
     DoorCamera,
     Equipment,
+    GoodsIn,
     HomieShelf,
     ImpinjR700,
     Modbus,
@@ -18,8 +19,10 @@ from device_sims.equipment import (
     MtSics,
     OverFacings,
     Sht20,
+    SmartCamera,
     TagReader,
     TasmotaProbe,
+    Till,
     Toledo,
     UhfReader18,
     Weighing,
@@ -31,7 +34,8 @@ from device_sims.fault import Fault, Target
 _Kinds = tuple[type[Equipment], ...]
 _CHECKED: Final[_Kinds] = (Modbus, Sht20, R2000, UhfReader18, M100)
 _ON_A_LINE: Final[_Kinds] = (MtSics, Toledo, Ascii, *_CHECKED)
-ON_MQTT: Final[_Kinds] = (HomieShelf, MqttPlate, TasmotaProbe, ZigbeeContact, ImpinjR700, ZebraIotc)
+_WITH_CLOCK: Final[_Kinds] = (MqttPlate, ImpinjR700, ZebraIotc, Till, GoodsIn, SmartCamera)
+ON_MQTT: Final[_Kinds] = (HomieShelf, TasmotaProbe, ZigbeeContact, *_WITH_CLOCK)
 _READERS: Final[_Kinds] = get_args(TagReader)
 _FOR: Final[dict[Target, tuple[str, _Kinds]]] = {
     "cable": ("devices", tuple({*_ON_A_LINE, *ON_MQTT, *_READERS, DoorCamera})),
@@ -41,7 +45,7 @@ _FOR: Final[dict[Target, tuple[str, _Kinds]]] = {
     "scale": ("scales and plates", get_args(Weighing)),
     "antenna": ("RFID readers", _READERS),
     "broker client": ("devices on MQTT", ON_MQTT),
-    "clock": ("devices that tell the time of what they say", (MqttPlate, ImpinjR700, ZebraIotc)),
+    "clock": ("devices that tell the time of what they say", _WITH_CLOCK),
     "serial": ("MT-SICS scales", (MtSics,)),
     "fridge": ("fridges", ()),
 }

@@ -64,6 +64,8 @@ class Plate:
         self._seen_s: float | None = None
         self._swings: list[_Swing] = []
         self._touches: list[_Touch] = []
+        self.hand_until_s = -math.inf
+        """When the last hand that came to the plate has left, or leaves it."""
 
     def lay(self, grams: float) -> None:
         """Set the load that has been lying there since long before anyone looks."""
@@ -72,6 +74,7 @@ class Plate:
 
     def touch(self, start_s: float, end_s: float) -> None:
         """A hand works on the plate from `start_s` to `end_s`."""
+        self.hand_until_s = max(self.hand_until_s, end_s)
         self._touches.append(_Touch(start_s, end_s, self._changes.uniform(25.0, 180.0)))
 
     def change(self, now_s: float, delta_g: float) -> float:

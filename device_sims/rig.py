@@ -14,12 +14,14 @@ from typing import Final, Literal
 from device_sims import indicator, m100, modbus_scale, r2000, uhfreader18
 from device_sims.ascii_scale import AsciiScale
 from device_sims.climate import Fridge
+from device_sims.desk_speakers import GoodsInSpeaker, SmartCameraSpeaker, TillSpeaker, Turn
 from device_sims.equipment import (
     M100,
     R2000,
     Ascii,
     DoorCamera,
     Equipment,
+    GoodsIn,
     HomieShelf,
     ImpinjR700,
     Llrp,
@@ -28,8 +30,10 @@ from device_sims.equipment import (
     MtSics,
     ShelfCamera,
     Sht20,
+    SmartCamera,
     TagReader,
     TasmotaProbe,
+    Till,
     Toledo,
     UhfReader18,
     Weighing,
@@ -37,6 +41,7 @@ from device_sims.equipment import (
     ZigbeeContact,
 )
 from device_sims.fault import Fault
+from device_sims.goods_in import GoodsIn as GoodsInDesk
 from device_sims.impinj import R700
 from device_sims.indicator import Indicator
 from device_sims.links import Dialogue
@@ -52,6 +57,9 @@ from device_sims.parity import EvenParity
 from device_sims.radio import Radio
 from device_sims.reader_field import Field, ReaderFaults, TagInView
 from device_sims.scenario import Scenario
+from device_sims.shelf_layout import lay_out
+from device_sims.sight import Eye, Sight
+from device_sims.smart_camera import SmartCamera as Watcher
 from device_sims.speakers import (
     ContactSpeaker,
     PlateSpeaker,
@@ -60,6 +68,8 @@ from device_sims.speakers import (
     ShelfSpeaker,
     Speaker,
 )
+from device_sims.spots import spots_of
+from device_sims.till import Till as TillDesk
 from device_sims.toledo_8217 import NciScale, Toledo8217Scale
 from device_sims.wire import SharedLine, Wire
 from device_sims.world import World
@@ -201,6 +211,30 @@ class Rig:
                 self._publish(device, ProbeSpeaker(Probe(equipment.id), fridge, equipment.every_s))
             case ZigbeeContact():
                 self._publish(device, ContactSpeaker(Contact(equipment.id), self._fridge(equipment.fridge)))
+            case Till() | GoodsIn():
+                self._publish(device, self._desk(equipment))
+            case SmartCamera():
+                self._publish(device, self._watcher(equipment))
+
+    def _desk(self, equipment: Till | GoodsIn) -> Speaker:
+        alike = [one.id for one in self._scenario.equipment if isinstance(one, type(equipment))]
+        turn, seed = Turn(alike.index(equipment.id), len(alike)), f"{self._seed}/{equipment.id}"
+        if isinstance(equipment, Till):
+            till = TillDesk(equipment.id)
+            return TillSpeaker(till, self._world, missed=equipment.missed, turn=turn, seed=seed)
+        desk = GoodsInDesk(equipment.id)
+        return GoodsInSpeaker(desk, self._world, missed=equipment.missed, turn=turn, seed=seed)
+
+    def _watcher(self, equipment: SmartCamera) -> Speaker:
+        eye = Eye(equipment.misses, equipment.false_gaps, equipment.occluded, equipment.errs_for_s)
+        spots = spots_of([f for f in self._scenario.facings if f.id in equipment.facings])
+        sights = {
+            place.spot.facing: Sight(
+                eye, front=place.front, seed=f"{self._seed}/{equipment.id}/{place.spot.facing}"
+            )
+            for place in lay_out(self._seed, spots).places
+        }
+        return SmartCameraSpeaker(Watcher(equipment.id), self._world, sights, every_s=equipment.every_s)
 
     def _fridge(self, name: str) -> Fridge:
         return self._world.fridges[name]

@@ -59,6 +59,11 @@ class Place:
     clear_mm: float
     items: tuple[Item, ...]
 
+    @property
+    def front(self) -> int:
+        """How many items stand in the front row, which is what can be seen of a full place."""
+        return sum(item.row == 0 for item in self.items)
+
 
 @dataclass(frozen=True, slots=True)
 class Board:

@@ -17,6 +17,7 @@ from device_sims.equipment import (
     Ascii,
     DoorCamera,
     Equipment,
+    GoodsIn,
     HomieShelf,
     ImpinjR700,
     Llrp,
@@ -27,7 +28,9 @@ from device_sims.equipment import (
     Scale,
     ShelfCamera,
     Sht20,
+    SmartCamera,
     TasmotaProbe,
+    Till,
     Toledo,
     UhfReader18,
     ZebraIotc,
@@ -100,7 +103,7 @@ def device_entry(scenario: Scenario, one: Equipment, places: Places) -> dict[str
     entry = {"id": one.id, **_ENTRIES[type(one)](one, at)}
     if isinstance(one, TasmotaProbe | Sht20):
         entry["limits"] = {"temperature_c": _limit(scenario, one)}
-    if isinstance(one, HomieShelf | MqttPlate | TasmotaProbe):
+    if isinstance(one, HomieShelf | MqttPlate | TasmotaProbe | SmartCamera):
         entry["expect_every_s"] = max(_LONGEST_SILENCE_S, 5 * one.every_s)
     if isinstance(one, Scale) and one.poll_hz is not None:
         entry["poll_hz"] = one.poll_hz
@@ -173,11 +176,26 @@ def _contact(_: Any, __: _At) -> dict[str, Any]:
     return entry | {"door": {"path": "contact", "open": [False]}}
 
 
+def _till(_: Any, __: _At) -> dict[str, Any]:
+    entry = _mqtt_json("tills/{id}/receipts", online="tills/{id}/state")
+    return entry | {"sale": {"each": "lines"}, "time": "ts"}
+
+
+def _goods_in(_: Any, __: _At) -> dict[str, Any]:
+    entry = _mqtt_json("goods-in/{id}/scans", online="goods-in/{id}/state")
+    return entry | {"delivery": {"each": "lines", "facing": "facing"}, "time": "ts"}
+
+
+def _smart_camera(_: Any, __: _At) -> dict[str, Any]:
+    entry = _mqtt_json("cameras/{id}/places", online="cameras/{id}/state")
+    return entry | {"gap": {"each": "places"}, "time": "ts"}
+
+
 _ENTRIES: dict[type[Equipment], Callable[[Any, _At], dict[str, Any]]] = {
     MtSics: _scale, Toledo: _toledo, Ascii: _ascii, Modbus: _modbus, Sht20: _sht20, R2000: _serial_reader,
     UhfReader18: _serial_reader, M100: _serial_reader, Llrp: _llrp, ImpinjR700: _mqtt_reader,
     ZebraIotc: _mqtt_reader, HomieShelf: _homie, MqttPlate: _plate, TasmotaProbe: _probe,
-    ZigbeeContact: _contact,
+    ZigbeeContact: _contact, Till: _till, GoodsIn: _goods_in, SmartCamera: _smart_camera,
 }  # fmt: skip
 
 

@@ -100,6 +100,7 @@ class _Shelf:
     fridge: Fridge | None
     items: list[Item] = field(default_factory=list)
     strays: list[Item] = field(default_factory=list)
+    bags: int = 0
 
 
 @dataclass(slots=True)
@@ -124,6 +125,8 @@ class World:
         self._steps: list[tuple[float, int, Callable[[], Occurrence | None]]] = []
         self._order = itertools.count()
         self._shelves: dict[str, _Shelf] = {}
+        self.listeners: list[Callable[[Occurrence], None]] = []
+        """Told of everything that occurs, when it does: what devices notice that are no sensors."""
         self.fridges = {f.id: Fridge(f, seed=str(seed)) for f in scenario.fridges}
         plates = {name: group for group in scenario.plates() for name in group}
         for facing in scenario.facings:
@@ -170,11 +173,18 @@ class World:
             occurred = heapq.heappop(self._steps)[2]()
             if occurred is not None:
                 done.append(occurred)
+                for listener in self.listeners:
+                    listener(occurred)
         return done
 
     def on_hand(self, facing: str) -> int:
         """How many of its own items truly lie on a facing."""
         return len(self._shelves[facing].items)
+
+    def in_view(self, facing: str) -> int:
+        """How many things lie on a facing for an eye: items of any product, and bags."""
+        shelf = self._shelves[facing]
+        return len(shelf.items) + len(shelf.strays) + shelf.bags
 
     def plate(self, facing: str) -> Plate:
         """The load cell under a facing; facings on one plate have the same."""
@@ -224,8 +234,9 @@ class World:
         return Moved(act.facing, gtin, act.kind, tally.moved, there, began_s, now_s, at_rest_s)
 
     def _bag(self, bag: Bag, now_s: float, *, laid: bool) -> BagMoved:
-        plate = self._shelves[bag.facing].plate
-        plate.change(now_s, bag.weight_g if laid else -bag.weight_g)
+        shelf = self._shelves[bag.facing]
+        shelf.bags += 1 if laid else -1
+        shelf.plate.change(now_s, bag.weight_g if laid else -bag.weight_g)
         return BagMoved(bag.facing, bag.weight_g, laid, now_s)
 
     def _leave(self, leaving: Leaving, now_s: float) -> Left:

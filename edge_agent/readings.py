@@ -78,7 +78,7 @@ class GapSeen:
     facing: str
     fill: float
     gap: bool
-    occurred_at: datetime
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

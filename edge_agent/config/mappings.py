@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from edge_agent.config.devices import MqttDevice, Reader, Scale, Sensor
 from edge_agent.config.topics import compile_template, template_problem
+from edge_agent.contract.planogram import Identifier
 from edge_agent.service.settings import Place, Settings, invalid
 
 Scalar = bool | int | float | str
@@ -102,6 +103,58 @@ class DoorMapping(Settings):
     closed: list[Scalar] = []
 
 
+class TradeMapping(Settings):
+    """What lines of receipts and of deliveries share; paths are those within one line of `each`.
+
+    A line without a number of its own has its place in the list, from 1. `quantity`: 1 where none is told.
+    `time` may be a line's own.
+    """
+
+    each: Path | None = None
+    line: Path = "line"
+    gtin: Path = "gtin"
+    quantity: Path = "quantity"
+    time: Path | None = None
+
+
+class SaleMapping(TradeMapping):
+    """What a till has sold: one line at the message itself, or `each` of a receipt's lines.
+
+    The number of the `receipt` is looked up in the message, then in the line. A negative quantity was given
+    back.
+    """
+
+    receipt: Path = "receipt"
+
+
+class DeliveryMapping(TradeMapping):
+    """What goods-in has scanned: one line at the message itself, or `each` of a list.
+
+    The number of the `delivery` is looked up in the message, then in the line; `facing`, where the items were
+    put, in the line and then in the message. Without a facing they are in the back room.
+    """
+
+    delivery: Path = "delivery"
+    facing: Path | None = None
+
+
+class GapMapping(Settings):
+    """A smart camera's verdict on a place: `fill`, the stocked share that it sees, times `scale`.
+
+    `gap` is a path to true or false; without one a place is a gap when its fill is below `gap_below`. The
+    default is a tenth: less than one item in a front of ten. With `facing_names` only those places count.
+    """
+
+    each: Path | None = None
+    facing: Path = "facing"
+    fill: Path = "fill"
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    gap: Path | None = None
+    gap_below: Annotated[float, Field(gt=0, le=1)] = 0.1
+    facing_names: dict[str, Identifier] = {}
+    time: Path | None = None
+
+
 class OnlineMapping(Settings):
     """The device's own word, or that of its last will, on whether it is there.
 
@@ -123,6 +176,9 @@ class MqttJson(MqttDevice, Scale, Reader, Sensor):
     environment: EnvironmentMapping = EnvironmentMapping()
     door: DoorMapping | None = None
     tag: TagMapping | None = None
+    sale: SaleMapping | None = None
+    delivery: DeliveryMapping | None = None
+    gap: GapMapping | None = None
     channel: Path | None = None
     channel_names: dict[str, Annotated[int, Field(ge=0, le=9999)]] = {}
     match: dict[Path, Scalar] = {}
@@ -150,8 +206,8 @@ class MqttJson(MqttDevice, Scale, Reader, Sensor):
     def _problems(self) -> Iterator[tuple[Place, str]]:
         mapped = {name for name, path in self.environment if path is not None}
         mapped |= {"door"} if self.door else set()
-        if not (mapped or self.weight or self.tag):
-            yield (), "maps nothing; it needs weight, environment, door or tag"
+        if not (mapped or self.weight or self.tag or self.sale or self.delivery or self.gap):
+            yield (), "maps nothing; it needs weight, environment, door, tag, sale, delivery or gap"
         yield from self._channel_problems()
         if self.antennas and self.tag is None:
             yield ("antennas",), "needs tag: where the reads are"

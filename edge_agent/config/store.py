@@ -205,14 +205,15 @@ class StoreSettings(Settings):
             if device.id in seen:
                 problems.append(((*here, "id"), f"{device.id!r} is used twice; ids are unique"))
             seen.add(device.id)
-            for place, facing in _facings_of(device):
+            on_plates = _on_plates(device)
+            for place, facing in on_plates + _in_view(device):
                 if facing not in known:
                     problems.append(((*here, *place), f"facing {facing!r} is not in facings"))
-                elif isinstance(device, Scale):
-                    if facing in plated:
-                        text = f"facing {facing!r} already lies on a plate of {plated[facing]!r}"
-                        problems.append(((*here, *place), text))
-                    plated.setdefault(facing, device.id)
+            for place, facing in on_plates:
+                if facing in known and facing in plated:
+                    text = f"facing {facing!r} already lies on a plate of {plated[facing]!r}"
+                    problems.append(((*here, *place), text))
+                plated.setdefault(facing, device.id)
             if isinstance(device, SerialDevice):
                 first = wired.setdefault(_port_name(device.port), device)
                 problems += [((*here, key), text) for key, text in _port_problems(first, device)]
@@ -271,14 +272,21 @@ def _shared_plates(devices: Sequence[Device]) -> list[tuple[Place, str]]:
     return problems
 
 
-def _facings_of(device: Device) -> list[tuple[Place, str]]:
-    if isinstance(device, Scale):
-        found: list[tuple[Place, str]] = [(("facings", i), f) for i, f in enumerate(device.facings)]
-        return found + [
-            (("channels", c, i), f) for c, fs in device.channels.items() for i, f in enumerate(fs)
-        ]
+def _on_plates(device: Device) -> list[tuple[Place, str]]:
+    """The facings that lie on a device's plates, and where it says so."""
+    if not isinstance(device, Scale):
+        return []
+    found: list[tuple[Place, str]] = [(("facings", i), f) for i, f in enumerate(device.facings)]
+    return found + [(("channels", c, i), f) for c, fs in device.channels.items() for i, f in enumerate(fs)]
+
+
+def _in_view(device: Device) -> list[tuple[Place, str]]:
+    """The facings that a device hears or sees, and where it says so."""
+    found: list[tuple[Place, str]] = []
     if isinstance(device, Reader):
-        return [(("antennas", antenna), facing) for antenna, facing in device.antennas.items()]
+        found += [(("antennas", antenna), facing) for antenna, facing in device.antennas.items()]
+    if isinstance(device, MqttJson) and device.gap is not None:
+        found += [(("gap", "facing_names", name), f) for name, f in device.gap.facing_names.items()]
     if isinstance(device, Camera) and device.shelf_gap is not None:
-        return [(("shelf_gap", "facings", facing), facing) for facing in device.shelf_gap.facings]
-    return []
+        found += [(("shelf_gap", "facings", facing), facing) for facing in device.shelf_gap.facings]
+    return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
 from importlib import import_module
 from types import UnionType
 from typing import Annotated, Any, BinaryIO, Protocol, Union, get_args, get_origin
@@ -17,7 +19,15 @@ from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.gs1 import decode_epc
 from edge_agent.contract.times import rfc3339
 from edge_agent.drivers.tap import Heard, printable
-from edge_agent.readings import EnvironmentReading, Reading, TagRead, WeightReading
+from edge_agent.readings import (
+    Delivery,
+    EnvironmentReading,
+    GapSeen,
+    Reading,
+    Sale,
+    TagRead,
+    WeightReading,
+)
 
 Decoded = dict[str, object] | str
 """A reading, or one line of text about input that is no message of the protocol."""
@@ -40,6 +50,9 @@ DECODERS: dict[str, tuple[str, str]] = {
 _STANDS_IN: dict[str, Any] = {"id": "decode", "port": "stdin", "topic": "#", "address": "stdin"}
 """What `decode` gives a driver's settings where they need a place that bytes from stdin do not have."""
 
+
+_OURS: dict[type, str] = {Sale: "sale", Delivery: "delivery", GapSeen: "gap"}
+"""Kinds that are printed as the readings are, field by field."""
 
 _CHUNK_BYTES = 65536
 
@@ -105,7 +118,7 @@ def reading_json(reading: Reading) -> dict[str, object] | None:
                 "weight_g": reading.weight_g,
                 "stable": reading.stable,
                 "flags": list(reading.flags),
-                "occurred_at": rfc3339(reading.occurred_at) if reading.occurred_at else None,
+                "occurred_at": _time(reading.occurred_at),
             }
         case TagRead():
             item = decode_epc(reading.epc)
@@ -117,7 +130,7 @@ def reading_json(reading: Reading) -> dict[str, object] | None:
                 "gtin": item.gtin if item else None,
                 "serial": item.serial if item else None,
                 "rssi_dbm": reading.rssi_dbm,
-                "occurred_at": rfc3339(reading.occurred_at) if reading.occurred_at else None,
+                "occurred_at": _time(reading.occurred_at),
             }
         case EnvironmentReading():
             return {
@@ -126,8 +139,15 @@ def reading_json(reading: Reading) -> dict[str, object] | None:
                 "unit": reading.unit,
                 "value": reading.value,
             }
+        case Sale() | Delivery() | GapSeen():
+            at = _time(reading.occurred_at)
+            return {"kind": _OURS[type(reading)], **asdict(reading), "occurred_at": at}
         case _:
             return None
+
+
+def _time(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment else None
 
 
 def _known(driver: str) -> tuple[str, str]:

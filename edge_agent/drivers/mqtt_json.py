@@ -13,20 +13,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import jmespath
 import msgspec
-from jmespath.exceptions import JMESPathError
-from jmespath.visitor import TreeInterpreter
 
 from edge_agent.config.devices import UNITS, Quantity
 from edge_agent.config.mappings import MqttJson, OnlineMapping, TagMapping, WeightMapping
 from edge_agent.config.topics import compile_template
 from edge_agent.drivers import said
 from edge_agent.drivers.event_numbers import Recent
+from edge_agent.drivers.gap_verdicts import GapVerdicts
+from edge_agent.drivers.json_path import JsonPath, items, json_path
 from edge_agent.drivers.mass import grams
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Heard
 from edge_agent.drivers.topic import NOT_JSON, TopicDriver, Understood, decoded_payload
+from edge_agent.drivers.trade_lines import Deliveries, Sales
 from edge_agent.readings import (
     DeviceAnswered,
     DeviceDegraded,
@@ -43,8 +43,6 @@ SENT_AGAIN = 20
 NAMED = 5
 """So many plates that are offline stand in the device's condition by name."""
 
-# One for all: `search` of a compiled path makes an interpreter for each value, which costs more than a look.
-_interpreter = TreeInterpreter()
 _decode_json = msgspec.json.Decoder().decode
 
 
@@ -60,28 +58,6 @@ def payload_value(payload: bytes) -> Any:
     return None if word in ("", "null") or not word.isprintable() else word
 
 
-class _Path:
-    """One compiled path."""
-
-    __slots__ = ("_tree",)
-
-    def __init__(self, path: str) -> None:
-        self._tree = None if path == "@" else jmespath.compile(path).parsed
-
-    def of(self, value: Any) -> Any:
-        """The value there; None when there is none, or when the path cannot be followed in this message."""
-        if self._tree is None:
-            return value
-        try:
-            return _interpreter.visit(self._tree, value)
-        except (JMESPathError, TypeError):
-            return None
-
-
-def _path(path: str | None) -> _Path | None:
-    return None if path is None else _Path(path)
-
-
 class Mapper:
     """One device's mapping, compiled. Remembers which plates said that they are gone, and duplicates."""
 
@@ -89,10 +65,10 @@ class Mapper:
         self._device = settings.id
         self._template = compile_template(settings.topic, settings.id)
         self._online = _Online(settings.online, settings.id) if settings.online else None
-        self._match = [(_Path(path), said.word(value)) for path, value in settings.match.items()]
-        self._time, self._sequence = _path(settings.time), _path(settings.sequence)
-        self._maps: list[_Weights | _Tags | _Quantity | _Door] = []
-        plates = _Plates(_path(settings.channel), settings.channel_names)
+        self._match = [(JsonPath(path), said.word(value)) for path, value in settings.match.items()]
+        self._time, self._sequence = json_path(settings.time), json_path(settings.sequence)
+        self._maps: list[_Weights | _Tags | _Quantity | _Door | Sales | Deliveries | GapVerdicts] = []
+        plates = _Plates(json_path(settings.channel), settings.channel_names)
         self._channel_of, self._channels = plates.named, settings.plates().keys()
         if settings.weight is not None:
             self._maps.append(_Weights(settings.id, settings.weight, plates))
@@ -106,6 +82,12 @@ class Mapper:
             self._maps.append(
                 _Door(settings.id, settings.door.path, settings.door.open, settings.door.closed)
             )
+        if settings.sale is not None:
+            self._maps.append(Sales(settings.id, settings.sale))
+        if settings.delivery is not None:
+            self._maps.append(Deliveries(settings.id, settings.delivery))
+        if settings.gap is not None:
+            self._maps.append(GapVerdicts(settings.id, settings.gap))
         self._found = False
         self._gone: set[str] = set()
         self._numbers: dict[str | None, float] = {}
@@ -145,7 +127,7 @@ class Mapper:
         at = said.moment(self._time.of(value)) if self._time is not None else None
         for mapped in self._maps:
             mapped.read(value, names, at, understood)
-        if understood.readings:
+        if understood.readings or understood.others:
             self._found = True
         elif not understood.faults and self._found:
             understood.others += 1
@@ -202,7 +184,7 @@ class Mapper:
 class _Online:
     def __init__(self, mapping: OnlineMapping, device: str) -> None:
         self.template = compile_template(mapping.topic, device)
-        self._path = _Path(mapping.path)
+        self._path = JsonPath(mapping.path)
         self._offline, self._online = said.words(mapping.offline), said.words(mapping.online)
 
     def there(self, value: Any) -> bool | None:
@@ -217,7 +199,7 @@ class _Online:
 class _Plates:
     """Which plate a message is about."""
 
-    def __init__(self, path: _Path | None, names: Mapping[str, int]) -> None:
+    def __init__(self, path: JsonPath | None, names: Mapping[str, int]) -> None:
         self._path = path
         self._names = {name.casefold(): channel for name, channel in names.items()}
 
@@ -241,12 +223,12 @@ class _Plates:
 class _Weights:
     def __init__(self, device: str, mapping: WeightMapping, plates: _Plates) -> None:
         self._device, self._plates = device, plates
-        self._each, self._path = _path(mapping.each), _Path(mapping.path)
-        self._stable = _path(mapping.stable)
+        self._each, self._path = json_path(mapping.each), JsonPath(mapping.path)
+        self._stable = json_path(mapping.stable)
         self._unit, self._scale = mapping.unit, Decimal(repr(mapping.scale))
 
     def read(self, whole: Any, names: Mapping[str, str], at: datetime | None, into: Understood) -> None:
-        for key, item in _items(self._each, whole):
+        for key, item in items(self._each, whole):
             value = self._path.of(item)
             if value is None:
                 continue
@@ -266,12 +248,12 @@ class _Weights:
 class _Tags:
     def __init__(self, device: str, mapping: TagMapping) -> None:
         self._device, self._encoding = device, mapping.encoding
-        self._each, self._epc = _path(mapping.each), _Path(mapping.epc)
-        self._antenna, self._rssi = _path(mapping.antenna), _path(mapping.rssi_dbm)
-        self._time = _path(mapping.time)
+        self._each, self._epc = json_path(mapping.each), JsonPath(mapping.epc)
+        self._antenna, self._rssi = json_path(mapping.antenna), json_path(mapping.rssi_dbm)
+        self._time = json_path(mapping.time)
 
     def read(self, whole: Any, names: Mapping[str, str], at: datetime | None, into: Understood) -> None:
-        for _, item in _items(self._each, whole):
+        for _, item in items(self._each, whole):
             value = self._epc.of(item)
             if value is None:
                 continue
@@ -289,7 +271,7 @@ class _Tags:
 
 class _Quantity:
     def __init__(self, device: str, quantity: Quantity, path: str) -> None:
-        self._device, self._quantity, self._path = device, quantity, _Path(path)
+        self._device, self._quantity, self._path = device, quantity, JsonPath(path)
 
     def read(self, whole: Any, _names: Mapping[str, str], at: datetime | None, into: Understood) -> None:
         value = self._path.of(whole)
@@ -305,7 +287,7 @@ class _Quantity:
 
 class _Door:
     def __init__(self, device: str, path: str, opened: list[Any], closed: list[Any]) -> None:
-        self._device, self._path = device, _Path(path)
+        self._device, self._path = device, JsonPath(path)
         self._open, self._closed = said.words(opened), said.words(closed)
 
     def read(self, whole: Any, _names: Mapping[str, str], at: datetime | None, into: Understood) -> None:
@@ -318,17 +300,6 @@ class _Door:
             return
         stands_open = float(word in self._open)
         into.readings.append(EnvironmentReading(self._device, "door", UNITS["door"], stands_open, at))
-
-
-def _items(each: _Path | None, whole: Any) -> Iterator[tuple[str | None, Any]]:
-    """The whole message, the members of a list, or those of an object with their keys."""
-    found = whole if each is None else each.of(whole)
-    if each is not None and isinstance(found, list):
-        yield from ((None, item) for item in found)
-    elif each is not None and isinstance(found, dict):
-        yield from found.items()
-    elif found is not None:
-        yield None, found
 
 
 def mqtt_json_driver(settings: MqttJson, session: MqttSession) -> TopicDriver:

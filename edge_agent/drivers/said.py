@@ -13,10 +13,14 @@ from edge_agent.drivers.topic import device_time
 
 EPC_BYTES_LIMIT = 62
 """The longest EPC that a Gen2 tag can hold (496 bits)."""
+NAME_LIMIT = 100
+"""The longest name or number of a thing, in characters."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _CHANNEL = re.compile(r"[0-9]{1,4}")
 _LONGEST_BITS = 128
+_LEAST_UNSURE = 2**53
+"""From here on not every whole number is one in JSON."""
 _EARLIEST = datetime(2001, 1, 1, tzinfo=UTC)
 # YAML 1.1 reads `on`, `yes` and `off`, `no` as booleans, so that both sides of a comparison must.
 _YAML_WORDS = {"on": "true", "yes": "true", "off": "false", "no": "false"}
@@ -57,6 +61,24 @@ def word(said: object) -> str | None:
 def words(values: Iterable[object]) -> frozenset[str]:
     """The words of configured values."""
     return frozenset(found for value in values if (found := word(value)) is not None)
+
+
+def whole_number(said: object) -> int | None:
+    """A whole number, also one in quotes or as 2.0; None for anything else."""
+    exact = decimal(said)
+    if exact is None or abs(exact) >= _LEAST_UNSURE or exact != exact.to_integral_value():
+        return None
+    return int(exact)
+
+
+def name(said: object) -> str | None:
+    """What something is called by its device: a word or a whole number; None for what is no name."""
+    if isinstance(said, bool) or not isinstance(said, int | str):
+        return None
+    if isinstance(said, int) and said.bit_length() > _LONGEST_BITS:
+        return None
+    text = str(said).strip()
+    return text if text and len(text) <= NAME_LIMIT and text.isprintable() else None
 
 
 def truth(said: object) -> bool | None:

@@ -23,14 +23,14 @@ from edge_agent.contract.times import parse_rfc3339, utc_now
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.mqtt_inbox import Message
 from edge_agent.drivers.tap import Heard, printable
-from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading, TagRead
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, GapSeen, Reading, TagRead
 from edge_agent.service import metrics
 
 NOT_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding hostile JSON raises."""
 
 LATE_READ_S = 300.0
-"""A tag read this old, out of a queue that grew while the agent was away, says nothing about now."""
+"""A read or sight this old, out of a queue that grew while the agent was away, says nothing about now."""
 
 SLOW_CLOCK_AFTER_S = 3.0
 """Old times that have gone on this long no faster than ours are those of a clock that is slow."""
@@ -125,7 +125,8 @@ class TopicDriver:
     Messages without readings prove that the device lives; a batch with nothing but unreadable ones degrades
     it. Retained messages are what a topic was last, not what a device senses now: they are skipped, except
     on the topic where a device says whether it is there. One that says no is offline until it says yes or
-    anything else is heard of it. A tag read that waited at the broker for minutes is no arrival now.
+    anything else is heard of it. A tag read that waited at the broker for minutes is no arrival now, nor is a
+    camera's verdict one on the shelf as it is; what was sold or came is so whenever it is heard.
     """
 
     def __init__(self, settings: MqttDevice, session: MqttSession, understand: Understand) -> None:
@@ -188,12 +189,12 @@ class TopicDriver:
         return state_filter is not None and topic_matches_sub(state_filter, topic)
 
     def _fresh(self, readings: list[Reading]) -> list[Reading]:
-        """Without the tag reads that waited at the broker for minutes."""
+        """Without the tag reads and the camera's verdicts that waited at the broker for minutes."""
         now, mono_s, waited = utc_now(), time.monotonic(), self._backlog.waited
         return [
             reading
             for reading in readings
-            if not isinstance(reading, TagRead)
+            if not isinstance(reading, TagRead | GapSeen)
             or reading.occurred_at is None
             or not waited((now - reading.occurred_at).total_seconds(), mono_s)
         ]

@@ -14,7 +14,7 @@ from device_sims.mqtt_link import Publication
 from edge_agent.config.mappings import MqttJson
 from edge_agent.drivers.mqtt_json import Mapper
 from edge_agent.drivers.topic import Understood
-from edge_agent.readings import EnvironmentReading, TagRead, WeightReading
+from edge_agent.readings import Delivery, EnvironmentReading, GapSeen, Sale, TagRead, WeightReading
 
 DOCS = (Path(__file__).parents[2] / "docs/mqtt.md").read_text(encoding="utf-8")
 BLOCK = re.search(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
@@ -61,6 +61,9 @@ def test_a_probe_in_celsius_is_read_and_one_in_fahrenheit_is_not() -> None:
         ("module-1", "shelf/module-1", '{"seq": 1, "ts": 1795341600, "plates": [{"n": 1, "g": 5, "ok": true}]}', WeightReading, 1),
         ("fridge-2", "fridge-2/status/temperature:0", '{"id": 0, "tC": -18.2, "tF": -0.8}', EnvironmentReading, 1),
         ("fridge-2", "fridge-2/status/humidity:0", '{"id": 0, "rh": 51.0}', EnvironmentReading, 1),
+        ("till-1", "pos/till-1/receipt", '{"id": "R-17", "at": 1795341600, "items": [{"pos": 1, "ean": "6901234567892", "count": 2}]}', Sale, 1),
+        ("goods-in", "goods/goods-in", '{"note": "D-9", "at": 1795341600, "lines": [{"gtin": "6901234567892", "quantity": 24}]}', Delivery, 1),
+        ("cam-a", "cameras/cam-a/places", '{"at": 1795341600, "places": [{"name": "zone-1", "fill_pct": 4}, {"name": "zone-9", "fill_pct": 90}]}', GapSeen, 1),
         ("gate", "gate/gate", '{"reads": [{"epc": "3034257BF400B7800004CB2F", "ant": 1, "rssi": -60, "at": 1795341600123}]}', TagRead, 1),
     ],
 )  # fmt: skip
@@ -71,4 +74,6 @@ def test_the_other_documented_mappings(device: str, topic: str, payload: str, ki
 
 
 def test_every_documented_device_is_tried_here() -> None:
-    assert DEVICES.keys() == {"shelf01", "module-1", "door-back", "fridge-1", "fridge-2", "gate"}
+    assert DEVICES.keys() == {
+        "shelf01", "module-1", "door-back", "fridge-1", "fridge-2", "gate", "till-1", "goods-in", "cam-a",
+    }  # fmt: skip

@@ -110,6 +110,9 @@ def scenario() -> dict[str, Any]:
             {"id": "probe", "kind": "tasmota-probe", "every_s": 0.5},
             {"id": "climate", "kind": "sht20"},
             {"id": "door", "kind": "zigbee-contact"},
+            {"id": "till", "kind": "till"},
+            {"id": "goods-in", "kind": "goods-in"},
+            {"id": "cam", "kind": "smart-camera", "facings": ["sound-mt-sics"], "misses": 0, "false_gaps": 0, "occluded": 0},
         ],
         "people": {"shoppers_per_minute": 0},
     }  # fmt: skip

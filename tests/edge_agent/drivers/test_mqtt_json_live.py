@@ -23,7 +23,7 @@ from edge_agent.drivers import mqtt_inbox, mqtt_states, mqtt_topics
 from edge_agent.drivers import topic as topic_module
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.mqtt_json import mqtt_json_driver
-from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading, TagRead, WeightReading
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, GapSeen, Reading, Sale, TagRead, WeightReading
 from edge_agent.service import metrics
 
 SHELF = {"topic": "homie/{id}/scales/{channel}/mass", "weight": {"unit": "kg"}}
@@ -291,6 +291,23 @@ async def test_tag_reads_that_waited_for_hours_are_no_arrivals_and_young_ones_ar
         await asyncio.to_thread(broker.publish, "gate", [read_at(7200, 5)])
         await emitted.until(lambda rs: 5 in tags(rs))
     assert tags(emitted.readings) == [2, 3, 4, 5], "a live reader with a wrong clock is believed"
+
+
+async def test_a_sale_that_waited_for_hours_counts_and_a_cameras_verdict_does_not(
+    broker: Any, emitted: Any, running: Any
+) -> None:
+    settings = device(topic="shop", sale={}, gap={}, time="ts")
+    async with running(session_of(settings, broker.url).run()):
+        await _state(broker, "online")
+    line = {"receipt": "r", "gtin": "06901234567892"}
+    sent = [{**line, "line": n, "facing": f"A{n}", "fill": 0, "ts": time.time() - ago_s} for n, ago_s in ((1, 7200), (2, 20))]  # fmt: skip
+    await asyncio.to_thread(broker.publish, "shop", [json.dumps(one) for one in sent])
+    session = session_of(settings, broker.url)
+    session.was_away(7300)
+    async with running(session.run()), running(Kept(settings, session).run(emitted)):
+        await emitted.until(lambda rs: any(isinstance(one, GapSeen) for one in rs))
+    assert [one.line for one in emitted.readings if isinstance(one, Sale)] == ["1", "2"]
+    assert [one.facing for one in emitted.readings if isinstance(one, GapSeen)] == ["A2"]
 
 
 async def test_a_reader_whose_clock_is_an_hour_slow_is_heard_soon_after_a_long_absence(

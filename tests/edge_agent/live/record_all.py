@@ -1,7 +1,8 @@
 """Makes tests/golden/recordings: the real `edge-agent record` of each simulated device, and what it replays to.
 
-`python tests/edge_agent/live/record_all.py [DRIVER …]` writes `<driver>.jsonl` and `<driver>.readings.jsonl`. Made
-anew only when a device or the format changes on purpose: an old recording that still replays is the test.
+`python tests/edge_agent/live/record_all.py [NAME …]` writes `<name>.jsonl` and `<name>.readings.jsonl`; a name is that
+of a driver, or of another device that it reads. Made anew only when a device or the format changes on purpose: an
+old recording that still replays is the test.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import yaml
 
 from device_sims.ascii_scale import AsciiScale
 from device_sims.broker import running_broker
+from device_sims.goods_in import GoodsIn
 from device_sims.impinj import R700
 from device_sims.indicator import Indicator
 from device_sims.links import Dialogue, PtyLink, plugged_in
@@ -33,6 +35,9 @@ from device_sims.plate import Plate
 from device_sims.r2000 import R2000Reader
 from device_sims.radio import Radio
 from device_sims.reader_field import TagInView
+from device_sims.sight import Eye, Sight
+from device_sims.smart_camera import SmartCamera
+from device_sims.till import Till
 from device_sims.toledo_8217 import Toledo8217Scale
 from device_sims.uhfreader18 import UhfReader
 from device_sims.world import Tag
@@ -130,6 +135,29 @@ def homie(number: int) -> list[tuple[str, str]]:
     return [(weighed.topic, weighed.payload)]
 
 
+TILL, GOODS, GTINS = Till("till-1"), GoodsIn("goods-1"), ("06901234567892", "04012345678901")
+SIGHT = Sight(Eye(misses=0.3, false_gaps=0.3, hidden=0.2, lasts_s=1.0), front=3, seed="recorded")
+
+
+def receipts(number: int) -> list[tuple[str, str]]:
+    bought = [(gtin, 1 + (number + n) % 3) for n, gtin in enumerate(GTINS[: 1 + number % 2])]
+    return said(TILL.receipt(bought, at_ns=time.time_ns()))
+
+
+def scans(number: int) -> list[tuple[str, str]]:
+    facing = "A1" if number % 2 else None
+    return said(GOODS.scanned(GTINS[number % 2], 6 + number, facing=facing, at_ns=time.time_ns()))
+
+
+def places(number: int) -> list[tuple[str, str]]:
+    fill = SIGHT.look(time.monotonic(), number % 4, hand_until_s=0.0)
+    return said(SmartCamera("cam-1").places({"A1": fill, "A2": 1.0}, at_ns=time.time_ns()))
+
+
+def said(publication: Publication) -> list[tuple[str, str]]:
+    return [(publication.topic, publication.body.decode())]
+
+
 BENCHES: dict[str, Callable[[Path], Bench]] = {
     "mt-sics": scale(lambda on: MtSicsScale(on, serial="B021002593", decimals=1, clock=time.monotonic)),
     "toledo-8217": scale(lambda on: Toledo8217Scale(on, clock=time.monotonic)),
@@ -145,6 +173,19 @@ BENCHES: dict[str, Callable[[Path], Bench]] = {
     "llrp": llrp,
     "impinj-r700": on_the_broker(seen_by(R700, "rfid/impinj-a/events"), topic="rfid/impinj-a/events"),
     "zebra-iotc": on_the_broker(seen_by(IotcReader, "rfid/fx9600-b/d-evt"), topic="rfid/fx9600-b/d-evt"),
+    "mqtt-json-till": on_the_broker(
+        receipts, driver="mqtt-json", topic="tills/till-1/receipts", sale={"each": "lines"}, time="ts"
+    ),
+    "mqtt-json-goods-in": on_the_broker(
+        scans,
+        driver="mqtt-json",
+        topic="goods-in/goods-1/scans",
+        delivery={"each": "lines", "facing": "facing"},
+        time="ts",
+    ),
+    "mqtt-json-camera": on_the_broker(
+        places, driver="mqtt-json", topic="cameras/cam-1/places", gap={"each": "places"}, time="ts"
+    ),
     "mqtt-json": on_the_broker(
         homie,
         topic="homie/shelf01/scales/{channel}/mass",
@@ -154,11 +195,11 @@ BENCHES: dict[str, Callable[[Path], Bench]] = {
 }
 
 
-async def record(driver: str) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        async with BENCHES[driver](folder) as place:
-            mqtt = place.pop("mqtt", None)
+async def record(name: str) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        async with BENCHES[name](folder) as place:
+            mqtt, kind = place.pop("mqtt", None), place.pop("driver", name)
             facings = [
                 {"id": facing, "gtin": "06901234567892", "capacity": 9}
                 for facing in dict(place.get("antennas", {})).values()
@@ -168,15 +209,15 @@ async def record(driver: str) -> None:
                 "agent": {"http": {"port": 0}},
                 "products": [{"gtin": "06901234567892", "name": "cola", "unit_weight_g": 352.0}],
                 "facings": facings,
-                "devices": [{"id": f"{driver}-1", "driver": driver, **place}],
+                "devices": [{"id": f"{name}-1", "driver": kind, **place}],
             }
             (folder / "store.yaml").write_text(yaml.safe_dump(store | ({"mqtt": mqtt} if mqtt else {})))
-            recording = RECORDINGS / f"{driver}.jsonl"
-            words = ["record", f"{driver}-1", "-o", str(recording), "--force", "--seconds", str(SECONDS)]
+            recording = RECORDINGS / f"{name}.jsonl"
+            words = ["record", f"{name}-1", "-o", str(recording), "--force", "--seconds", str(SECONDS)]
             await agent(*words, folder=folder)
     out = await agent("replay", str(recording), folder=RECORDINGS)
-    (RECORDINGS / f"{driver}.readings.jsonl").write_bytes(out)
-    print(f"{driver}: {len(out.splitlines())} readings")
+    (RECORDINGS / f"{name}.readings.jsonl").write_bytes(out)
+    print(f"{name}: {len(out.splitlines())} readings")
 
 
 async def agent(*words: str, folder: Path) -> bytes:
@@ -188,10 +229,10 @@ async def agent(*words: str, folder: Path) -> bytes:
     return out
 
 
-async def main(drivers: list[str]) -> None:
+async def main(names: list[str]) -> None:
     RECORDINGS.mkdir(parents=True, exist_ok=True)
-    for driver in drivers or BENCHES:
-        await record(driver)
+    for name in names or BENCHES:
+        await record(name)
 
 
 if __name__ == "__main__":
