@@ -129,7 +129,7 @@ class _Tally:
 
     act: Act
     started_s: float
-    places: list[Loads] = field(default_factory=list)
+    places: list[tuple[Loads, str | None]] = field(default_factory=list)
     touched: list[Plate] = field(default_factory=list)
     moved: int = 0
 
@@ -232,12 +232,14 @@ class World:
         act, shelf = tally.act, self._shelves[tally.act.facing]
         if act.kind == "pick":
             loads = [one.loads for one in shelf.next(act.quantity, act.across)]
-        elif act.kind == "return" and act.across:
-            tally.places = [self._bearing.laid_across(act.facing, onto) for onto in act.across]
-            loads = tally.places
         else:
-            tally.places = [self._bearing.laid(act.facing) for _ in range(act.quantity)]
-            loads = tally.places + [one.loads for one in shelf.items if one.onto is not None]
+            across = act.across if act.kind == "return" else ()
+            tally.places = [(self._bearing.laid_across(act.facing, onto), onto) for onto in across]
+            proper = range(act.quantity - len(across))
+            tally.places += [(self._bearing.laid(act.facing), None) for _ in proper]
+            loads = [borne for borne, _ in tally.places]
+        if act.kind == "restock":
+            loads += [one.loads for one in shelf.items if one.onto is not None]
         touched = dict.fromkeys(plate for borne in loads for plate, _ in borne)
         tally.touched = list(touched) or shelf.plates
         for plate in tally.touched:
@@ -254,10 +256,9 @@ class World:
             shelf.items = [one for one in shelf.items if one not in gone]
             basket += [one.item for one in gone]
         else:
-            onto = act.across[0] if act.kind == "return" and act.across else None
             for _ in range(count):
                 item = basket.pop() if basket else self._new_item(gtin)
-                came.append(_Lying(item, tally.places.pop(0), onto))
+                came.append(_Lying(item, *tally.places.pop(0)))
             (shelf.strays if act.kind == "misplace" else shelf.items).extend(came)
         tally.moved += len(gone) + len(came)
         if act.kind == "restock":

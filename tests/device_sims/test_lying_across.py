@@ -122,6 +122,28 @@ def test_any_item_is_taken_with_the_same_chance_so_one_lies_across_for_a_while()
     assert len(taken_as) >= 5
 
 
+def test_of_several_items_put_back_at_once_one_lies_across() -> None:
+    back = {"at_s": 10, "act": "return", "facing": "B", "quantity": 3}
+    scenario = store(timeline=[back], people=QUIET | {"lays_across": 1.0})
+    world, [moved] = lived(scenario, seed=6)
+    assert (moved.quantity, moved.on_hand, len(moved.across)) == (3, 11, 1)
+    assert sum(weight_g(world, f, 300.0) for f in UNITS_G) == pytest.approx(8 * 780 + 3 * 250, abs=0.01)
+
+
+def test_a_neighbour_rests_while_something_that_lies_across_to_it_stays() -> None:
+    script = [
+        {"at_s": 10, "act": "return", "facing": "B", "across": "C"},
+        {"at_s": 60, "act": "return", "facing": "B"},
+    ]
+    scenario = store(timeline=script, people=QUIET)
+    world = World(scenario, plan_visit(scenario, seconds=180, seed=2), seed=2)
+    world.open(0.0)
+    world.advance(59.0)
+    before = weight_g(world, "C", 59.0)
+    world.advance(60.0)
+    assert weight_g(world, "C", 60.0) == pytest.approx(before, abs=0.001)
+
+
 def test_filling_a_facing_puts_right_what_lay_across() -> None:
     script = [
         {"at_s": 10, "act": "return", "facing": "B", "across": "A"},
