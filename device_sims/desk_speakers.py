@@ -107,7 +107,7 @@ class SmartCameraSpeaker:
             facing: sight.look(
                 now_s,
                 self._world.in_view(facing),
-                hand_until_s=self._world.plate(facing).hand_until_s,
+                hand_until_s=max(one.hand_until_s for one in self._world.plates_under(facing)),
             )
             for facing, sight in self._sights.items()
         }

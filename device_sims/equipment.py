@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from device_sims.part import Part, Share
 from edge_agent.contract.planogram import Facing
@@ -59,7 +59,7 @@ class OverFacings(Equipment):
     def expanded(self, facings: Sequence[Facing], fridges: Sequence[str]) -> list[Self]:
         """One for each facing or shelf that the id names, else one for all."""
         del fridges
-        covered = [f for f in facings if any(fnmatchcase(f.id, pattern) for pattern in self.facings)]
+        covered = [f for f in facings if _called(f.id, self.patterns)]
         if "{facing}" in self.id:
             return [self._over([f], facing=f.id, shelf=f.shelf or f.id) for f in covered]
         if "{shelf}" in self.id:
@@ -70,7 +70,12 @@ class OverFacings(Equipment):
     def unknown(self, facings: Sequence[Facing], fridges: Sequence[str]) -> list[str]:
         """Patterns that no facing is called by."""
         del fridges
-        return [one for one in self.facings if not any(fnmatchcase(f.id, one) for f in facings)]
+        return [one for one in self.patterns if not any(fnmatchcase(f.id, one) for f in facings)]
+
+    @property
+    def patterns(self) -> list[str]:
+        """What the file calls the facings."""
+        return self.facings
 
     def problem(self) -> str | None:
         """Also when it covers more than it can."""
@@ -80,6 +85,48 @@ class OverFacings(Equipment):
 
     def _over(self, facings: Sequence[Facing], **names: str) -> Self:
         return self.model_copy(update={"id": self._named(**names), "facings": [f.id for f in facings]})
+
+
+def _called(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+class Channelled(OverFacings):
+    """A device with a plate for each of its facings, or with what `channels` say: "1", "2", … to facings.
+
+    A facing that several channels name lies on all of those plates, side by side in their order.
+    """
+
+    channels: dict[str, list[Pattern]] = {}
+
+    def problem(self) -> str | None:
+        """Also when nothing lies on a plate."""
+        bare = next((number for number, names in self.channels.items() if not names), None)
+        return f"{self.id} has nothing on channel {bare}" if bare is not None else super().problem()
+
+    @property
+    def patterns(self) -> list[str]:
+        """Those of all channels, where there are any."""
+        return list(dict.fromkeys(name for names in self.channels.values() for name in names)) or self.facings
+
+    def plates(self) -> list[list[str]]:
+        """The facings on each of its plates, in order."""
+        return [list(names) for names in self.channels.values()] or [[facing] for facing in self.facings]
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Self:
+        if self.channels and "facings" in self.model_fields_set:
+            raise ValueError("has both facings and channels; channels say what lies on each plate")
+        if list(self.channels) != [str(number) for number in range(1, len(self.channels) + 1)]:
+            raise ValueError(f'channels {", ".join(self.channels)} must be "1", "2", … in order')
+        return self
+
+    def _over(self, facings: Sequence[Facing], **names: str) -> Self:
+        lying = {
+            number: [f.id for f in facings if _called(f.id, patterns)]
+            for number, patterns in self.channels.items()
+        }
+        return super()._over(facings, **names).model_copy(update={"channels": lying})
 
 
 class Scale(OverFacings):
@@ -119,37 +166,37 @@ ModbusProfile = Literal["laumas", "baykon", "dini-argeo", "load-cell-16"]
 _CHANNELS: dict[str, int] = {"dini-argeo": 4, "load-cell-16": 16}
 
 
-class Modbus(Scale):
-    """A weighing module on Modbus; `line` names an RS-485 line that several share, numbered in order."""
+class Modbus(Channelled, Scale):
+    """A weighing module on Modbus; `line` names an RS-485 line that several share, numbered in order.
+
+    `dini-argeo` and `load-cell-16` have channels, the others one plate.
+    """
 
     kind: Literal["modbus-scale"]
     profile: ModbusProfile = "laumas"
     line: str | None = None
 
     def problem(self) -> str | None:
-        """Also when it has fewer channels than facings."""
-        channels = _CHANNELS.get(self.profile)
-        if channels is not None and len(self.facings) > channels:
-            return f"{self.id} covers {len(self.facings)} facings; {self.profile} has {channels} channels"
+        """Also when it has fewer channels than plates."""
+        most = _CHANNELS.get(self.profile)
+        if most is None and self.channels:
+            return f"{self.id} has channels; {self.profile} has one plate: use facings"
+        if most is not None and len(self.plates()) > most:
+            what = "channels" if self.channels else "facings"
+            return f"{self.id} covers {len(self.plates())} {what}; {self.profile} has {most} channels"
         return super().problem()
 
     def plates(self) -> list[list[str]]:
-        """Modules with channels have a plate for each facing."""
-        if self.profile in _CHANNELS:
-            return [[facing] for facing in self.facings]
-        return [list(self.facings)]
+        """Modules without channels have one."""
+        return super().plates() if self.profile in _CHANNELS else [list(self.facings)]
 
 
-class HomieShelf(OverFacings):
-    """A shelf on MQTT with a plate for each of its facings, as an unstaffed village shop has them."""
+class HomieShelf(Channelled):
+    """A shelf on MQTT with several plates, as an unstaffed village shop has them."""
 
     kind: Literal["homie-shelf"]
     max_g: Annotated[float, Field(gt=0)] = 20_000.0
     every_s: Annotated[float, Field(gt=0)] = 1.0
-
-    def plates(self) -> list[list[str]]:
-        """A plate for each facing."""
-        return [[facing] for facing in self.facings]
 
 
 class MqttPlate(OverFacings):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from device_sims.part import Part, Range, Share
 from edge_agent.contract.gs1 import Gtin
@@ -25,7 +25,8 @@ class People(Part):
     """How busy the store is. Times in seconds, `rates` change `shoppers_per_minute` on the way.
 
     Of all acts `misplaces` put an item that was taken back onto a wrong facing, `leaves_bag` lay a bag on the
-    plate for `bag_stays_s`; of all shoppers `steals` leave without paying.
+    plate for `bag_stays_s`; of all shoppers `steals` leave without paying. Of what is put back `lays_across`
+    comes to lie across the seam to a neighbour's plate that is at rest, until it is taken or staff fill up.
     """
 
     shoppers_per_minute: Rate = 6.0
@@ -38,6 +39,7 @@ class People(Part):
     two_at_once: Share = 0.25
     puts_back: Share = 0.22
     misplaces: Share = 0.0
+    lays_across: Share = 0.0
     leaves_bag: Share = 0.0
     bag_g: Range = (200.0, 3000.0)
     bag_stays_s: Range = (8.0, 30.0)
@@ -71,11 +73,18 @@ class Scripted(Part):
 
 
 class ScriptedAct(Scripted):
-    """Items leave or come."""
+    """Items leave or come; a return may lie `across` the seam to the plate of a facing beside it."""
 
     act: Literal["pick", "return", "restock"]
     facing: Identifier
     quantity: Annotated[int, Field(gt=0)] = 1
+    across: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _put_back(self) -> Self:
+        if self.across is not None and (self.act != "return" or self.quantity != 1):
+            raise ValueError("across is for the return of one item")
+        return self
 
 
 class Misplacing(Scripted):

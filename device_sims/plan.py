@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
@@ -32,7 +32,8 @@ _LOOKED_AT = 48
 class Act:
     """One person's work on one facing. `at_s` is when the first item moves, in seconds since opening.
 
-    `misplace` puts an item that came from the facing `origin` where it does not belong.
+    `misplace` puts an item that came from the facing `origin` where it does not belong. `across`: facings
+    onto whose plates an item reaches that this act lays there, takes, or (a restock) puts right.
     """
 
     at_s: float
@@ -42,6 +43,7 @@ class Act:
     person: int
     origin: str | None = None
     sweeping: bool = False
+    across: tuple[str, ...] = ()
 
     @property
     def handfuls(self) -> list[tuple[float, int]]:
@@ -108,7 +110,7 @@ def plan_visit(scenario: Scenario, *, seconds: float, seed: int) -> Plan:
     happens and every facing ends elsewhere than it stood at half time."""
     tries = _TRIES if scenario.people.every_facing else 1
     for attempt in range(tries):
-        plan = _Planner(scenario, seconds, Random(f"{seed}/plan/{attempt}")).draw()
+        plan = _Planner(scenario, seconds, f"{seed}/plan/{attempt}").draw()
         change: Counter[str] = Counter()
         for act in plan.acts:
             if act.at_s >= seconds / 2:
@@ -125,6 +127,12 @@ class _Shelf:
     on_hand: int
     free_at_s: float = 0.0
     low_since_s: float | None = None
+    across: list[tuple[float, str]] = field(default_factory=list)
+    """From when on an item of this facing lies across, and onto whose plate."""
+
+    def astray(self, now_s: float) -> list[str]:
+        """Onto whose plates items of this facing reach now; one entry for each item."""
+        return [onto for since_s, onto in self.across if since_s <= now_s]
 
 
 @dataclass(slots=True)
@@ -137,8 +145,10 @@ class _Shopper:
 class _Planner:
     """Draws one plan: a queue of people, each busy with one thing at a time."""
 
-    def __init__(self, scenario: Scenario, seconds: float, rng: Random) -> None:
-        self._people, self._rng, self._seconds = scenario.people, rng, seconds
+    def __init__(self, scenario: Scenario, seconds: float, seed: str) -> None:
+        self._people, self._seconds = scenario.people, seconds
+        # How careless people are must not change what else they do.
+        self._rng, self._careless = Random(seed), Random(f"{seed}/across")
         self._last_s = seconds - self._people.quiet_s
         self._has_door = scenario.door is not None
         self._back = dict(scenario.backroom) if scenario.backroom is not None else None
@@ -146,7 +156,11 @@ class _Planner:
             f.id: _Shelf(f, f.on_hand, low_since_s=0.0 if f.on_hand <= f.reorder_point else None)
             for f in scenario.facings
         }
-        self._mates = {facing: group for group in scenario.plates() for facing in group}
+        self._beside = scenario.beside
+        self._mates: dict[str, set[str]] = {facing.id: set() for facing in scenario.facings}
+        for group in scenario.plates():
+            for facing in group:
+                self._mates[facing] |= set(group)
         self._shoppers: dict[int, _Shopper] = {}
         self._queue: list[tuple[float, int]] = [(1.0, _STAFF)]
         self._acts: list[Act] = []
@@ -162,8 +176,9 @@ class _Planner:
     def _follow(self, scripted: ScriptedAct | Misplacing | Theft | BagLaid | Delivery) -> None:
         at_s = scripted.at_s
         match scripted:
-            case ScriptedAct(facing=facing, act=kind, quantity=quantity):
-                self._do(Act(at_s, facing, kind, quantity, _STAFF))
+            case ScriptedAct(facing=facing, act=kind, quantity=quantity, across=onto):
+                across = (onto,) if onto is not None else ()
+                self._do(Act(at_s, facing, kind, quantity, _STAFF, across=across))
             case Misplacing(facing=facing, onto=onto):
                 self._do(Act(at_s, facing, "pick", 1, _STAFF))
                 self._do(Act(at_s + 2.0, onto, "misplace", 1, _STAFF, origin=facing))
@@ -288,6 +303,8 @@ class _Planner:
                 continue
             gtin = shelf.facing.gtin
             there = room if self._back is None else self._back.get(gtin, 0)
+            if not all(self._free(name, now_s) for name in shelf.astray(now_s)):
+                continue
             act = Act(now_s, shelf.facing.id, "restock", min(room, there, 12), _STAFF)
             if act.quantity and act.end_s <= self._last_s:
                 self._do(act)
@@ -305,11 +322,39 @@ class _Planner:
 
     def _do(self, act: Act) -> None:
         shelf = self._shelves[act.facing]
+        act = replace(act, across=act.across or tuple(self._reached(act, shelf)))
+        for onto in act.across if act.kind != "return" else ():
+            there = [one for one in shelf.across if one[1] == onto and one[0] <= act.at_s]
+            shelf.across.remove(there[-1])
+        shelf.across += [(act.end_s, onto) for onto in act.across if act.kind == "return"]
         shelf.on_hand += act.change
-        for mate in self._mates[act.facing]:
-            self._shelves[mate].free_at_s = act.end_s + self._people.plate_rest_s
+        for mate in self._mates[act.facing].union(act.across):
+            rest_s = act.end_s + self._people.plate_rest_s
+            self._shelves[mate].free_at_s = max(self._shelves[mate].free_at_s, rest_s)
         low = shelf.on_hand <= shelf.facing.reorder_point
         shelf.low_since_s = (
             (shelf.low_since_s if shelf.low_since_s is not None else act.at_s) if low else None
         )
         self._acts.append(act)
+
+    def _reached(self, act: Act, shelf: _Shelf) -> list[str]:
+        """Onto whose plates those items reach that the act lays, takes or puts right.
+
+        A shopper takes any item that lies there, those that lie across among them.
+        """
+        astray = shelf.astray(act.at_s)
+        match act.kind:
+            case "return" if self._people.lays_across and self._careless.random() < self._people.lays_across:
+                free = [name for name in self._beside[act.facing] if self._free(name, act.at_s)]
+                return [self._careless.choice(free)] if free else []
+            case "pick" if astray:
+                there = range(max(shelf.on_hand, len(astray)))
+                taken = self._careless.sample(there, min(act.quantity, len(there)))
+                return [astray[n] for n in taken if n < len(astray) and self._free(astray[n], act.at_s)]
+            case "restock":
+                return astray
+            case _:
+                return []
+
+    def _free(self, facing: str, now_s: float) -> bool:
+        return self._shelves[facing].free_at_s <= now_s

@@ -45,8 +45,25 @@ class _Touch:
         return self.peak_g * math.sin(math.pi * (now_s - self.start_s) / (self.end_s - self.start_s))
 
 
+class _Compressor:
+    """Sways a plate by up to `sway_g` while it runs, now and then, at times of its own."""
+
+    def __init__(self, sway_g: float, rng: Random) -> None:
+        self._sway_g = sway_g
+        self._every_s, self._runs_s = rng.uniform(180.0, 420.0), rng.uniform(20.0, 60.0)
+        self._first_s = rng.uniform(0.0, self._every_s)
+        self._hz, self._phase = rng.uniform(0.7, 4.0), rng.uniform(0, math.tau)
+
+    def at(self, now_s: float) -> float:
+        since_s = (now_s - self._first_s) % self._every_s
+        if since_s > self._runs_s:
+            return 0.0
+        swells = min(1.0, since_s, self._runs_s - since_s)
+        return self._sway_g * swells * math.sin(math.tau * self._hz * now_s + self._phase)
+
+
 class Plate:
-    """Load, swing after each change, hands, sample noise, drift, creep and the day's temperature.
+    """Load, swing after each change, hands, sample noise, drift, creep, the day's temperature, vibration.
 
     Time is any clock in seconds that never runs back between two calls.
     """
@@ -58,6 +75,9 @@ class Plate:
         self._sample_sd_g = self._changes.uniform(*noise.sample_sd_g)
         low, high = noise.temperature_g_per_10c
         self._g_per_c = self._changes.choice((-1, 1)) * self._changes.uniform(low, high) / 10.0
+        self._compressor = (
+            _Compressor(noise.vibration_g, Random(f"{seed}/vibration")) if noise.vibration_g else None
+        )
         self._load_g = 0.0
         self._creep_g = 0.0
         self._drift_g = 0.0
@@ -105,4 +125,6 @@ class Plate:
         moving = sum(s.at(now_s) for s in self._swings if s.start_s <= now_s) + sum(
             t.at(now_s) for t in self._touches
         )
+        if self._compressor is not None:
+            moving += self._compressor.at(now_s)
         return steady + moving + self._samples.gauss(0.0, self._sample_sd_g)

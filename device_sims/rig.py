@@ -172,8 +172,8 @@ class Rig:
         device = Rigged(equipment, plug=equipment.id)
         self.devices[equipment.id] = device
         if isinstance(equipment, Weighing):
-            plates = [self._world.plate(group[0]) for group in equipment.plates()]
-            device.indicators = [Indicator(plate, max_g=equipment.max_g) for plate in plates]
+            cells = self._world.plates_of(equipment.id)
+            device.indicators = [Indicator(plate, max_g=equipment.max_g) for plate in cells]
         match equipment:
             case MtSics() | Toledo() | Ascii():
                 self._wire(device, self._scale(device, equipment, number), equipment.link)
@@ -194,7 +194,7 @@ class Rig:
     def _rig_on_mqtt(self, device: Rigged, equipment: Equipment) -> None:
         match equipment:
             case HomieShelf():
-                channels = [str(channel) for channel in range(1, len(equipment.facings) + 1)]
+                channels = [str(channel) for channel in range(1, len(equipment.plates()) + 1)]
                 shelf = Shelf(equipment.id, channels)
                 self._publish(device, ShelfSpeaker(shelf, device.indicators, equipment.every_s))
             case MqttPlate():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -22,10 +23,10 @@ from device_sims.fault import Fault
 from device_sims.fitting import has_broker, misfit
 from device_sims.noise import Noise
 from device_sims.part import Part
-from device_sims.people import Delivery, Happening, Misplacing, People
+from device_sims.people import Delivery, Happening, Misplacing, People, ScriptedAct
 from edge_agent.contract.errors import AssetsMissing, ConfigError
 from edge_agent.contract.gs1 import Gtin
-from edge_agent.contract.planogram import Facing, Identifier, Product, planogram_problems
+from edge_agent.contract.planogram import Facing, Identifier, Product, planogram_problems, plate_problems
 from edge_agent.service.settings import Place, invalid, load
 
 ENV_PREFIX = "DEVICE_SIMS"
@@ -120,12 +121,32 @@ class Scenario(Part):
         return next((device for device in self.equipment if isinstance(device, DoorCamera)), None)
 
     def plates(self) -> list[list[str]]:
-        """The facings of each plate; a facing on no scale has a place of its own."""
-        groups = [
-            plate for device in self.equipment if isinstance(device, Weighing) for plate in device.plates()
-        ]
+        """The facings of each plate, in order; a facing on no scale has a place of its own."""
+        groups = [plate for scale in self.scales for plate in scale.plates()]
         weighed = {facing for group in groups for facing in group}
         return groups + [[facing.id] for facing in self.facings if facing.id not in weighed]
+
+    @cached_property
+    def scales(self) -> list[Weighing]:
+        """Every device that weighs, in order."""
+        return [device for device in self.equipment if isinstance(device, Weighing)]
+
+    @cached_property
+    def beside(self) -> dict[str, list[str]]:
+        """Facing to those next to it on its shelf by `x_mm`, where each has one plate to itself.
+
+        Over the seam between two such plates an item can lie across.
+        """
+        plates = self.plates()
+        times = Counter(facing for plate in plates for facing in plate)
+        alone = {plate[0] for plate in plates if len(plate) == 1 and times[plate[0]] == 1}
+        placed = [(f.shelf, f.x_mm, f.id) for f in self.facings if f.shelf and f.x_mm is not None]
+        found: dict[str, list[str]] = {facing.id: [] for facing in self.facings}
+        for (shelf, _, left), (same, _, right) in itertools.pairwise(sorted(placed)):
+            if shelf == same and left in alone and right in alone:
+                found[left].append(right)
+                found[right].append(left)
+        return found
 
     def fridge_of(self, facing: str) -> str | None:
         """The fridge in which a facing is."""
@@ -164,11 +185,8 @@ class Scenario(Part):
         names = Counter([device.id for device in self.equipment] + [fridge.id for fridge in self.fridges])
         for name in (name for name, times in names.items() if times > 1):
             yield ("devices",), f"{name!r} is there twice"
-        scales = [one for one in self.equipment if isinstance(one, Weighing)]
-        for facing in self.facings:
-            under = [one.id for one in scales for plate in one.plates() if facing.id in plate]
-            if len(under) > 1:
-                yield ("devices",), f"facing {facing.id!r} lies on two plates: {' and '.join(under)}"
+        for _, text in plate_problems(self.facings, self.plates()):
+            yield ("devices",), text
         if sum(isinstance(device, DoorCamera) for device in self.equipment) > 1:
             yield ("devices",), "has two door cameras; a simulated store has one door"
 
@@ -191,29 +209,37 @@ class Scenario(Part):
                     yield ("fridges", index, "facings"), f"{pattern!r} is no facing; known: {_some(known)}"
 
     def _script_problems(self) -> Iterator[tuple[Place, str]]:
-        known, gtins = {facing.id for facing in self.facings}, {product.gtin for product in self.products}
+        if self.people.lays_across and not any(self.beside.values()):
+            text = "no two facings with a plate each are side by side; give them shelf and x_mm"
+            yield ("people", "lays_across"), text
         for index, happening in enumerate(self.timeline):
             if happening.at_s >= self.seconds:
                 yield ("timeline", index, "at_s"), f"{happening.at_s:g} s: by then the store has closed"
-            if isinstance(happening, Delivery):
-                if happening.gtin not in gtins:
-                    yield ("timeline", index, "gtin"), f"product {happening.gtin!r} is not in products"
-                continue
-            if happening.facing not in known:
-                yield (
-                    ("timeline", index, "facing"),
-                    f"{happening.facing!r} is no facing; known: {_some(sorted(known))}",
-                )
-            if isinstance(happening, Misplacing) and happening.onto not in known:
-                yield (
-                    ("timeline", index, "onto"),
-                    f"{happening.onto!r} is no facing; known: {_some(sorted(known))}",
-                )
+            for key, text in self._happening_problems(happening):
+                yield ("timeline", index, key), text
         for index, fault in enumerate(self.faults):
             if fault.at_s is not None and fault.at_s >= self.seconds:
                 yield ("faults", index, "at_s"), f"{fault.at_s:g} s: by then the store has closed"
             for problem in self.fault_problems(fault):
                 yield ("faults", index, "device"), problem
+
+    def _happening_problems(self, happening: Happening) -> Iterator[tuple[str, str]]:
+        known = {facing.id for facing in self.facings}
+        if isinstance(happening, Delivery):
+            if all(product.gtin != happening.gtin for product in self.products):
+                yield "gtin", f"product {happening.gtin!r} is not in products"
+            return
+        named = {"facing": happening.facing}
+        if isinstance(happening, Misplacing):
+            named["onto"] = happening.onto
+        for key, facing in named.items():
+            if facing not in known:
+                yield key, f"{facing!r} is no facing; known: {_some(sorted(known))}"
+        if isinstance(happening, ScriptedAct) and happening.across is not None:
+            beside = self.beside.get(happening.facing, [])
+            if happening.across not in beside:
+                text = f"{happening.across!r} is not beside {happening.facing!r}, with a plate each"
+                yield "across", f"{text}; known: {_some(beside) or 'none'}"
 
     def fault_problems(self, fault: Fault) -> Iterator[str]:
         """What is wrong with a fault in this store."""

@@ -117,9 +117,13 @@ class Session:
             case Closed():
                 self._say("closed", {})
             case ItemsMoved() if not self.as_json:
-                self._say(
-                    record.cause, {"facing": record.facing, "n": record.quantity, "left": record.on_hand}
-                )
+                across = ", ".join(f"{name} ({grams:.0f} g)" for name, grams in record.across.items())
+                moved: dict[str, Any] = {
+                    "facing": record.facing,
+                    "n": record.quantity,
+                    "left": record.on_hand,
+                }
+                self._say(record.cause, moved | ({"across": across} if across else {}))
             case Crossed() if not self.as_json:
                 self._say(record.direction, {"line": record.line})
             case BagChanged() if not self.as_json:

@@ -43,8 +43,12 @@ class Opened(Record, frozen=True, kw_only=True, tag="opened"):
     facings: list[Stocked]
 
 
-class ItemsMoved(Record, frozen=True, kw_only=True, tag="moved"):
-    """Items left or came; `occurred_at` is the last item's moment, `at_rest_at` when the plate was still."""
+class ItemsMoved(Record, frozen=True, kw_only=True, omit_defaults=True, tag="moved"):
+    """Items left or came; `occurred_at` is the last item's moment, `at_rest_at` when its plates were still.
+
+    `across`, where some of the facing's items lie across afterwards: neighbour to the grams of them that the
+    neighbour's plate bears. They count on their own facing.
+    """
 
     facing: str
     gtin: str
@@ -53,6 +57,7 @@ class ItemsMoved(Record, frozen=True, kw_only=True, tag="moved"):
     on_hand: int
     started_at: datetime
     at_rest_at: datetime
+    across: dict[str, float] = {}
 
 
 class Crossed(Record, frozen=True, kw_only=True, tag="crossed"):
@@ -133,6 +138,7 @@ def truth_of(occurred: Occurrence, opened_s: float, opened_at: datetime) -> AnyR
                 on_hand=occurred.on_hand,
                 started_at=wall(occurred.started_s),
                 at_rest_at=wall(occurred.at_rest_s),
+                across={name: round(grams, 2) for name, grams in occurred.across.items()},
             )
         case BagMoved(facing=facing, weight_g=weight_g, laid=laid):
             return BagChanged(

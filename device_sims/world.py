@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
+from device_sims.bearing import Bearing, Loads
 from device_sims.climate import Fridge
 from device_sims.plan import Act, ActKind, Bag, Leaving, Plan
 from device_sims.plate import Plate
@@ -44,6 +45,7 @@ class Moved:
     """What truly happened on one facing. Times (world's clock): first item's move, last item's move, rest.
 
     `cause` misplace: an item of another facing's `gtin` came to lie here, and the count is as before.
+    `across`: grams of this facing's items that the plates of its neighbours bear now, by neighbour.
     """
 
     facing: str
@@ -54,6 +56,7 @@ class Moved:
     started_s: float
     moved_s: float
     at_rest_s: float
+    across: dict[str, float] = field(default_factory=dict)
 
     @property
     def change(self) -> int:
@@ -93,22 +96,42 @@ class Delivered:
 Occurrence = Moved | BagMoved | Left | Delivered
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lying:
+    """An item in its place; `onto` is the neighbour whose plate bears a part of it."""
+
+    item: Item
+    loads: Loads
+    onto: str | None = None
+
+
 @dataclass(slots=True)
 class _Shelf:
     gtin: str
-    plate: Plate
+    plates: list[Plate]
     fridge: Fridge | None
-    items: list[Item] = field(default_factory=list)
-    strays: list[Item] = field(default_factory=list)
+    items: list[_Lying] = field(default_factory=list)
+    strays: list[_Lying] = field(default_factory=list)
     bags: int = 0
+
+    def next(self, count: int, onto: Sequence[str]) -> list[_Lying]:
+        """What is taken: for each of `onto` the last one laid across to it, then what lay there first."""
+        across = [one for one in reversed(self.items) if one.onto is not None]
+        wanted: list[_Lying] = []
+        for name in onto:
+            wanted += [one for one in across if one.onto == name and one not in wanted][:1]
+        proper = [one for one in self.items if one.onto is None]
+        return [*wanted, *proper, *(one for one in across if one not in wanted)][:count]
 
 
 @dataclass(slots=True)
 class _Tally:
-    """An act, and how many items it has really moved."""
+    """An act on its way: where its items will lie, which plates are touched, how many it has really moved."""
 
     act: Act
     started_s: float
+    places: list[tuple[Loads, str | None]] = field(default_factory=list)
+    touched: list[Plate] = field(default_factory=list)
     moved: int = 0
 
 
@@ -128,18 +151,15 @@ class World:
         self.listeners: list[Callable[[Occurrence], None]] = []
         """Told of everything that occurs, when it does: what devices notice that are no sensors."""
         self.fridges = {f.id: Fridge(f, seed=str(seed)) for f in scenario.fridges}
-        plates = {name: group for group in scenario.plates() for name in group}
+        self._bearing = Bearing(scenario, seed=seed)
         for facing in scenario.facings:
-            group = plates[facing.id]
-            shared = self._shelves.get(group[0])
-            plate = shared.plate if shared else Plate(scenario.noise, f"{seed}/{group[0]}")
             fridge = self.fridges.get(scenario.fridge_of(facing.id) or "")
-            shelf = _Shelf(facing.gtin, plate, fridge)
-            shelf.items = [self._new_item(facing.gtin) for _ in range(facing.on_hand)]
+            shelf = _Shelf(facing.gtin, self._bearing.under(facing.id), fridge)
+            items = [self._new_item(facing.gtin) for _ in range(facing.on_hand)]
+            shelf.items = [_Lying(item, self._bearing.laid(facing.id)) for item in items]
             self._shelves[facing.id] = shelf
-        for group in scenario.plates():
-            items = [item for name in group for item in self._shelves[name].items]
-            self._shelves[group[0]].plate.lay(sum(item.weight_g for item in items))
+        for plate, names in self._bearing.over.items():
+            plate.lay(sum(_grams(one, plate) for name in names for one in self._shelves[name].items))
 
     def open(self, now_s: float) -> None:
         """The doors open: the plan's second 0 is now."""
@@ -147,8 +167,9 @@ class World:
         for act in plan.acts:
             self.perform(act, now_s)
         for bag in plan.bags:
-            self._at(now_s + bag.at_s, partial(self._bag, bag, now_s + bag.at_s, laid=True))
-            self._at(now_s + bag.until_s, partial(self._bag, bag, now_s + bag.until_s, laid=False))
+            loads = self._bearing.laid(bag.facing)
+            self._at(now_s + bag.at_s, partial(self._bag, bag, loads, now_s + bag.at_s, laid=True))
+            self._at(now_s + bag.until_s, partial(self._bag, bag, loads, now_s + bag.until_s, laid=False))
         for leaving in plan.leavings:
             self._at(now_s + leaving.at_s, partial(self._leave, leaving, now_s + leaving.at_s))
         for came in plan.deliveries:
@@ -158,11 +179,10 @@ class World:
     def perform(self, act: Act, opened_s: float) -> None:
         """Plan one more act, at `act.at_s` after `opened_s`."""
         first_s, last_s = opened_s + act.at_s, opened_s + act.end_s
-        shelf = self._shelves[act.facing]
-        self._at(first_s - _REACH_S, lambda: shelf.plate.touch(first_s - _REACH_S, last_s + _REACH_S))
+        shelf, tally = self._shelves[act.facing], _Tally(act, first_s)
+        self._at(first_s - _REACH_S, partial(self._reach, tally, first_s - _REACH_S, last_s + _REACH_S))
         if shelf.fridge is not None:
             self._at(first_s - _DOOR_S, partial(shelf.fridge.open_door, last_s + _DOOR_S))
-        tally = _Tally(act, first_s)
         for at_s, count in act.handfuls:
             self._at(opened_s + at_s, partial(self._move, tally, count, opened_s + at_s, at_s == act.end_s))
 
@@ -186,14 +206,18 @@ class World:
         shelf = self._shelves[facing]
         return len(shelf.items) + len(shelf.strays) + shelf.bags
 
-    def plate(self, facing: str) -> Plate:
-        """The load cell under a facing; facings on one plate have the same."""
-        return self._shelves[facing].plate
+    def plates_of(self, scale: str) -> Sequence[Plate]:
+        """The load cells of a scale, in the order of its plates."""
+        return self._bearing.plates_of(scale)
+
+    def plates_under(self, facing: str) -> Sequence[Plate]:
+        """The load cells under a facing; facings on one plate have the same."""
+        return self._bearing.under(facing)
 
     def tags(self, facing: str) -> Sequence[Tag]:
         """The tags that lie on a facing, those of misplaced items among them."""
         shelf = self._shelves[facing]
-        return [item.tag for item in (*shelf.items, *shelf.strays) if item.tag is not None]
+        return [one.item.tag for one in (*shelf.items, *shelf.strays) if one.item.tag is not None]
 
     def _true_mean_g(self, printed_g: float | None) -> float:
         if printed_g is None:
@@ -213,30 +237,76 @@ class World:
     def _at(self, at_s: float, step: Callable[[], Occurrence | None]) -> None:
         heapq.heappush(self._steps, (at_s, next(self._order), step))
 
+    def _reach(self, tally: _Tally, from_s: float, until_s: float) -> None:
+        """A hand comes: it presses on the plates under what it takes, lays, or puts right."""
+        act, shelf = tally.act, self._shelves[tally.act.facing]
+        if act.kind == "pick":
+            loads = [one.loads for one in shelf.next(act.quantity, act.across)]
+        else:
+            across = act.across if act.kind == "return" else ()
+            tally.places = [(self._bearing.laid_across(act.facing, onto), onto) for onto in across]
+            proper = range(act.quantity - len(across))
+            tally.places += [(self._bearing.laid(act.facing), None) for _ in proper]
+            loads = [borne for borne, _ in tally.places]
+        if act.kind == "restock":
+            loads += [one.loads for one in shelf.items if one.onto is not None]
+        touched = dict.fromkeys(plate for borne in loads for plate, _ in borne)
+        tally.touched = list(touched) or shelf.plates
+        for plate in tally.touched:
+            plate.touch(from_s, until_s)
+
     def _move(self, tally: _Tally, count: int, now_s: float, last: bool) -> Moved | None:
-        act = tally.act
-        shelf = self._shelves[act.facing]
+        act, shelf = tally.act, self._shelves[tally.act.facing]
         basket = self._baskets.setdefault((act.person, act.origin or act.facing), [])
         gtin = self._shelves[act.origin].gtin if act.origin else shelf.gtin
+        gone: list[_Lying] = []
+        came: list[_Lying] = []
         if act.kind == "pick":
-            moved, shelf.items = shelf.items[:count], shelf.items[count:]
-            basket += moved
-            delta_g = -sum(item.weight_g for item in moved)
+            gone = shelf.next(count, act.across[tally.moved :])
+            shelf.items = [one for one in shelf.items if one not in gone]
+            basket += [one.item for one in gone]
         else:
-            moved = [basket.pop() if basket else self._new_item(gtin) for _ in range(count)]
-            (shelf.strays if act.kind == "misplace" else shelf.items).extend(moved)
-            delta_g = sum(item.weight_g for item in moved)
-        at_rest_s = shelf.plate.change(now_s, delta_g)
-        tally.moved += len(moved)
+            for _ in range(count):
+                item = basket.pop() if basket else self._new_item(gtin)
+                came.append(_Lying(item, *tally.places.pop(0)))
+            (shelf.strays if act.kind == "misplace" else shelf.items).extend(came)
+        tally.moved += len(gone) + len(came)
+        if act.kind == "restock":
+            astray = [one for one in shelf.items if one.onto is not None]
+            put = {one: _Lying(one.item, self._bearing.laid(act.facing)) for one in astray}
+            shelf.items = [put.get(one, one) for one in shelf.items]
+            gone, came = gone + astray, came + list(put.values())
+        at_rest_s = self._shift(tally.touched, gone, came, now_s)
         if not last or not tally.moved:  # who finds the shelf empty moves nothing
             return None
-        there, began_s = len(shelf.items), tally.started_s
-        return Moved(act.facing, gtin, act.kind, tally.moved, there, began_s, now_s, at_rest_s)
+        return Moved(
+            act.facing, gtin, act.kind, tally.moved, len(shelf.items), tally.started_s, now_s, at_rest_s,
+            self._across(act.facing),
+        )  # fmt: skip
 
-    def _bag(self, bag: Bag, now_s: float, *, laid: bool) -> BagMoved:
-        shelf = self._shelves[bag.facing]
-        shelf.bags += 1 if laid else -1
-        shelf.plate.change(now_s, bag.weight_g if laid else -bag.weight_g)
+    def _shift(
+        self, touched: Sequence[Plate], gone: Sequence[_Lying], came: Sequence[_Lying], now_s: float
+    ) -> float:
+        """The loads of plates change; returns when all of them are at rest. A hand shakes what it touches."""
+        plates = dict.fromkeys([*touched, *(plate for one in (*gone, *came) for plate, _ in one.loads)])
+        return max(
+            plate.change(
+                now_s, sum(_grams(one, plate) for one in came) - sum(_grams(one, plate) for one in gone)
+            )
+            for plate in plates
+        )
+
+    def _across(self, facing: str) -> dict[str, float]:
+        borne: dict[str, float] = {}
+        for one in self._shelves[facing].items:
+            if one.onto is not None:
+                borne[one.onto] = borne.get(one.onto, 0.0) + _grams(one, *self._bearing.under(one.onto))
+        return borne
+
+    def _bag(self, bag: Bag, loads: Loads, now_s: float, *, laid: bool) -> BagMoved:
+        self._shelves[bag.facing].bags += 1 if laid else -1
+        for plate, share in loads:
+            plate.change(now_s, share * (bag.weight_g if laid else -bag.weight_g))
         return BagMoved(bag.facing, bag.weight_g, laid, now_s)
 
     def _leave(self, leaving: Leaving, now_s: float) -> Left:
@@ -247,3 +317,8 @@ class World:
         for key in [key for key in self._baskets if key[0] == leaving.person]:
             del self._baskets[key]
         return Left(leaving.person, leaving.paid, items, now_s)
+
+
+def _grams(lying: _Lying, plate: Plate) -> float:
+    """What a plate bears of an item."""
+    return sum(share * lying.item.weight_g for one, share in lying.loads if one is plate)

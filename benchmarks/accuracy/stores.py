@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -23,7 +24,10 @@ MEDIAN_UNIT_G = 155.0
 
 @dataclass(frozen=True, slots=True)
 class StoreKind:
-    """`drift_g` is the random walk of a plate's zero over the whole run; shares are of acts."""
+    """`drift_g` is the random walk of a plate's zero over the whole run; shares are of acts.
+
+    `wide`: two facings side by side lie on three plates, each on a half of its own and on the one between them.
+    """
 
     name: str
     unit_cv: float
@@ -35,6 +39,8 @@ class StoreKind:
     misplaces: float = 0.0
     per_plate: int = 1
     weighed: bool = True
+    wide: bool = False
+    lays_across: float = 0.0
 
 
 KINDS = (
@@ -46,6 +52,8 @@ KINDS = (
     StoreKind("mixed", 0.01, 0.01, 14, 0.95, bags=0.01, per_plate=2),
     StoreKind("misplaced", 0.01, 0.01, 14, 0.0, misplaces=0.10),
     StoreKind("rfid-only", 0.01, 0.01, 14, 0.95, weighed=False),
+    StoreKind("wide", 0.01, 0.01, 14, 0.95, bags=0.01, wide=True),
+    StoreKind("neighbours", 0.01, 0.01, 14, 0.95, bags=0.01, lays_across=0.05),
 )
 
 
@@ -93,6 +101,7 @@ def scenario_of(kind: StoreKind, seed: int) -> Scenario:
             "people": {
                 "shoppers_per_minute": ACTS_PER_FACING * FACINGS / (HOURS * 60) / ACTS_PER_SHOPPER,
                 "misplaces": kind.misplaces,
+                "lays_across": kind.lays_across,
                 "leaves_bag": kind.bags,
                 "bag_stays_s": list(kind.bag_stays_s),
             },
@@ -101,18 +110,26 @@ def scenario_of(kind: StoreKind, seed: int) -> Scenario:
 
 
 def _devices(kind: StoreKind) -> list[dict[str, Any]]:
-    devices: list[dict[str, Any]] = []
-    if kind.weighed and kind.per_plate == 1:
-        devices.append({"id": "plate-{facing}", "kind": "mqtt-plate", "every_s": 0.5})
-    elif kind.weighed:
-        for first in range(0, FACINGS, kind.per_plate):
-            names = [f"F{index:02}" for index in range(first, first + kind.per_plate)]
-            devices.append(
-                {"id": f"plate-{first:02}", "kind": "mqtt-plate", "every_s": 0.5, "facings": names}
-            )
-    if kind.tagged:
-        devices.append({"id": "rfid-{shelf}", "kind": "impinj-r700"})
-    return devices
+    readers = [{"id": "rfid-{shelf}", "kind": "impinj-r700"}] if kind.tagged else []
+    if not kind.weighed:
+        return readers
+    if kind.wide:
+        return [_plate(f"plate-{n:02}", names) for n, names in enumerate(_in_threes())] + readers
+    if kind.per_plate == 1:
+        return [_plate("plate-{facing}", ["*"]), *readers]
+    firsts = range(0, FACINGS, kind.per_plate)
+    plates = [_plate(f"plate-{n:02}", [f"F{i:02}" for i in range(n, n + kind.per_plate)]) for n in firsts]
+    return plates + readers
+
+
+def _plate(name: str, facings: list[str]) -> dict[str, Any]:
+    return {"id": name, "kind": "mqtt-plate", "every_s": 0.5, "facings": facings}
+
+
+def _in_threes() -> Iterator[list[str]]:
+    for first in range(0, FACINGS, 2):
+        left, right = f"F{first:02}", f"F{first + 1:02}"
+        yield from ([left], [left, right], [right])
 
 
 def _gtin(index: int) -> str:

@@ -32,7 +32,14 @@ from edge_agent.config.devices import (
 from edge_agent.config.mappings import MqttJson
 from edge_agent.config.text_devices import AsciiScale
 from edge_agent.contract.gs1 import Gln
-from edge_agent.contract.planogram import Facing, Identifier, Planogram, Product, planogram_problems
+from edge_agent.contract.planogram import (
+    Facing,
+    Identifier,
+    Planogram,
+    Product,
+    planogram_problems,
+    plate_problems,
+)
 from edge_agent.service.settings import FilePath, Place, Settings, invalid, is_loopback
 
 ENV_PREFIX = "EDGE_AGENT"
@@ -198,7 +205,6 @@ class StoreSettings(Settings):
 
     def _device_problems(self) -> list[tuple[Place, str]]:
         known, seen, problems = {f.id for f in self.facings}, set[str](), []
-        plated: dict[str, str] = {}
         wired: dict[str, SerialDevice] = {}
         for index, device in enumerate(self.devices):
             here: Place = ("devices", index)
@@ -209,11 +215,6 @@ class StoreSettings(Settings):
             for place, facing in on_plates + _in_view(device):
                 if facing not in known:
                     problems.append(((*here, *place), f"facing {facing!r} is not in facings"))
-            for place, facing in on_plates:
-                if facing in known and facing in plated:
-                    text = f"facing {facing!r} already lies on a plate of {plated[facing]!r}"
-                    problems.append(((*here, *place), text))
-                plated.setdefault(facing, device.id)
             if isinstance(device, SerialDevice):
                 first = wired.setdefault(_port_name(device.port), device)
                 problems += [((*here, key), text) for key, text in _port_problems(first, device)]
@@ -221,7 +222,7 @@ class StoreSettings(Settings):
                 problems.append(
                     ((*here, "driver"), f"{device.driver} needs the mqtt section, which is missing")
                 )
-        return problems + _shared_plates(self.devices)
+        return problems + _plate_problems(self.facings, self.devices) + _shared_plates(self.devices)
 
 
 def _product_rows(path: Path) -> tuple[list[Product], list[str]]:
@@ -255,6 +256,21 @@ def _port_problems(first: SerialDevice, device: SerialDevice) -> list[tuple[str,
         for key in ("baudrate", "serial_format")
         if getattr(device, key) != getattr(first, key)
     ]
+
+
+def _plate_problems(facings: Sequence[Facing], devices: Sequence[Device]) -> list[tuple[Place, str]]:
+    """Facings that a plate names twice, and plates that a wide facing joins across shelves."""
+    plates: dict[Place, list[str]] = {}
+    problems: list[tuple[Place, str]] = []
+    for index, device in enumerate(devices):
+        for place, facing in _on_plates(device):
+            there = plates.setdefault(("devices", index, *place[:-1]), [])
+            if facing in there:
+                text = f"facing {facing!r} is already on this plate of {device.id!r}"
+                problems.append((("devices", index, *place), text))
+            there.append(facing)
+    places = list(plates)
+    return problems + [(places[i], text) for i, text in plate_problems(facings, list(plates.values()))]
 
 
 def _shared_plates(devices: Sequence[Device]) -> list[tuple[Place, str]]:

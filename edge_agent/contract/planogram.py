@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -83,4 +85,23 @@ def planogram_problems(
         if facing.gtin not in gtins:
             text = f"facing {facing.id!r} has GTIN {facing.gtin}, which no product has; add it to products"
             problems.append((("facings", index, "gtin"), text))
+    return problems
+
+
+def plate_problems(facings: Iterable[Facing], plates: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
+    """What is wrong with plates, each given by the facings over it, as (number of the plate, sentence).
+
+    A wide facing may lie on several plates. They are weighed together, so everything on them is on one shelf;
+    a facing without a shelf has one to itself.
+    """
+    shelves = {facing.id: facing.shelf or facing.id for facing in facings}
+    times = Counter(name for plate in plates for name in set(plate))
+    problems: list[tuple[int, str]] = []
+    for index, plate in enumerate(plates):
+        for wide in (name for name in plate if times[name] > 1):
+            strangers = [name for name in plate if shelves.get(name) != shelves.get(wide)]
+            if strangers:
+                text = f"facing {wide!r} lies on several plates, on this one with {strangers[0]!r}"
+                problems.append((index, f"{text} of another shelf; give both the same shelf"))
+                break
     return problems

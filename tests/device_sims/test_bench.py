@@ -197,7 +197,17 @@ def test_one_line_stands_for_many_devices_and_shelves_for_many_facings(tmp_path:
 @pytest.mark.parametrize(
     ("devices", "problem"),
     [
-        ([{"id": "a", "kind": "mt-sics"}, {"id": "b", "kind": "mt-sics"}], "lies on two plates: a and b"),
+        (
+            [{"id": "a", "kind": "modbus-scale", "channels": {"1": ["*"]}}],
+            "laumas has one plate: use facings",
+        ),
+        ([{"id": "a", "kind": "homie-shelf", "channels": {"2": ["*"]}}], 'channels 2 must be "1", "2", … in'),
+        ([{"id": "a", "kind": "homie-shelf", "channels": {"1": ["B1"]}}], "'B1' is no facing"),
+        ([{"id": "a", "kind": "homie-shelf", "channels": {"1": ["*"], "2": []}}], "nothing on channel 2"),
+        (
+            [{"id": "a", "kind": "homie-shelf", "facings": ["*"], "channels": {"1": ["*"]}}],
+            "both facings and channels",
+        ),
         ([{"id": "a", "kind": "m100"}, {"id": "a", "kind": "m100"}], "is there twice"),
         ([{"id": "a b", "kind": "mt-sics"}], "is no identifier"),
         (

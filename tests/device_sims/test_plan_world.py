@@ -32,8 +32,8 @@ def test_the_same_seed_gives_the_same_store(scenario: Scenario) -> None:
     first, second = lived(scenario, plan), lived(scenario, plan)
     assert first[1] == second[1]
     times = [100 + n * 0.05 for n in range(40)]
-    assert [first[0].plate("A1-01").weight_g(t) for t in times] == [
-        second[0].plate("A1-01").weight_g(t) for t in times
+    assert [first[0].plates_under("A1-01")[0].weight_g(t) for t in times] == [
+        second[0].plates_under("A1-01")[0].weight_g(t) for t in times
     ]
 
 
@@ -90,7 +90,8 @@ def test_a_plate_carries_the_items_that_lie_on_it(scenario: Scenario) -> None:
     for facing in scenario.facings:
         unit_g = scenario.product(facing.gtin).unit_weight_g
         assert unit_g is not None
-        weight_g = world.plate(facing.id).weight_g(100.0 + 90 + 30)
+        [plate] = world.plates_under(facing.id)
+        weight_g = plate.weight_g(100.0 + 90 + 30)
         assert round(weight_g / unit_g) == world.on_hand(facing.id)
 
 

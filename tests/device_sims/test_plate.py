@@ -1,5 +1,6 @@
 """The load cell's imperfections have the sizes that the scenario asks for."""
 
+import itertools
 from statistics import fmean, pstdev
 
 from device_sims.indicator import Indicator
@@ -68,6 +69,27 @@ def test_the_indicator_calls_a_moving_plate_unstable_and_a_still_one_stable() ->
     shown = indicator.read(rest_s + 1.0)
     assert shown.stable
     assert abs(shown.weight_g - 1300.0) < 2.0
+
+
+def test_a_compressor_sways_a_plate_for_a_while_and_lets_it_rest_again() -> None:
+    shaken = Noise(vibration_g=8.0, drift_g_per_sqrt_h=0.0)
+    for number in range(5):
+        plate = Plate(shaken, f"test/{number}")
+        plate.lay(1000.0)
+        off_g = [abs(plate.weight_g(n * 0.1) - 1000.0) for n in range(12_000)]
+        sways = [max(off_g[n : n + 20]) > 4.0 for n in range(0, 12_000, 20)]
+        assert 7.0 < max(off_g) < 10.0
+        assert 0.04 < sum(sways) / len(sways) < 0.36
+        began = sum(now and not before for before, now in itertools.pairwise(sways))
+        assert 2 <= began <= 8
+
+
+def test_vibration_changes_nothing_else_about_a_plate() -> None:
+    still, shaken = Plate(NOISE, "same"), Plate(Noise(vibration_g=5.0), "same")
+    off_g = [shaken.weight_g(n * 0.5) - still.weight_g(n * 0.5) for n in range(1000)]
+    assert sum(off == 0 for off in off_g) > 500
+    assert max(off_g) <= 5.0
+    assert shaken.change(600.0, 100.0) == still.change(600.0, 100.0)
 
 
 def test_the_indicator_knows_its_range() -> None:

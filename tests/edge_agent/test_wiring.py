@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_agent.config.devices import ZebraIotc
+from edge_agent.config.devices import ModbusScale, ZebraIotc
 from edge_agent.wiring import wiring
 
 
@@ -16,3 +16,11 @@ def test_a_read_without_an_antenna_belongs_to_the_only_facing() -> None:
 
 def test_a_read_without_an_antenna_has_no_place_among_several() -> None:
     assert wiring([reader({"1": "A1-01", "2": "A1-02"})]).antennas == {("z1", 1): "A1-01", ("z1", 2): "A1-02"}
+
+
+def test_a_wide_facing_is_wired_to_each_of_its_plates() -> None:
+    channels = {"1": ["A1-01"], "2": ["A1-01", "A1-02"]}
+    module = ModbusScale(
+        id="m1", driver="modbus-scale", port="/tty/1", profile="load-cell-16", channels=channels
+    )
+    assert wiring([module]).plates == {("m1", 1): ["A1-01"], ("m1", 2): ["A1-01", "A1-02"]}

@@ -187,18 +187,49 @@ def test_no_text_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, t
 @pytest.mark.parametrize(
     ("wiring", "word"),
     [
-        ("facings: [A1-01, A1-01]", "already lies on a plate of 'scale-1'"),
+        ("facings: [A1-01, A1-01]", "facings.1: facing 'A1-01' is already on this plate of 'scale-1'"),
         (
-            'profile: load-cell-16, channels: {"1": [A1-01], "2": [A1-01]}',
-            "already lies on a plate of 'scale-1'",
+            'profile: load-cell-16, channels: {"1": [A1-01], "2": [A1-01, A1-01]}',
+            "channels.2.1: facing 'A1-01' is already on this plate of 'scale-1'",
         ),
         ('channels: {"²": [A1-01]}', "must be a number in quotes"),
     ],
 )
-def test_a_facing_lies_on_one_plate_and_plates_have_numbers(tmp_path: Path, wiring: str, word: str) -> None:
+def test_a_plate_names_a_facing_once_and_plates_have_numbers(tmp_path: Path, wiring: str, word: str) -> None:
     modules = GOOD.replace("mt-sics", "modbus-scale")
     [problem] = problems(tmp_path, modules.replace("facings: [A1-01]", wiring))
     assert word in problem
+
+
+WIDE = GOOD.replace(
+    "reorder_point: 6}",
+    'reorder_point: 6, shelf: A1}\n  - {id: A1-02, gtin: "06901234567892", capacity: 24, shelf: A1}',
+)
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        ['modbus-scale, port: /tty/1, profile: load-cell-16, channels: {"1": [A1-01], "2": [A1-01]}'],
+        ['modbus-scale, port: /tty/1, profile: load-cell-16, channels: {"1": [A1-01], "2": [A1-01, A1-02]}'],
+        [f"mt-sics, port: /tty/{n}, facings: [{on}]" for n, on in enumerate(("A1-01", "A1-02, A1-01"))],
+    ],
+)
+def test_a_wide_facing_lies_on_several_plates_of_its_shelf(tmp_path: Path, devices: list[str]) -> None:
+    lines = [f"  - {{id: s{n}, driver: {device}}}\n" for n, device in enumerate(devices)]
+    assert len(read(tmp_path, WIDE[: WIDE.index("  - {id: scale-1")] + "".join(lines)).devices) == len(lines)
+
+
+@pytest.mark.parametrize("shelf", ["shelf: A2", "reorder_point: 0"])
+def test_plates_that_a_facing_joins_stand_on_one_shelf(tmp_path: Path, shelf: str) -> None:
+    """Without a shelf a facing has one to itself."""
+    apart = WIDE.replace("capacity: 24, shelf: A1}", f"capacity: 24, {shelf}}}")
+    second = "  - {id: scale-2, driver: mt-sics, port: /dev/ttyUSB1, facings: [A1-02, A1-01]}\n"
+    [problem] = problems(tmp_path, apart + second)
+    assert problem == (
+        "store.yaml:10:65 devices.1.facings: facing 'A1-01' lies on several plates, on this one with 'A1-02' of "
+        "another shelf; give both the same shelf"
+    )
 
 
 def test_lines_of_one_camera_have_names_of_their_own(tmp_path: Path) -> None:
