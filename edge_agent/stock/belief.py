@@ -27,6 +27,8 @@ class Belief:
     changed_at: datetime | None = None
     observed_at: datetime | None = None
     taken: int = 0
+    memory: str = ""
+    """What else the stock package wants to know of this facing after a restart, as it writes it; or empty."""
 
     def state(self) -> FacingState:
         """The form that HQ gets as the present."""
