@@ -142,7 +142,16 @@ create table login_session (
 ) without rowid;
 """
 
-MIGRATIONS: Final = (_VERSION_1,)
+_VERSION_2: Final = """
+create table command (
+  n integer primary key, store text not null, id blob not null unique, kind text not null, body text not null,
+  issued_by text not null, issued_at text not null, expires_at text not null, handed_at text,
+  outcome text check (outcome in ('applied', 'refused', 'expired', 'unknown')), reason text, done_at text
+);
+create index command_by_store on command (store, n);
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 _WRITER_PRAGMAS: Final = (
