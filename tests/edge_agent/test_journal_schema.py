@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -73,11 +74,14 @@ def test_a_journal_of_version_1_keeps_everything_and_takes_what_is_new(tmp_path:
     assert journal.restored.quantities == []
     assert [b.memory for b in journal.restored.beliefs] == [""]
     fridge, sold = quantity(), Line("sale", "r1", "1", "3")
-    journal.submit(Capture(quantities=[fridge], lines=[sold])).result(10)
+    made = Capture(quantities=[fridge], lines=[sold])
+    made.effects.beliefs.append(replace(journal.restored.beliefs[0], memory='{"sold": 3}'))
+    journal.submit(made).result(10)
     journal.close()
     again = Journal(tmp_path)
     assert again.restored.quantities == [fridge]
     assert again.content_of(sold.key) == "3"
+    assert [(b.on_hand, b.memory) for b in again.restored.beliefs] == [(5, '{"sold": 3}')]
     again.close()
 
 
