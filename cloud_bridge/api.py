@@ -12,6 +12,8 @@ from aiohttp import web
 
 from cloud_bridge import footfall, queries, replies
 from cloud_bridge.auth import Access, Caller
+from cloud_bridge.bodies import Body, Recount, parse_body
+from cloud_bridge.commands import Commands
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.liveness import Liveness
 from cloud_bridge.names import Role
@@ -20,6 +22,8 @@ from cloud_bridge.replies import reply
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord, StoreRecord
 from cloud_bridge.stream import Hub, stream
+from edge_agent.contract.messages import RecountOrder
+from edge_agent.contract.planogram import most_on_hand
 from edge_agent.contract.times import utc_now
 
 _MOST_BUCKETS: Final = 100_000
@@ -28,7 +32,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call: its path, who may make it, what it takes and what it answers."""
+    """One call: its path, who may make it, what it takes and what it answers.
+
+    A call with a `body` gets that, checked, in place of its query.
+    """
 
     method: str
     path: str
@@ -38,16 +45,21 @@ class Route:
     answer: type | None
     item: type | None = None
     role: Role = "viewer"
+    body: type[Body] | None = None
+    status: int = 200
 
 
 class Api:
     """The handlers; each takes the request, its checked query and the caller."""
 
-    def __init__(self, engine: Engine, access: Access, liveness: Liveness, hub: Hub) -> None:
+    def __init__(
+        self, engine: Engine, access: Access, liveness: Liveness, hub: Hub, commands: Commands
+    ) -> None:
         self._engine = engine
         self._access = access
         self._liveness = liveness
         self._hub = hub
+        self._commands = commands
 
     def routes(self) -> list[Route]:
         """Every call that needs a role."""
@@ -62,6 +74,8 @@ class Api:
             Route("GET", f"{one}/footfall", self.footfall, "Footfall", q.Footfall, r.FootfallPage, line),
             Route("GET", f"{one}/environment", self.environment, "Climate", q.Span, r.ClimatePage, climate),
             Route("GET", f"{one}/planogram", self.planogram, "The applied planogram", q.Nothing, r.Planogram),
+            Route("POST", f"{one}/recounts", self.recount, "Recount a facing", q.Nothing, r.RecountTaken,
+                  role="ops", body=Recount, status=202),
             Route("GET", "/v1/stock", self.stock, "Stock of one GTIN", q.Stock, r.StockReply, r.StockItem),
             Route("GET", "/v1/events", self.events, "The feed, page by page", q.Events, r.EventPage, r.Event),
             Route("GET", "/v1/stream", self.stream, "The feed, live (text/event-stream)", q.Feed, None),
@@ -75,7 +89,10 @@ class Api:
     def _guarded(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             caller = self._access.require(request, route.role)
-            return await route.handler(request, parse(request, route.query), caller)
+            checked: Any = parse(request, route.query)
+            if route.body is not None:
+                checked = await parse_body(request, route.body)
+            return await route.handler(request, checked, caller)
 
         return handle
 
@@ -160,6 +177,24 @@ class Api:
         return reply(
             request, replies.Planogram(found.revision, found.revision, found.products, found.facings)
         )
+
+    async def recount(self, request: web.Request, body: Recount, caller: Caller) -> web.Response:
+        """Ask the store's agent to believe a count by hand; `stock.changed` with cause `recount` follows.
+
+        It is done once, or not at all: after `expires_at`, or where the facing has changed meanwhile.
+        """
+        facing = await self._engine.facing(request.match_info["store"], body.facing)
+        most = most_on_hand(facing.capacity)
+        if facing.capacity and body.on_hand > most:
+            raise BadRequest(
+                f"on_hand: {body.on_hand} is not between 0 and {most}, twice the capacity of {facing.facing}"
+            )
+        order = RecountOrder(facing=facing.facing, on_hand=body.on_hand)
+        command = await self._commands.issue(facing.store, "recount", order, by=caller.name)
+        taken = replies.RecountTaken(
+            command.id, facing.store, facing.facing, body.on_hand, command.expires_at
+        )
+        return reply(request, taken, status=202)
 
     async def stock(self, request: web.Request, query: queries.Stock, _: Caller) -> web.Response:
         """On hand and available of one GTIN, in all and by store."""

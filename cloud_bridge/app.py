@@ -17,6 +17,7 @@ from cloud_bridge import control, openapi
 from cloud_bridge.admin import Admin, Answer
 from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
+from cloud_bridge.commands import Commands
 from cloud_bridge.config import BridgeSettings
 from cloud_bridge.errors import AddressTaken, Unavailable
 from cloud_bridge.health import HealthChecks, measure
@@ -128,8 +129,10 @@ def build(
 ) -> web.Application:
     """The web application with every route."""
     app = web.Application(middlewares=[measure, problems], client_max_size=MAX_BATCH_BYTES)
-    api = Api(engine, access, liveness, hub)
-    Ingest(engine, access, liveness).add_routes(app)
+    commands = Commands(engine, access)
+    commands.add_routes(app)
+    api = Api(engine, access, liveness, hub, commands)
+    Ingest(engine, access, liveness, commands).add_routes(app)
     api.add_routes(app)
     Login(access, is_https=settings.http.url(0).startswith("https:")).add_routes(app)
     HealthChecks(engine, access).add_routes(app)

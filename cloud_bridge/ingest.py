@@ -1,4 +1,4 @@
-"""The sync calls of a store's agent: hello, state, batch."""
+"""The sync calls by which a store's agent tells: hello, state, batch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from aiohttp import web
 
 from cloud_bridge import metrics
 from cloud_bridge.auth import Access
+from cloud_bridge.commands import Commands
 from cloud_bridge.errors import BadRequest, Conflict, Forbidden, TooLarge
 from cloud_bridge.liveness import Liveness
 from cloud_bridge.rows import ReadyBatch, make_ready
@@ -49,10 +50,11 @@ _BATCH: Final = msgspec.json.Decoder(Batch)
 class Ingest:
     """Decodes and checks before the transaction, applies inside it, answers after its commit."""
 
-    def __init__(self, engine: Engine, access: Access, liveness: Liveness) -> None:
+    def __init__(self, engine: Engine, access: Access, liveness: Liveness, commands: Commands) -> None:
         self._engine = engine
         self._access = access
         self._liveness = liveness
+        self._commands = commands
         self._heads: dict[str, tuple[str, Applied]] = {}
 
     def add_routes(self, app: web.Application) -> None:
@@ -121,6 +123,7 @@ class Ingest:
                 safe=applied.head.seq,
                 next_delay_ms=_BUSY_DELAY_MS if self._engine.waiting > _BUSY_AT else 0,
                 server_time=rfc3339(utc_now()),
+                commands_after=self._commands.newest(store),
             )
         )
 

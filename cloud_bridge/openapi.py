@@ -30,7 +30,7 @@ _PROBLEM: Final = {
     },
 }
 _REFUSALS: Final = {
-    "400": "A parameter does not fit",
+    "400": "A parameter or the body does not fit",
     "401": "No valid credential",
     "403": "The role is not enough",
     "404": "No such store or facing",
@@ -41,7 +41,8 @@ _REFUSALS: Final = {
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """Every public call: `routes`, health, and who is calling."""
     answers = [route.answer for route in routes if route.answer is not None]
-    refs, schemas = _schemas([*answers, Health, Me])
+    bodies = [route.body for route in routes if route.body is not None]
+    refs, schemas = _schemas([*answers, Health, Me], bodies)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
@@ -83,9 +84,15 @@ def _operation(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
         "parameters": _path_parameters(route.path)
         + _query_parameters(route.query)
         + _header_parameters(route),
-        "responses": {"200": {"description": route.summary, "content": content}}
+        "responses": {str(route.status): {"description": route.summary, "content": content}}
         | {status: {"description": text, "content": problem} for status, text in _REFUSALS.items()},
-    }
+    } | _request_body(route, refs)
+
+
+def _request_body(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
+    return (
+        {} if route.body is None else {"requestBody": {"required": True, "content": _json(refs[route.body])}}
+    )
 
 
 def _plain(summary: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -120,10 +127,11 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
     return [{"name": "Last-Event-ID", "in": "header", "required": False, "schema": _TEXT}]
 
 
-def _schemas(types: Sequence[type]) -> tuple[dict[type, Any], dict[str, Any]]:
+def _schemas(answers: Sequence[type], bodies: Sequence[type]) -> tuple[dict[type, Any], dict[str, Any]]:
     """A reference for each type, and the schemas behind the references."""
     adapters: list[tuple[type, JsonSchemaMode, TypeAdapter[Any]]] = [
-        (kind, "serialization", TypeAdapter(kind)) for kind in dict.fromkeys(types)
+        (kind, "serialization", TypeAdapter(kind)) for kind in dict.fromkeys(answers)
     ]
+    adapters += [(kind, "validation", TypeAdapter(kind)) for kind in dict.fromkeys(bodies)]
     found, definitions = TypeAdapter.json_schemas(adapters, ref_template=_REF)
     return {kind: found[kind, mode] for kind, mode, _ in adapters}, definitions["$defs"]

@@ -15,6 +15,7 @@ import msgspec
 
 from cloud_bridge.rows import AppliedPlanogram, ReadyRow, SetAside
 from edge_agent.contract.messages import (
+    CommandDone,
     DeviceChanged,
     EnvironmentAlarm,
     EnvironmentMeasured,
@@ -130,6 +131,7 @@ class Picture:
             EnvironmentMeasured: self._environment,
             EnvironmentAlarm: self._alarm,
             ItemMoved: self._item,
+            CommandDone: _shows_nothing,
         }
 
     def apply(self, rows: Iterable[ReadyRow], *, received_at: str) -> None:
@@ -293,3 +295,7 @@ def _steps(old: ShownFacing | None, new: ShownFacing | None) -> list[tuple[str, 
 
 def _correction(facing: str, gtin: str, change: int, on_hand: int) -> bytes:
     return _encode(StockPayload(facing, gtin, change, on_hand, 0.0, "correction", ()))
+
+
+def _shows_nothing(_row: ReadyRow, _body: CommandDone, _received_at: str) -> None:
+    """What became of a command is kept beside the command."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
 from cloud_bridge.errors import (
@@ -22,6 +20,7 @@ from cloud_bridge.errors import (
     Unavailable,
 )
 from edge_agent.contract.errors import ShelfEdgeError
+from edge_agent.service.problem import problem
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -61,25 +60,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception as error:
         log.exception("%s %s failed", request.method, request.path)
         raise _unexpected() from error
-
-
-def problem(
-    status: int, detail: str, *, code: str, hint: str = "", headers: dict[str, str] | None = None
-) -> web.Response:
-    """One problem document."""
-    document = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-    } | ({"hint": hint} if hint else {})
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(document),
-        content_type="application/problem+json",
-        headers=headers,
-    )
 
 
 def _unexpected() -> web.HTTPInternalServerError:

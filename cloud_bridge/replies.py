@@ -160,7 +160,18 @@ class Health:
     detail: str
 
 
-def reply(request: web.Request, answer: Any, *, item: type | None = None) -> web.Response:
+@dataclass(frozen=True, slots=True)
+class RecountTaken:
+    """A recount on its way to the store. `recount` is its id; it is not done any more after `expires_at`."""
+
+    recount: str
+    store: str
+    facing: str
+    on_hand: int
+    expires_at: str
+
+
+def reply(request: web.Request, answer: Any, *, item: type | None = None, status: int = 200) -> web.Response:
     """`answer` as the client accepts it; `item` is the type of its `items` when it is a list."""
     if item is not None and wants_csv(request):
         return csv_reply(
@@ -169,7 +180,7 @@ def reply(request: web.Request, answer: Any, *, item: type | None = None) -> web
             [[getattr(row, field.name) for field in fields(item)] for row in answer.items],
             answer.next_cursor,
         )
-    return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+    return web.Response(status=status, body=msgspec.json.encode(answer), content_type="application/json")
 
 
 def wants_csv(request: web.Request) -> bool:

@@ -24,9 +24,11 @@ from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
 from edge_agent.environment import Environment
 from edge_agent.health import Condition, Health
+from edge_agent.intake import REMEMBERED
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.web import LiveRoutes
 from edge_agent.local_web import LocalWeb
+from edge_agent.local_writes import Writes
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics
 from edge_agent.service.loop import LooseThreads, collect_by_time, open_many_files
@@ -59,6 +61,8 @@ class StoreAgent:
     uplink: Uplink | None
     started_s: float
     taps: Taps = field(default_factory=Taps)
+    write_token: str | None = None
+    """What writing to the agent's own API needs; None: nobody may."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s."""
@@ -68,7 +72,8 @@ class StoreAgent:
         if self.uplink is not None:
             uplink = self.uplink
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
-        web = LocalWeb(self.settings.agent.http, self.status, self.facings, self._live().routes())
+        routes = [*self._live().routes(), *Writes(self.write_token, self.pipeline.take).routes()]
+        web = LocalWeb(self.settings.agent.http, self.status, self.facings, routes)
         async with web, asyncio.TaskGroup() as core:
             tasks = [
                 core.create_task(self.pipeline.run(), name="pipeline"),
@@ -251,6 +256,7 @@ class StoreAgent:
         agent = self.settings.agent
         while True:
             await asyncio.sleep(RETENTION_EVERY_S)
+            await asyncio.wrap_future(self.journal.forget_lines(rfc3339(utc_now() - REMEMBERED)))
             before = rfc3339(utc_now() - timedelta(days=agent.retain_days))
             upto = await asyncio.to_thread(self.journal.newest_seq_before, before)
             if self.journal.used_bytes() > agent.disk_quota_mb * 2**20:
@@ -270,6 +276,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     Raises ConfigError, JournalLocked or SchemaTooNew.
     """
     uplink_token = read_secret(settings.uplink.token_file) if settings.uplink else None
+    write_token = read_secret(settings.agent.http.token_file)
     uplink_tls = trusted(settings.uplink.ca_file) if settings.uplink else None
     taps = Taps()
     mqtt = _mqtt(settings, taps)
@@ -279,7 +286,9 @@ def build(settings: StoreSettings) -> StoreAgent:
     if mqtt is not None and last:
         mqtt.was_away((now.at - parse_rfc3339(last[0].occurred_at)).total_seconds())
     restored = journal.restored
-    estimator = Estimator(settings.planogram, wiring(settings.devices), restored.beliefs)
+    estimator = Estimator(
+        settings.planogram, wiring(settings.devices), restored.beliefs, zone=settings.store.zone
+    )
     for position in restored.plates:
         estimator.restore_plate(position, now)
     for epc, device, facing in restored.tags:
@@ -288,7 +297,12 @@ def build(settings: StoreSettings) -> StoreAgent:
     conditions = [_condition(device, before.get(device.id), now.mono_s) for device in settings.devices]
     environment = Environment(bounds(settings.devices), restored.quantities)
     pipeline = Pipeline(
-        estimator, Traffic(restored.buckets), Health(conditions), journal, environment=environment
+        estimator,
+        Traffic(restored.buckets),
+        Health(conditions),
+        journal,
+        environment=environment,
+        planogram=settings.planogram,
     )
     resources = Resources(mqtt=mqtt, taps=taps)
     devices = [
@@ -302,7 +316,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     ]
     pipeline.returned = partial(nudge_neighbours, devices)
     pipeline.bulletin.untold = {device.id for device in settings.devices}
-    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, time.monotonic(), taps)
+    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, time.monotonic(), taps, write_token)
     if settings.uplink is not None and uplink_token is not None:
         agent.uplink = Uplink(
             journal,
@@ -320,6 +334,7 @@ def build(settings: StoreSettings) -> StoreAgent:
             version=version("shelf-edge"),
             tls=uplink_tls,
             retell=agent.retell,
+            obey=pipeline.obey,
         )
     return agent
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from edge_agent import journal_file
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
-from edge_agent.contract.times import rfc3339
+from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.environment import Quantity
 from edge_agent.health import Condition
 from edge_agent.journal_state import (
@@ -25,9 +25,11 @@ from edge_agent.journal_state import (
     keep_buckets,
     keep_conditions,
     keep_effects,
+    keep_lines,
     keep_quantities,
     restore,
 )
+from edge_agent.lines import Key, Line
 from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
 from edge_agent.traffic import Bucket
@@ -48,6 +50,9 @@ class Capture:
     conditions: list[Condition] = field(default_factory=list)
     buckets: list[Bucket] = field(default_factory=list)
     quantities: list[Quantity] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    follows: bool = False
+    """It relies on a capture that is not durable yet: to be committed behind that one even when empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,11 @@ class Journal:
         """Drop the state of facings (id to GTIN) and devices that the configuration no longer names."""
         return self._submit(lambda: self._forget_others(facings, devices))
 
+    def forget_lines(self, before: str) -> Future[Any]:
+        """Forget which lines were taken before `before` (RFC 3339)."""
+        statement = "delete from line where taken_at < ?"
+        return self._submit(lambda: self._db.execute(statement, (before,)))
+
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to at most `pages` pages: a full disk for tests and drills."""
         self._submit(lambda: self._db.execute(f"pragma max_page_count = {int(pages)}")).result()
@@ -158,6 +168,11 @@ class Journal:
         return row[0][0] if row else None
 
     # --- reading (its own read-only connection) ----------------------------------------------
+
+    def content_of(self, key: Key) -> str | None:
+        """What the durable line of this key says, or None when there is none."""
+        found = self._read("select content from line where kind = ? and document = ? and line = ?", key)
+        return found[0][0] if found else None
 
     def rows_after(self, seq: int, *, limit: int) -> list[OutboxRow]:
         """Durable rows with a higher seq, in order."""
@@ -297,6 +312,7 @@ class Journal:
         keep_conditions(self._db, capture.conditions)
         keep_buckets(self._db, capture.buckets)
         keep_quantities(self._db, capture.quantities)
+        keep_lines(self._db, capture.lines, rfc3339(utc_now()))
 
     def _append(self, kind: str, body: str, occurred_at: str) -> None:
         eid = secrets.token_bytes(16)

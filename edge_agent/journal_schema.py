@@ -6,7 +6,7 @@ import sqlite3
 
 from edge_agent.contract.errors import SchemaTooNew
 
-VERSION = 3
+VERSION = 4
 
 _TABLES_1 = """
     create table identity(key text primary key, value text) strict;
@@ -32,7 +32,13 @@ _TABLES_2 = """
 _TABLES_3 = """
     alter table plate add column belief text
 """
-MIGRATIONS = (_TABLES_1, _TABLES_2, _TABLES_3)
+_TABLES_4 = """
+    create table line(kind text, document text, line text, content text, taken_at text,
+        primary key(kind, document, line)) strict, without rowid;
+    create index line_by_time on line(taken_at);
+    alter table facing add column memory text
+"""
+MIGRATIONS = (_TABLES_1, _TABLES_2, _TABLES_3, _TABLES_4)
 """The statements of step n lead from version n to n + 1; they are never edited once released."""
 
 

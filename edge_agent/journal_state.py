@@ -11,6 +11,7 @@ from typing import Any
 from edge_agent.contract.times import parse_rfc3339, rfc3339
 from edge_agent.environment import Minute, Quantity
 from edge_agent.health import Condition
+from edge_agent.lines import Line
 from edge_agent.stock.belief import Belief
 from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.presence import Moved
@@ -54,11 +55,12 @@ def keep_effects(db: sqlite3.Connection, effects: Effects) -> None:
     """Facings, plates and tags as they are now."""
     if effects.beliefs:
         db.executemany(
-            "insert or replace into facing values(?,?,?,?,?,?,?,?,?,?)",
+            "insert or replace into facing values(?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     b.facing, b.gtin, b.on_hand, b.confidence, b.status, ",".join(b.sources),
                     ",".join(b.reasons), _text(b.changed_at), _text(b.observed_at), b.taken,
+                    b.memory,
                 )
                 for b in effects.beliefs
             ],
@@ -115,6 +117,15 @@ def keep_quantities(db: sqlite3.Connection, quantities: Sequence[Quantity]) -> N
         )  # fmt: skip
 
 
+def keep_lines(db: sqlite3.Connection, lines: Sequence[Line], taken_at: str) -> None:
+    """Lines that count from now on. One that is there already fails the whole transaction: it would count
+    twice."""
+    if lines:
+        db.executemany(
+            "insert into line values(?,?,?,?,?)", [(*line.key, line.content, taken_at) for line in lines]
+        )
+
+
 def _keep_tags(db: sqlite3.Connection, moves: Sequence[Moved]) -> None:
     """A tag is at its last facing; one that departed and did not arrive elsewhere is gone."""
     last = {move.tag.epc: move for move in moves}.values()
@@ -146,7 +157,7 @@ def _quantity(row: tuple[Any, ...]) -> Quantity:
 
 
 def _belief(row: tuple[Any, ...]) -> Belief:
-    facing, gtin, on_hand, confidence, status, sources, reasons, changed_at, observed_at, taken = row
+    facing, gtin, on_hand, confidence, status, sources, reasons, changed_at, observed_at, taken, memory = row
     return Belief(
         facing=facing,
         gtin=gtin,
@@ -158,6 +169,7 @@ def _belief(row: tuple[Any, ...]) -> Belief:
         changed_at=_time(changed_at),
         observed_at=_time(observed_at),
         taken=taken,
+        memory=memory or "",
     )
 
 

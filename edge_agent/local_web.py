@@ -1,4 +1,4 @@
-"""The agent's own page and API on the store's network: health, metrics, status, facings."""
+"""The agent's own page and API on the store's network: health, metrics, status, facings, and more routes."""
 
 from __future__ import annotations
 

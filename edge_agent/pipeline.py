@@ -10,22 +10,31 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
-from edge_agent.bulletin import Bulletin, Line
-from edge_agent.contract.errors import JournalError
+from edge_agent.bulletin import Bulletin
+from edge_agent.bulletin import Line as LogLine
+from edge_agent.contract.errors import JournalError, NotInPlanogram, ShelfEdgeError
+from edge_agent.contract.messages import Command
+from edge_agent.contract.planogram import Planogram
 from edge_agent.contract.times import utc_now
 from edge_agent.environment import Environment, Measured
 from edge_agent.health import Condition, Health
+from edge_agent.intake import Intake, join
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.audience import Audience, DeviceLost
 from edge_agent.moment import Moment
 from edge_agent.readings import (
+    Delivery,
     DeviceAnswered,
     DeviceDegraded,
     EnvironmentReading,
+    GapSeen,
     LineCrossing,
     LineWatched,
     Reading,
+    Recount,
+    Sale,
     TagRead,
     WeightReading,
 )
@@ -64,7 +73,13 @@ class Pipeline:
     bulletin: Bulletin = field(default_factory=Bulletin)
     returned: Callable[[str], None] = _nobody
     """Told of each device that is back after it was offline."""
-    _room: asyncio.Semaphore | None = None
+    planogram: Planogram = field(default_factory=Planogram)
+    intake: Intake = field(init=False)
+    _room: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
+
+    def __post_init__(self) -> None:
+        """Lines, recounts and commands are folded by the planogram's names."""
+        self.intake = Intake(self.planogram, self.estimator, self.journal)
 
     async def emit(self, readings: Sequence[Reading]) -> None:
         """Fold the readings at once; return when every consequence is durable.
@@ -72,8 +87,6 @@ class Pipeline:
         The fold happens here, in the order of arrival, so that readings of one device keep their order.
         """
         self.audience.tell(readings)
-        if self._room is None:
-            self._room = asyncio.Semaphore(IN_FLIGHT)
         async with self._room:
             count_readings(readings)
             capture = Capture()
@@ -83,6 +96,27 @@ class Pipeline:
                 self._fold(reading, now, capture, heard)
             for device, identity in heard.items():
                 self._condition(device, self.health.heard(device, now, identity=identity), capture, now)
+            await self._keep(capture, now)
+
+    async def take(self, reading: Sale | Delivery | Recount) -> bool:
+        """Fold what somebody told the agent itself; return when it is durable: False when it counted before.
+
+        Raises what `Intake` raises, and JournalError.
+        """
+        async with self._room:
+            capture, now, is_new = Capture(), self.now(), True
+            if isinstance(reading, Recount):
+                self.intake.recount(reading, now, capture)
+            else:
+                is_new = self._line(reading, now, capture)
+            await self._keep(capture, now)
+        return is_new
+
+    async def obey(self, command: Command) -> None:
+        """Do what HQ asks, or refuse it; return when its fate is durable."""
+        async with self._room:
+            capture, now = Capture(), self.now()
+            self.intake.command(command, now, capture)
             await self._keep(capture, now)
 
     async def device_lost(self, device: str, reason: str, *, hint: str = "") -> None:
@@ -115,7 +149,7 @@ class Pipeline:
         capture = Capture()
         effects = self.estimator.tick(now)
         if effects is not None:
-            _join(capture.effects, effects)
+            join(capture.effects, effects)
         self._measured(self.environment.tick(now), now, capture)
         for condition in self.health.tick(now):
             self.estimator.device_lost(condition.device, now)
@@ -127,16 +161,16 @@ class Pipeline:
         """One reading into the capture. `heard` collects who spoke: once for each emit is enough."""
         effects: Effects | None = None
         match reading:
-            case TagRead():
-                effects = self.estimator.tag(reading, now)
-            case WeightReading():
-                effects = self.estimator.weight(reading, now)
+            case TagRead() | WeightReading() | GapSeen():
+                effects = self._sensed(reading, now)
             case LineCrossing():
                 self._footfall(self.traffic.crossed(reading), reading.occurred_at, capture)
             case LineWatched():
                 self._footfall(self.traffic.watched(reading), reading.occurred_at, capture)
             case EnvironmentReading():
                 self._measured(self.environment.measured(reading, now), now, capture)
+            case Sale() | Delivery():
+                self._line_of_device(reading, now, capture)
             case DeviceAnswered():
                 self.environment.answered(reading.device, now)
             case DeviceDegraded():
@@ -146,14 +180,39 @@ class Pipeline:
                 moved = self.health.degraded(reading.device, reading.reason, now)
                 self._condition(reading.device, moved, capture, now)
                 return
-            case _:
-                pass
-        if effects is not None:
-            _join(capture.effects, effects)
+        join(capture.effects, effects)
         if isinstance(reading, DeviceAnswered):
             heard[reading.device] = reading.identity
         else:
             heard.setdefault(reading.device)
+
+    def _sensed(self, reading: TagRead | WeightReading | GapSeen, now: Moment) -> Effects | None:
+        """What a sensor says of a facing."""
+        match reading:
+            case TagRead():
+                return self.estimator.tag(reading, now)
+            case WeightReading():
+                return self.estimator.weight(reading, now)
+            case GapSeen():
+                return self.estimator.gap(reading, now)
+
+    def _line(self, reading: Sale | Delivery, now: Moment, capture: Capture) -> bool:
+        kind = type(reading).__name__.lower()
+        try:
+            is_new = self.intake.line(reading, now, capture)
+        except ShelfEdgeError:
+            metrics.lines.labels(kind, "refused").inc()
+            raise
+        metrics.lines.labels(kind, "counted" if is_new else "known").inc()
+        return is_new
+
+    def _line_of_device(self, reading: Sale | Delivery, now: Moment, capture: Capture) -> None:
+        """A device cannot be told what is wrong with a line, and a till sells much that stands elsewhere."""
+        try:
+            self._line(reading, now, capture)
+        except ShelfEdgeError as error:
+            level = logging.DEBUG if isinstance(error, NotInPlanogram) else logging.WARNING
+            log.log(level, "%s: a line does not count: %s", reading.device, error)
 
     def _footfall(self, buckets: list[Bucket], at: datetime, capture: Capture) -> None:
         capture.buckets += buckets
@@ -182,14 +241,19 @@ class Pipeline:
 
     async def _keep(self, capture: Capture, now: Moment) -> None:
         effects = capture.effects
-        states = (effects.plates, effects.beliefs, capture.buckets, capture.quantities)
-        if not (effects.events or any(states)):
+        states = (effects.plates, effects.beliefs, capture.buckets, capture.quantities, capture.lines)
+        if not (effects.events or any(states) or capture.follows):
             return
         for kind, count in Counter(event.kind for event in effects.events).items():
             metrics.events.labels(kind).inc(count)
         done: Future[None] = self.journal.submit(capture)
+        if capture.lines:
+            done.add_done_callback(partial(self._settled, capture))
         await asyncio.wrap_future(done)
         metrics.commit_seconds.observe(time.monotonic() - now.mono_s)
+
+    def _settled(self, capture: Capture, _done: Future[None]) -> None:
+        self.intake.settled(capture.lines)
 
 
 def count_readings(readings: Sequence[Reading]) -> None:
@@ -198,13 +262,6 @@ def count_readings(readings: Sequence[Reading]) -> None:
         metrics.readings.labels(kind.__name__).inc(count)
 
 
-def _write(lines: Sequence[Line]) -> None:
+def _write(lines: Sequence[LogLine]) -> None:
     for line in lines:
         log.log(line.level, "%s", line.text)
-
-
-def _join(into: Effects, more: Effects) -> None:
-    into.events += more.events
-    into.beliefs += more.beliefs
-    into.plates += more.plates
-    into.tags += more.tags

@@ -10,12 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
-
-import aiohttp
-import msgspec
-import zstandard
-from msgspec import Struct
 
 from edge_agent.contract.errors import HqRejected, HqUnreachable
 from edge_agent.contract.messages import (
@@ -23,6 +17,8 @@ from edge_agent.contract.messages import (
     SCHEMA_VERSION,
     Batch,
     BatchReply,
+    Command,
+    CommandsReply,
     Hello,
     HelloReply,
     OutboxRow,
@@ -30,32 +26,24 @@ from edge_agent.contract.messages import (
     Presence,
     State,
     StoreProfile,
-    encode,
 )
 from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
+from edge_agent.hq_line import BodyTooLarge, Conflict, HqLine
 from edge_agent.journal import Journal
 from edge_agent.service import metrics
 
 log = logging.getLogger(__name__)
-Reply = TypeVar("Reply", bound=Struct)
 
 HEARTBEAT_S = 5.0
-REQUEST_TIMEOUT_S = 10.0
 HELLO_TIMEOUT_S = 4.0
 """A hello is small: a line that swallows bytes is noticed sooner."""
 FRESHEST_FIRST_ROWS = 500
 """A larger backlog than this sends the present state before the past."""
 LONGEST_DELAY_S = 30.0
-LONGEST_ASKED_S = 3600.0
-"""A Retry-After beyond this is taken for a mistake of whoever answered."""
 REFUSED_DELAY_S = 30.0
 HELLO_ROUNDS = 200
 """A search for common history that takes more rounds does not end."""
 PRESENCE_EVERY_S = 10.0
-
-
-class Conflict(Exception):
-    """HQ answered 409 (gap, fork, stale_session), or holds another history: say hello again."""
 
 
 @dataclass(slots=True)
@@ -67,6 +55,11 @@ class Session:
     applied: Position
     max_rows: int
     max_bytes: int
+    commands: int = 0
+    """The number of HQ's newest command for this store."""
+    handed: int = 0
+    """The number behind which nothing was handed out yet, in this session: HQ's database may be another
+    one in the next. What was handed out twice is known by its id."""
 
 
 @dataclass(slots=True)
@@ -95,18 +88,20 @@ class Uplink:
         version: str,
         tls: ssl.SSLContext | None = None,
         retell: Callable[[], Awaitable[None]] | None = None,
+        obey: Callable[[Command], Awaitable[None]] | None = None,
     ) -> None:
-        """`retell` journals the whole present: HQ begins after rows that are forgotten here."""
+        """`retell` journals the whole present: HQ begins after rows that are forgotten here.
+
+        `obey` does what HQ asks, at most once whatever happens, and returns when its fate is durable.
+        """
         self.status = SyncStatus(applied=journal.position.applied)
         self._journal, self._presence = journal, presence
-        self._url, self._token = url.rstrip("/"), token
+        self._hq = HqLine(url=url, token=token, tls=tls)
         self._store, self._profile, self._version = store, profile, version
-        self._retell = retell
+        self._retell, self._obey = retell, obey
         self._news = asyncio.Event()
-        self._http: aiohttp.ClientSession | None = None
         self._max_rows_now = 5_000
         self._told_presence_s = 0.0
-        self._tls = tls
 
     def wake(self) -> None:
         """There are new durable rows."""
@@ -114,7 +109,7 @@ class Uplink:
 
     async def run(self) -> None:
         """Sessions one after the other, with full jitter between failures."""
-        async with self._connections() as self._http:
+        async with self._hq.connected():
             failing_since: float | None = None
             while True:
                 try:
@@ -136,7 +131,7 @@ class Uplink:
     async def last_words(self, limit_s: float) -> None:
         """At stop: send what is left, for at most `limit_s`."""
         try:
-            async with asyncio.timeout(limit_s), self._connections() as self._http:
+            async with asyncio.timeout(limit_s), self._hq.connected():
                 session = await self._hello()
                 while self._journal.durable_seq > session.applied.seq:
                     await self._send(session, self._next_rows(session))
@@ -149,13 +144,14 @@ class Uplink:
         session = await self._hello()
         if self._journal.durable_seq - session.applied.seq > FRESHEST_FIRST_ROWS:
             try:
-                await self._post("state", self._state(session), dict)
+                await self._hq.post("state", self._state(session), dict)
             except BodyTooLarge as error:
                 log.warning("%s: HQ shows the past before the present", error)
         while True:
             self._news.clear()
             rows = self._next_rows(session)
             await self._send(session, rows)
+            await self._heed(session)
             if self._journal.durable_seq > session.applied.seq:
                 continue
             try:
@@ -163,6 +159,14 @@ class Uplink:
                     await self._news.wait()
             except TimeoutError:
                 continue
+
+    async def _heed(self, session: Session) -> None:
+        """Do what HQ asks for, in its order; a heartbeat's answer told that there is something."""
+        while self._obey is not None and session.handed < session.commands:
+            reply = await self._hq.get("commands", {"after": str(session.handed)}, CommandsReply)
+            for command in reply.commands:
+                await self._obey(command)
+            session.handed = max(reply.after, session.handed + 1)
 
     def _state(self, session: Session) -> State:
         as_of_seq, present = self._journal.present()
@@ -189,7 +193,7 @@ class Uplink:
         seqs = sparse(journal.position.base_seq, journal.durable_seq)
         for _ in range(HELLO_ROUNDS):
             sent_at = utc_now()
-            reply = await self._post(
+            reply = await self._hq.post(
                 "hello", self._hello_message(seqs), HelloReply, timeout_s=HELLO_TIMEOUT_S
             )
             if reply.want is None:
@@ -260,7 +264,7 @@ class Uplink:
             presence=self._presence_if_due(),
         )
         try:
-            reply = await self._post("batch", batch, BatchReply)
+            reply = await self._hq.post("batch", batch, BatchReply)
         except BodyTooLarge:
             if len(rows) <= 1:
                 raise
@@ -274,7 +278,7 @@ class Uplink:
             await asyncio.wrap_future(
                 self._journal.acknowledged(session.branch, applied=reply.applied.seq, safe=reply.safe)
             )
-        session.applied = reply.applied
+        session.applied, session.commands = reply.applied, reply.commands_after
         self._online(reply.applied.seq)
         if reply.next_delay_ms:
             await asyncio.sleep(reply.next_delay_ms / 1000)
@@ -289,40 +293,6 @@ class Uplink:
             return None
         self._told_presence_s = time.monotonic()
         return self._presence()
-
-    def _connections(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._tls or True))
-
-    # --- HTTP ------------------------------------------------------------------------------------
-
-    async def _post(
-        self, call: str, message: Struct, reply: type[Reply] | type[dict[str, object]],
-        *, timeout_s: float = REQUEST_TIMEOUT_S,
-    ) -> Reply:  # fmt: skip
-        raw = encode(message)
-        body = await asyncio.to_thread(zstandard.compress, raw) if len(raw) > 65536 else (
-            zstandard.compress(raw)
-        )  # fmt: skip
-        headers = {
-            "Authorization": f"Bearer {self._token}",
-            "Content-Type": "application/json",
-            "Content-Encoding": "zstd",
-        }
-        assert self._http is not None  # noqa: S101  # run() and last_words() open it
-        try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._http.post(f"{self._url}/v1/sync/{call}", data=body, headers=headers) as response,
-            ):
-                answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise HqUnreachable(f"no answer from HQ: {type(error).__name__} {error}".rstrip()) from error
-        if response.status != 200:
-            raise _refusal(call, response.status, response.headers.get("Retry-After"), answer)
-        try:
-            return msgspec.json.decode(answer, type=reply)  # type: ignore[return-value]
-        except msgspec.MsgspecError as error:
-            raise HqUnreachable(f"HQ's answer to {call} is not understood: {error}") from error
 
     def _online(self, applied: int) -> None:
         status = self.status
@@ -342,31 +312,6 @@ class Uplink:
         status.problem = error.message
         metrics.sync_online.set(0)
         metrics.sync_batches.labels("failed").inc()
-
-
-class BodyTooLarge(HqRejected):
-    """HQ, or a proxy before it, answered 413."""
-
-
-def _refusal(call: str, status: int, retry_after: str | None, answer: bytes) -> Exception:
-    detail = answer[:300].decode(errors="replace")
-    if status == 409:
-        return Conflict(detail)
-    if status == 413:
-        return BodyTooLarge(
-            f"HQ finds a {call} too large", hint="is there a proxy before HQ? let it take bodies of 4 MiB"
-        )
-    if status in (401, 403):
-        return HqRejected(
-            f"HQ refuses this store's token ({status})",
-            hint="put a new one (cloud-bridge store add ID) into uplink.token_file, start the agent again",
-        )
-    if status in (429, 500, 502, 503, 504):
-        error = HqUnreachable(f"HQ answers {status}: {detail}")
-        if retry_after and retry_after.isascii() and retry_after.isdecimal():
-            error.retry_after_s = min(float(retry_after), LONGEST_ASKED_S)
-        return error
-    return HqRejected(f"HQ answers {status}: {detail}", hint="are agent and HQ of matching versions?")
 
 
 def error_delay(error: HqUnreachable) -> float:

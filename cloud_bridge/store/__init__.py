@@ -8,6 +8,7 @@ from typing import Protocol
 from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store.records import (
     Applied,
+    CommandRecord,
     Credential,
     DeviceRecord,
     EnvironmentRecord,
@@ -16,6 +17,7 @@ from cloud_bridge.store.records import (
     FeedEvent,
     FeedPage,
     FootfallRecord,
+    HandedOut,
     Heard,
     LoginSession,
     Person,
@@ -57,6 +59,18 @@ class Engine(Protocol):
 
     async def batch(self, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
         """Take rows into the ledger."""
+        ...
+
+    async def add_command(self, command: CommandRecord) -> int:
+        """Keep a command and return its number."""
+        ...
+
+    async def newest_commands(self) -> dict[str, int]:
+        """The number of each store's newest command."""
+        ...
+
+    async def hand_out_commands(self, store: str, *, after: int, now: str) -> HandedOut:
+        """What a store is asked for and has not said to be done."""
         ...
 
     async def save_heard(self, heard: dict[str, Heard]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from cloud_bridge.names import Role
 from cloud_bridge.picture import FeedEntry
-from edge_agent.contract.messages import Position, Presence
+from edge_agent.contract.messages import Command, Position, Presence
 
 # --- sync --------------------------------------------------------------------------------------
 
@@ -239,6 +239,31 @@ class StoreAudit:
     def is_sound(self) -> bool:
         """Whether state, feed and ledger agree."""
         return not self.problems
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """One thing asked of a store. `id` is 16 bytes in hex, `body` the JSON text of its kind's struct."""
+
+    id: str
+    store: str
+    kind: str
+    body: str
+    issued_by: str
+    issued_at: str
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """Commands for an agent, what it asks behind next time, and how many were too old by now."""
+
+    commands: list[Command]
+    after: int
+    expired: int
 
 
 # --- soft state ---------------------------------------------------------------------------

@@ -16,11 +16,13 @@ from cloud_bridge.picture import Picture
 from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store import OnPublished
 from cloud_bridge.store import sqlite_access as access
+from cloud_bridge.store import sqlite_commands as commands
 from cloud_bridge.store import sqlite_feed as feed
 from cloud_bridge.store import sqlite_reads as reads
 from cloud_bridge.store import sqlite_upkeep as upkeep
 from cloud_bridge.store.records import (
     Applied,
+    CommandRecord,
     Credential,
     DeviceRecord,
     EnvironmentRecord,
@@ -28,6 +30,7 @@ from cloud_bridge.store.records import (
     FacingRecord,
     FeedPage,
     FootfallRecord,
+    HandedOut,
     Heard,
     LoginSession,
     Person,
@@ -121,6 +124,18 @@ class SqliteEngine:
         """Take rows into the ledger."""
         work = partial(apply_batch, store=store, batch=batch, received_at=received_at)
         return await self.writer.submit(work, rows=len(batch.rows))
+
+    async def add_command(self, command: CommandRecord) -> int:
+        """Keep a command and return its number."""
+        return await self.writer.submit(partial(commands.add, command=command))
+
+    async def newest_commands(self) -> dict[str, int]:
+        """The number of each store's newest command."""
+        return await self._read(commands.newest)
+
+    async def hand_out_commands(self, store: str, *, after: int, now: str) -> HandedOut:
+        """What a store is asked for and has not said to be done."""
+        return await self.writer.submit(partial(commands.hand_out, store=store, after=after, now=now))
 
     async def save_heard(self, heard: dict[str, Heard]) -> None:
         """Keep soft state over a restart."""

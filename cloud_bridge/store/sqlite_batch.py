@@ -6,6 +6,7 @@ import sqlite3
 
 from cloud_bridge.errors import Conflict
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
+from cloud_bridge.store import sqlite_commands as commands
 from cloud_bridge.store.records import Applied
 from cloud_bridge.store.sqlite_history import Head, chain_at, current_head
 from cloud_bridge.store.sqlite_many import insert_many
@@ -26,6 +27,7 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
         picture.apply(fresh, received_at=received_at)
         save(tx.connection, store, picture)
         tx.publish(store, picture.feed)
+        commands.settle(tx, store, fresh, received_at=received_at)
         tx.connection.execute(
             "update branch set head_seq = ?, head_chain = ?, head_occurred_at = ?"
             " where store = ? and branch = ?",

@@ -11,6 +11,7 @@ import msgspec
 
 from cloud_bridge.picture import Picture, corrections
 from cloud_bridge.store.records import Want, Welcome
+from cloud_bridge.store.sqlite_commands import give_up
 from cloud_bridge.store.sqlite_history import Segment, ancestry, branch_holding, is_known, require_store
 from cloud_bridge.store.sqlite_picture import load_facings, replace
 from cloud_bridge.store.sqlite_state import drop_state
@@ -64,6 +65,8 @@ def greet(
         return NeedsRefold(decision.merge, ancestry(tx.connection, store, line, decision.merge[0]))
     branch, name = _take_branch(tx.connection, store, decision, received_at)
     published = _move(tx, store, refolded.picture, received_at) if moves and refolded is not None else 0
+    if moves:
+        give_up(tx, store, at=received_at)
     if moves or hello.last_seq - decision.merge[0] <= RESTATED_ABOVE_ROWS:
         drop_state(tx.connection, store)
     session = secrets.token_hex(16)

@@ -142,6 +142,15 @@ create table login_session (
 ) without rowid;
 """
 
+_COMMANDS: Final = """
+create table command (
+  n integer primary key, store text not null, id blob not null unique, kind text not null, body text not null,
+  issued_by text not null, issued_at text not null, expires_at text not null, handed_at text,
+  outcome text check (outcome in ('applied', 'refused', 'expired', 'unknown')), reason text, done_at text
+);
+create index command_by_store on command (store, n);
+"""
+
 _REORDER_DUE: Final = """
 alter table facing add column reorder_due_at text;
 alter table ahead_facing add column reorder_due_at text;
@@ -155,7 +164,7 @@ create view shown_facing as
   from ahead_facing a left join facing f on f.store = a.store and f.facing = a.facing and f.gtin = a.gtin;
 """
 
-MIGRATIONS: Final = (_VERSION_1, _REORDER_DUE)
+MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 _WRITER_PRAGMAS: Final = (

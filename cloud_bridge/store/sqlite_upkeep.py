@@ -39,6 +39,10 @@ def prune(tx: Transaction, *, events_before: str, items_before: str, buckets_bef
         " (select store, epc from item where is_present = 0 and moved_at < ? limit ?)",
         (items_before, limit),
     ).rowcount
+    gone += tx.connection.execute(
+        "delete from command where n in (select n from command where issued_at < ? limit ?)",
+        (events_before, limit),
+    ).rowcount
     for table, key in (
         ("footfall", "store, start_ms, line, device"),
         ("environment", "store, start_ms, device, quantity"),

@@ -83,6 +83,24 @@ class JournalLocked(JournalError):
     code = "E-JOURNAL-LOCKED"
 
 
+class NotInPlanogram(ShelfEdgeError):
+    """A GTIN or a facing that this store does not have."""
+
+    code = "E-NOT-FOUND"
+
+
+class DoesNotFit(ShelfEdgeError):
+    """Something told that cannot be true, or that this version does not understand."""
+
+    code = "E-BAD-REQUEST"
+
+
+class LineDiffers(ShelfEdgeError):
+    """A receipt's or a delivery's line that counts already came again with another content."""
+
+    code = "E-LINE-DIFFERS"
+
+
 class SchemaTooNew(ShelfEdgeError):
     """A database was written by a newer version of this program."""
 

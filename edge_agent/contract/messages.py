@@ -127,6 +127,17 @@ class PlanogramApplied(Struct, frozen=True, kw_only=True):
     facings: list[dict[str, Any]]
 
 
+class CommandDone(Struct, frozen=True, kw_only=True):
+    """The fate of HQ's command, in the same transaction as what it did: HQ has both or neither.
+
+    `reason` says why it was refused, null when it was applied.
+    """
+
+    command: Hex16
+    outcome: Literal["applied", "refused"]
+    reason: str | None
+
+
 BODIES: dict[str, type[Struct]] = {
     "stock.changed": StockChanged,
     "gap.opened": GapMoved,
@@ -138,10 +149,11 @@ BODIES: dict[str, type[Struct]] = {
     "item.arrived": ItemMoved,
     "item.departed": ItemMoved,
     "planogram.applied": PlanogramApplied,
+    "command.done": CommandDone,
 }
 """Outbox kind -> body. A kind that HQ does not know is parked; a body that does not fit is quarantined."""
 
-FEED_KINDS = frozenset(BODIES) - {"planogram.applied"}
+FEED_KINDS = frozenset(BODIES) - {"planogram.applied", "command.done"}
 """Kinds that appear in HQ's public feed (`interfaces.md` §3)."""
 
 
@@ -288,7 +300,11 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class BatchReply(Struct, frozen=True, kw_only=True):
-    """Cumulative acknowledgement. The agent compares its own chain at `applied`."""
+    """Cumulative acknowledgement. The agent compares its own chain at `applied`.
+
+    `commands_after` is the number of the newest command for this store: above the last one that the agent
+    has been handed since its hello, it asks for them.
+    """
 
     branch: str
     applied: Position
@@ -303,6 +319,38 @@ class Whoami(Struct, frozen=True, kw_only=True):
 
     store: Identifier
     server_time: Time
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+class RecountOrder(Struct, frozen=True, kw_only=True):
+    """Body of the command `recount`: somebody counted a facing by hand."""
+
+    facing: Identifier
+    on_hand: Count
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """One thing that HQ asks of a store. `id` is its identity for ever: the agent does it at most once.
+
+    `age_ms` is how long ago HQ took it in, by HQ's clock, when it was handed out.
+    """
+
+    id: Hex16
+    kind: Annotated[str, Meta(min_length=1, max_length=64)]
+    age_ms: Count
+    body: dict[str, Any]
+
+
+class CommandsReply(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /v1/sync/commands?after=N`: what is neither done nor too old, oldest first.
+
+    `after` is what to ask behind next time; a number means something within one session only.
+    """
+
+    commands: list[Command]
+    after: Count
 
 
 SyncConflict = Literal["gap", "fork", "stale_session"]

@@ -67,6 +67,11 @@ class Planogram(BaseModel):
         raise KeyError(gtin)
 
 
+def most_on_hand(capacity: int) -> int:
+    """The largest count that somebody may mean: twice what fits, for a full facing with a stack before it."""
+    return 2 * capacity
+
+
 def planogram_problems(
     products: list[Product], facings: list[Facing]
 ) -> list[tuple[tuple[str | int, ...], str]]:

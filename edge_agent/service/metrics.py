@@ -50,6 +50,12 @@ device_restarts = Counter(
     "edge_device_restarts", "Times a device's driver was started again", ["device"], registry=REGISTRY
 )
 readings = Counter("edge_readings", "Readings taken in", ["kind"], registry=REGISTRY)
+lines = Counter(
+    "edge_lines",
+    "Lines of receipts and deliveries: counted, known already, or refused",
+    ["kind", "result"],
+    registry=REGISTRY,
+)
 events = Counter("edge_events", "Events captured into the outbox", ["kind"], registry=REGISTRY)
 outbox_rows = Gauge("edge_outbox_rows", "Rows that HQ has not applied yet", registry=REGISTRY)
 journal_commits = Counter("edge_journal_commits", "Journal transactions", registry=REGISTRY)

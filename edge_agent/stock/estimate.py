@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from math import log
+from zoneinfo import ZoneInfo
 
 from edge_agent.contract.gs1 import decode_epc
 from edge_agent.contract.messages import Cause, GapMoved, ItemMoved
@@ -16,6 +17,7 @@ from edge_agent.stock import memory
 from edge_agent.stock.assortment import Assortment
 from edge_agent.stock.belief import Belief, doubted
 from edge_agent.stock.carried import Carried
+from edge_agent.stock.demand import Demand
 from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.evidence import HEARD_SHARE, Evidence
 from edge_agent.stock.habits import USUAL, Habits
@@ -35,6 +37,7 @@ REST_EVERY_S = 30.0
 UNTOUCHED_MARGIN = 0.1
 """A plate that nobody touched gets another count only when that is so much more probable."""
 MOST_CONFIDENT = 0.999
+UTC = ZoneInfo("UTC")
 AGAIN_S, DOUBT = 5.0, 0.1
 """So often a facing is judged again, while so many of its tags are in doubt."""
 SALE_WRONG = 0.1
@@ -51,6 +54,7 @@ class Estimator:
         beliefs: Iterable[Belief] = (),
         *,
         habits: Habits = USUAL,
+        zone: ZoneInfo = UTC,
     ) -> None:
         self._assortment, self._wiring = Assortment(planogram, habits), wiring
         self._facings = self._assortment.facings
@@ -65,7 +69,7 @@ class Estimator:
         self.presence, self._takes = Presence(), Takes()
         self._tags = ShelfTags(self._sensors.covering)
         self._evidence = Evidence(self._assortment, self._lying, self._tags, habits)
-        self._oddities = Oddities(self._lying)
+        self._oddities, self._demand = Oddities(self._lying), Demand(zone)
         self._due_s: dict[str, float] = {}
         self._limits: dict[str, float] = {}
         self._gaps: dict[str, set[str]] = {}
@@ -146,13 +150,14 @@ class Estimator:
         return effects if effects.events else None
 
     def sale(self, reading: Sale, now: Moment) -> Effects | None:
-        """A line of a receipt. It moves what no sensor counts; else it may speak of what was missed."""
+        """A line of a receipt. It moves what no sensor counts (given back: as if it lay there again)."""
         effects, places = Effects(), self._places(reading.gtin)
         uncounted = {name: carried for name, carried in places.items() if carried is not None}
-        if uncounted and reading.quantity > 0:
+        if uncounted:
             fullest = max(uncounted, key=lambda name: self.beliefs[name].on_hand or 0)
             uncounted[fullest].moved(-reading.quantity, now.mono_s)
-            self._judge(effects, fullest, now, unseen=False, cause="sale")
+            kind: Cause = "sale" if reading.quantity > 0 else "return"
+            self._judge(effects, fullest, now, unseen=False, cause=kind)
             self._keep(effects, fullest)
             return effects
         missed = self._takes.sold(reading.gtin, max(0, reading.quantity), now.mono_s)
@@ -332,8 +337,11 @@ class Estimator:
             if cause in ("pick", "return"):
                 self._takes.moved(after.gtin, (after.on_hand or 0) - (before.on_hand or 0), now.mono_s)
         self.beliefs[after.facing] = after
+        self._demand.follow(before, after, cause, now.at)
         told = self._told[after.facing]
         if worth_telling(told, after):
+            due_at = self._demand.due_at(told, after, self._facings[after.facing], now.at)
+            self.beliefs[after.facing] = after = replace(after, reorder_due_at=due_at)
             self._told[after.facing] = after
             effects.tell("stock.changed", after.changed_from(told, cause), now.at)
             self._keep(effects, after.facing)
@@ -345,11 +353,14 @@ class Estimator:
             carried=[(n, round(share, 4)) for n, share in carried.shares.items()] if carried else [],
             known=self._evidence.known.get(name),
             gaps=sorted(self._gaps.get(name, ())),
+            run_rate=self._demand.write(name),
         )
         self.beliefs[name] = replace(self.beliefs[name], memory=memory.write(kept))
         effects.beliefs.append(self.beliefs[name])
 
     def _recall(self, name: str, kept: Memory) -> None:
+        if kept.run_rate:
+            self._demand.recall(name, kept.run_rate)
         if kept.known is not None:
             self._evidence.known[name] = kept.known
         if kept.carried and name not in self._lying:

@@ -268,12 +268,12 @@ async def test_replies_are_what_the_openapi_document_says(hq, filled, make):
     assert document["openapi"].startswith("3.1")
     async with hq.http.get(f"{hq.url}/openapi.json") as refused:
         assert refused.status == 401
-    routes = Api(*[None] * 4).routes()
+    routes = Api(*[None] * 5).routes()
     served = {route.resource.canonical for route in hq.routes if route.resource and route.method != "HEAD"}
     public = {path for path in served if not path.startswith("/v1/sync/")} - {"/", "/static", "/login"}
     assert public == set(document["paths"])
     for route in routes:
-        if route.answer is None:
+        if route.answer is None or route.method != "GET":
             continue
         query = {"gtin": make.COLA} if route.path == "/v1/stock" else {}
         reply = await hq.get(route.path.format(store="s1", facing="A1"), **query)

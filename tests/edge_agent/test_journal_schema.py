@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from edge_agent import journal_schema
 from edge_agent.contract.times import utc_now
 from edge_agent.environment import Minute, Quantity
 from edge_agent.journal import Capture, Journal
+from edge_agent.lines import Line
 
 STEPS = {
     1: "41f6258fc7cb032b",
     2: "532071f22fbe4496",
     3: "8f760232a52cdd97",
+    4: "e0fd05b43218ea77",
 }
 """Digest of all columns after each released step."""
 
@@ -69,11 +72,16 @@ def test_a_journal_of_version_1_keeps_everything_and_takes_what_is_new(tmp_path:
     assert [(p.weight_g, p.belief) for p in journal.restored.plates] == [(1760.5, "")]
     assert [b.entered for b in journal.restored.buckets] == [3]
     assert journal.restored.quantities == []
-    fridge = quantity()
-    journal.submit(Capture(quantities=[fridge])).result(10)
+    assert [b.memory for b in journal.restored.beliefs] == [""]
+    fridge, sold = quantity(), Line("sale", "r1", "1", "3")
+    made = Capture(quantities=[fridge], lines=[sold])
+    made.effects.beliefs.append(replace(journal.restored.beliefs[0], memory='{"sold": 3}'))
+    journal.submit(made).result(10)
     journal.close()
     again = Journal(tmp_path)
     assert again.restored.quantities == [fridge]
+    assert again.content_of(sold.key) == "3"
+    assert [(b.on_hand, b.memory) for b in again.restored.beliefs] == [(5, '{"sold": 3}')]
     again.close()
 
 

@@ -19,6 +19,8 @@ from edge_agent.contract.messages import (
     LOCATOR_LIMIT,
     Batch,
     BatchReply,
+    Command,
+    CommandsReply,
     Hello,
     HelloReply,
     ItemMoved,
@@ -45,12 +47,22 @@ class ScriptedHq:
         self.sizes: list[int] = []
         self.safe: int | None = None
         self.refuse: Callable[[str, int], web.Response | None] = lambda _call, _rows: None
+        self.commands: list[Command] = []
+        self.at_once = 100
+        self.asked: list[int] = []
 
     async def serve(self, request: web.Request) -> web.Response:
         call = request.path.rsplit("/", 1)[1]
         body = zstandard.ZstdDecompressor().decompressobj().decompress(await request.read())
         answer = self.refuse(call, body.count(b'"eid"'))
         return answer or web.Response(body=encode(getattr(self, call)(body)), content_type="application/json")
+
+    async def hand_out(self, request: web.Request) -> web.Response:
+        after = int(request.query["after"])
+        self.asked.append(after)
+        found = self.commands[after : after + self.at_once]
+        reply = CommandsReply(commands=found, after=after + len(found))
+        return self.refuse("commands", 0) or web.Response(body=encode(reply))
 
     def hello(self, body: bytes) -> HelloReply:
         self.hellos.append(msgspec.json.decode(body, type=Hello))
@@ -77,6 +89,7 @@ class ScriptedHq:
             safe=self.head.seq if self.safe is None else self.safe,
             next_delay_ms=0,
             server_time=rfc3339(utc_now()),
+            commands_after=len(self.commands),
         )
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -89,6 +102,7 @@ class ScriptedHq:
 async def hq() -> AsyncIterator[tuple[ScriptedHq, str]]:
     scripted, app = ScriptedHq(), web.Application(client_max_size=2**24)
     app.router.add_post("/v1/sync/{call}", scripted.serve)
+    app.router.add_get("/v1/sync/commands", scripted.hand_out)
     runner = web.AppRunner(app, auto_decompress=False)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -326,3 +340,55 @@ def test_the_second_round_covers_the_range_within_the_limit(low: int, length: in
 def test_the_first_retry_is_within_a_second_and_none_waits_longer_than_30(outage_s: float) -> None:
     assert 0 <= retry_delay_s(0) <= 1
     assert 0 <= retry_delay_s(outage_s) <= 30
+
+
+def orders(count: int) -> list[Command]:
+    return [Command(id=f"{n:032x}", kind="recount", age_ms=0, body={}) for n in range(count)]
+
+
+def obeying(journal: Journal, url: str, obeyed: list[str]) -> Uplink:
+    async def obey(command: Command) -> None:
+        obeyed.append(command.id)
+
+    profile = StoreProfile(name="S", timezone="UTC")
+    return Uplink(
+        journal, url=url, token="t", store="s1", profile=profile, presence=Presence, version="0", obey=obey
+    )
+
+
+async def test_commands_are_asked_for_only_when_there_are_some_and_done_in_order(
+    tmp_path: Path, hq: tuple[ScriptedHq, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.sync.HEARTBEAT_S", 0.02)
+    (scripted, url), journal, obeyed = hq, Journal(tmp_path, commit_window_s=0), list[str]()
+    uplink = obeying(journal, url, obeyed)
+    task = asyncio.create_task(uplink.run())
+    await scripted.until(lambda: len(scripted.sizes) > 3)
+    assert scripted.asked == []
+    scripted.at_once, scripted.commands = 2, orders(5)
+    await scripted.until(lambda: len(obeyed) == 5)
+    heartbeats = len(scripted.sizes)
+    await scripted.until(lambda: len(scripted.sizes) > heartbeats + 3)
+    assert scripted.asked == [0, 2, 4]
+    assert obeyed == [command.id for command in scripted.commands]
+    task.cancel()
+    journal.close()
+
+
+async def test_an_hq_that_cannot_hand_out_commands_still_gets_the_rows(
+    tmp_path: Path, hq: tuple[ScriptedHq, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.sync.retry_delay_s", lambda _outage_s: 0.01)
+    (scripted, url), journal, obeyed = hq, Journal(tmp_path, commit_window_s=0), list[str]()
+    scripted.commands = orders(1)
+    scripted.refuse = lambda call, _rows: web.Response(status=500) if call == "commands" else None
+    uplink = obeying(journal, url, obeyed)
+    task = asyncio.create_task(uplink.run())
+    for _ in range(3):
+        keep(journal, 10)
+        wanted = journal.durable_seq
+        await scripted.until(lambda n=wanted: len(scripted.rows) == n)
+    scripted.refuse = lambda _call, _rows: None
+    await scripted.until(lambda: len(obeyed) == 1)
+    task.cancel()
+    journal.close()

@@ -16,8 +16,10 @@ from edge_agent.contract.messages import (
     FEED_KINDS,
     SCHEMA_VERSION,
     Batch,
+    CommandsReply,
     FacingState,
     OutboxRow,
+    RecountOrder,
     StockChanged,
     chain_next,
     encode,
@@ -75,6 +77,10 @@ def test_chain_moves_boundaries_apart() -> None:
             '{"epc":"3074257bf7194e4000001a85","gtin":"80614141123458","serial":"6789","facing":"A1","device":"r"}',
         ),
         ("planogram.applied", '{"revision":0,"products":[],"facings":[]}'),
+        (
+            "command.done",
+            '{"command":"000102030405060708090a0b0c0d0e0f","outcome":"refused","reason":"no facing A9"}',
+        ),
     ],
 )
 def test_golden_bodies_of_version_1_keep_parsing_even_with_a_field_of_the_future(
@@ -105,6 +111,22 @@ def test_a_facing_that_is_due_reads_with_and_without_its_time() -> None:
 
 def test_every_public_event_type_has_a_body() -> None:
     assert set(BODIES) >= FEED_KINDS
+
+
+def test_golden_commands_of_version_1_keep_parsing_even_with_a_field_of_the_future() -> None:
+    golden = (
+        '{"commands":[{"id":"000102030405060708090a0b0c0d0e0f","kind":"recount","age_ms":250,'
+        '"body":{"facing":"A1-01","on_hand":7},"later":1}],"after":12,"later":{}}'
+    )
+    reply = msgspec.json.decode(golden, type=CommandsReply)
+    (command,) = reply.commands
+    assert (command.kind, command.age_ms, reply.after) == ("recount", 250, 12)
+    assert msgspec.convert(command.body, RecountOrder) == RecountOrder(facing="A1-01", on_hand=7)
+
+
+def test_what_happened_to_a_command_is_no_public_event() -> None:
+    assert "command.done" in BODIES
+    assert "command.done" not in FEED_KINDS
 
 
 def test_positions_travel_as_pairs() -> None:

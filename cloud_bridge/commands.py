@@ -1,0 +1,78 @@
+"""What HQ asks of stores: kept until an agent says what became of it, handed out on demand.
+
+An agent learns of a command by the answer to its heartbeat, which it sends every few seconds anyway: no
+connection is held open and nothing is asked for while there is nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from datetime import timedelta
+from typing import Annotated, Final
+
+from aiohttp import web
+from msgspec import Struct
+from pydantic import Field
+
+from cloud_bridge.auth import Access
+from cloud_bridge.queries import Query, parse
+from cloud_bridge.replies import reply
+from cloud_bridge.store import Engine
+from cloud_bridge.store.records import CommandRecord
+from edge_agent.contract.messages import CommandsReply, encode
+from edge_agent.contract.times import rfc3339, utc_now
+
+log = logging.getLogger(__name__)
+
+LIFE: Final = timedelta(hours=1)
+"""A command that no agent has done by then is too old: what was counted is true no longer."""
+
+
+class After(Query):
+    """`GET /v1/sync/commands`."""
+
+    after: Annotated[int, Field(ge=0, lt=2**53)] = 0
+
+
+class Commands:
+    """Issues commands and hands them out."""
+
+    def __init__(self, engine: Engine, access: Access) -> None:
+        self._engine, self._access = engine, access
+        self._newest: dict[str, int] = {}
+
+    async def load(self, _: web.Application | None = None) -> None:
+        """Take in what the database has; before the first heartbeat is answered."""
+        self._newest = await self._engine.newest_commands()
+
+    def add_routes(self, app: web.Application) -> None:
+        """The agents' call."""
+        app.on_startup.append(self.load)
+        app.router.add_get("/v1/sync/commands", self.hand_out)
+
+    def newest(self, store: str) -> int:
+        """The number of a store's newest command, 0 when there is none."""
+        return self._newest.get(store, 0)
+
+    async def issue(self, store: str, kind: str, body: Struct, *, by: str) -> CommandRecord:
+        """Keep one command for a store's agent; it is durable then."""
+        now = utc_now()
+        command = CommandRecord(
+            secrets.token_hex(16), store, kind, encode(body).decode(), by, rfc3339(now), rfc3339(now + LIFE)
+        )
+        number = await self._engine.add_command(command)
+        self._newest[store] = max(number, self.newest(store))
+        return command
+
+    async def hand_out(self, request: web.Request) -> web.Response:
+        """What the agent of this token is asked for, behind `after`: not done yet and not too old."""
+        store = self._access.store(request)
+        query = parse(request, After)
+        handed = await self._engine.hand_out_commands(store, after=query.after, now=rfc3339(utc_now()))
+        if handed.expired:
+            log.warning(
+                "store %s: %d command(s) were not done within %s and are too old now",
+                store, handed.expired, LIFE,
+            )  # fmt: skip
+        return reply(request, CommandsReply(commands=handed.commands, after=handed.after))

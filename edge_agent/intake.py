@@ -1,0 +1,163 @@
+"""What tills, suppliers, staff and HQ tell the store: each line counts once, each command is done once.
+
+It makes no difference by which way a line comes: over the agent's API, from a device, or again after a
+restart. What a line does and that it was taken are one capture.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+
+from edge_agent.contract.errors import DoesNotFit, LineDiffers, NotInPlanogram, ShelfEdgeError
+from edge_agent.contract.messages import Command, CommandDone, RecountOrder
+from edge_agent.contract.planogram import Planogram, most_on_hand
+from edge_agent.journal import Capture, Journal
+from edge_agent.lines import Key, Line
+from edge_agent.moment import Moment
+from edge_agent.readings import Delivery, Recount, Sale
+from edge_agent.stock.effects import Effects
+from edge_agent.stock.estimate import Estimator
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = timedelta(days=30)
+"""How long a line is known to have counted; a till may use a receipt's number again after that."""
+FRESH = timedelta(seconds=30)
+"""A count that HQ was told so recently is not asked whether the facing changed since."""
+
+
+class Intake:
+    """Folds lines, recounts and commands into captures. Single-threaded, like the pipeline around it."""
+
+    def __init__(self, planogram: Planogram, estimator: Estimator, journal: Journal) -> None:
+        self._facings = {facing.id: facing for facing in planogram.facings}
+        self._gtins = {product.gtin for product in planogram.products}
+        self._estimator, self._journal = estimator, journal
+        self._under_way: dict[Key, str] = {}
+
+    def line(self, reading: Sale | Delivery, now: Moment, capture: Capture) -> bool:
+        """Fold one line; False when it counts already.
+
+        Raises NotInPlanogram, DoesNotFit, or LineDiffers when the line counts already with another content.
+        """
+        if reading.gtin not in self._gtins:
+            raise NotInPlanogram(
+                f"gtin: {reading.gtin} is not in this store's planogram", hint="add it to products"
+            )
+        line = line_of(reading)
+        content = self._content(line, capture)
+        if content is not None:
+            if content == line.content:
+                return False
+            raise LineDiffers(
+                f"{line.kind} {line.document!r} line {line.line!r} counts already, with another content",
+                hint="a line is never changed: send what differs as another line",
+            )
+        if isinstance(reading, Sale):
+            effects = self._estimator.sale(reading, now)
+        else:
+            self._check_place(reading)
+            effects = self._estimator.delivery(reading, now)
+        self._take(line, effects, capture)
+        return True
+
+    def recount(self, recount: Recount, now: Moment, capture: Capture) -> None:
+        """Fold a count by hand. Raises NotInPlanogram, or DoesNotFit when nobody can have counted that."""
+        facing = self._facings.get(recount.facing)
+        if facing is None:
+            raise NotInPlanogram(
+                f"facing: there is no {recount.facing!r} in this store's planogram",
+                hint="GET /v1/facings lists them",
+            )
+        most = most_on_hand(facing.capacity)
+        if not 0 <= recount.on_hand <= most:
+            raise DoesNotFit(
+                f"on_hand: {recount.on_hand} is not between 0 and {most}, twice the capacity of {facing.id}"
+            )
+        join(capture.effects, self._estimator.recount(recount, now))
+
+    def command(self, command: Command, now: Moment, capture: Capture) -> None:
+        """Do what HQ asks, or refuse it with a reason; either way it is told and never done again."""
+        line = Line("command", command.id, "", command.kind)
+        if self._content(line, capture) is not None:
+            return
+        reason: str | None = None
+        try:
+            self._obey(command, now, capture)
+            log.info("HQ's command %s is done: %s", command.kind, command.body)
+        except ShelfEdgeError as error:
+            reason = error.message
+            log.warning("HQ's command %s is refused: %s", command.kind, reason)
+        outcome = CommandDone(
+            command=command.id, outcome="applied" if reason is None else "refused", reason=reason
+        )
+        self._take(line, None, capture)
+        capture.effects.tell("command.done", outcome, now.at)
+
+    def settled(self, lines: Sequence[Line]) -> None:
+        """The lines are durable (or the journal has failed): from now on the journal knows them."""
+        for line in lines:
+            self._under_way.pop(line.key, None)
+
+    # --- small steps ---
+
+    def _content(self, line: Line, capture: Capture) -> str | None:
+        """What is known under this key. Not durable yet: then `capture` must be committed behind it."""
+        under_way = self._under_way.get(line.key)
+        if under_way is not None:
+            capture.follows = True
+            return under_way
+        return self._journal.content_of(line.key)
+
+    def _take(self, line: Line, effects: Effects | None, capture: Capture) -> None:
+        self._under_way[line.key] = line.content
+        capture.lines.append(line)
+        join(capture.effects, effects)
+
+    def _check_place(self, delivery: Delivery) -> None:
+        if delivery.facing is None:
+            return
+        facing = self._facings.get(delivery.facing)
+        if facing is None:
+            raise NotInPlanogram(
+                f"facing: there is no {delivery.facing!r} in this store's planogram",
+                hint="GET /v1/facings lists them",
+            )
+        if facing.gtin != delivery.gtin:
+            raise DoesNotFit(f"facing: {facing.id} is the place of {facing.gtin}, not of {delivery.gtin}")
+
+    def _obey(self, command: Command, now: Moment, capture: Capture) -> None:
+        if command.kind != "recount":
+            raise DoesNotFit(f"this agent does not know the command {command.kind!r}")
+        try:
+            order = msgspec.convert(command.body, RecountOrder)
+        except msgspec.ValidationError as error:
+            raise DoesNotFit(f"the body of {command.kind} does not fit: {error}") from error
+        belief, age = self._estimator.beliefs.get(order.facing), timedelta(milliseconds=command.age_ms)
+        is_overtaken = belief is not None and belief.changed_at and belief.changed_at > now.at - age
+        if age > FRESH and is_overtaken:
+            seconds = round(age.total_seconds())
+            raise DoesNotFit(f"{order.facing} has changed since it was counted {seconds} s ago: count again")
+        self.recount(Recount(order.facing, order.on_hand), now, capture)
+
+
+def line_of(reading: Sale | Delivery) -> Line:
+    """The line's identity and content; when it happened and who told it do not matter."""
+    if isinstance(reading, Sale):
+        return Line("sale", reading.receipt, reading.line, f"{reading.gtin} {reading.quantity}")
+    content = f"{reading.gtin} {reading.quantity} {reading.facing or ''}"
+    return Line("delivery", reading.delivery, reading.line, content)
+
+
+def join(into: Effects, more: Effects | None) -> None:
+    """Let what `more` holds be committed with `into`."""
+    if more is None:
+        return
+    into.events += more.events
+    into.beliefs += more.beliefs
+    into.plates += more.plates
+    into.tags += more.tags

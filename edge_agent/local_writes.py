@@ -1,0 +1,195 @@
+"""The writing half of the agent's API: sales, deliveries and recounts, answered when they are durable."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+)
+
+from edge_agent.contract.errors import (
+    DoesNotFit,
+    JournalError,
+    LineDiffers,
+    NotInPlanogram,
+    ShelfEdgeError,
+)
+from edge_agent.contract.gs1 import Gtin
+from edge_agent.contract.planogram import Identifier
+from edge_agent.contract.times import parse_rfc3339
+from edge_agent.readings import Delivery, Recount, Sale
+from edge_agent.service.problem import problem
+
+LARGEST_BODY: Final = 16 * 1024
+MOST_AT_ONCE: Final = 10_000
+"""Items of one line, as many as a facing may hold."""
+_STATUS: Final[dict[type[ShelfEdgeError], int]] = {
+    DoesNotFit: 400,
+    NotInPlanogram: 404,
+    LineDiffers: 409,
+    JournalError: 503,
+}
+
+Take = Callable[[Sale | Delivery | Recount], Awaitable[bool]]
+"""`Pipeline.take`."""
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("must be printable, without space around it")
+    return value
+
+
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise ValueError("must not be 0; what was given back at the till is negative")
+    return value
+
+
+def _moment(value: str) -> str:
+    try:
+        parse_rfc3339(value)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"found {value[:40]!r}; write a time like 2026-11-22T10:00:00.123Z") from error
+    return value
+
+
+Name = Annotated[
+    str, BeforeValidator(_as_text), Field(min_length=1, max_length=128), AfterValidator(_one_line)
+]
+"""A number or a short text of somebody else's: 7 and "7" are the same."""
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SaleBody(_Body):
+    """`POST /v1/sales`."""
+
+    receipt: Name
+    line: Name
+    gtin: Gtin
+    quantity: Annotated[StrictInt, Field(ge=-MOST_AT_ONCE, le=MOST_AT_ONCE), AfterValidator(_not_zero)]
+    occurred_at: Annotated[str, AfterValidator(_moment)]
+
+    def reading(self) -> Sale:
+        """As the pipeline takes it."""
+        at = parse_rfc3339(self.occurred_at)
+        return Sale("", self.receipt, self.line, self.gtin, self.quantity, at)
+
+
+class DeliveryBody(_Body):
+    """`POST /v1/deliveries`."""
+
+    delivery: Name
+    line: Name
+    gtin: Gtin
+    quantity: Annotated[StrictInt, Field(ge=1, le=MOST_AT_ONCE)]
+    facing: Identifier | None = None
+
+    def reading(self) -> Delivery:
+        """As the pipeline takes it."""
+        return Delivery("", self.delivery, self.line, self.gtin, self.quantity, self.facing)
+
+
+class RecountBody(_Body):
+    """`POST /v1/recounts`."""
+
+    facing: Identifier
+    on_hand: Annotated[StrictInt, Field(ge=0)]
+
+    def reading(self) -> Recount:
+        """As the pipeline takes it."""
+        return Recount(self.facing, self.on_hand)
+
+
+class Writes:
+    """The three calls. `token` None: nobody may write."""
+
+    def __init__(self, token: str | None, take: Take) -> None:
+        self._token, self._take = token, take
+
+    def routes(self) -> list[web.RouteDef]:
+        """For the agent's own page."""
+        return [
+            web.post("/v1/sales", self._call(SaleBody)),
+            web.post("/v1/deliveries", self._call(DeliveryBody)),
+            web.post("/v1/recounts", self._call(RecountBody)),
+        ]
+
+    def _call(self, model: type[SaleBody | DeliveryBody | RecountBody]) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            if (refused := self._refusal(request)) is not None:
+                return refused
+            try:
+                body = model.model_validate_json(await _read(request))
+                is_new = await self._take(body.reading())
+            except ValidationError as error:
+                return _unfit(error, model)
+            except web.HTTPRequestEntityTooLarge:
+                return problem(413, f"a body has at most {LARGEST_BODY} bytes", code="E-TOO-LARGE")
+            except ShelfEdgeError as error:
+                status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+                headers = {"Retry-After": "1"} if status == 503 else {}
+                return problem(status, error.message, code=error.code, hint=error.hint, headers=headers)
+            answer = {**body.model_dump(exclude_none=True), "duplicate": not is_new}
+            return web.json_response(answer, status=201 if is_new else 200)
+
+        return handle
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if self._token is None:
+            return problem(
+                403,
+                "this agent takes no writes: no token is configured",
+                code="E-FORBIDDEN",
+                hint="put a long random text into a file, name it in agent.http.token_file, start again",
+            )
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        known, given_bytes = self._token.encode(), given.strip().encode("utf-8", "surrogateescape")
+        if scheme.lower() == "bearer" and hmac.compare_digest(given_bytes, known):
+            return None
+        return problem(
+            401,
+            "the token is missing or wrong",
+            code="E-UNAUTHORIZED",
+            hint="send Authorization: Bearer with the text of agent.http.token_file",
+            headers={"WWW-Authenticate": 'Bearer realm="edge-agent"'},
+        )
+
+
+async def _read(request: web.Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, len(body))
+    return bytes(body)
+
+
+def _unfit(error: ValidationError, model: type[BaseModel]) -> web.Response:
+    """What does not fit: the first field, and which there are."""
+    item = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(map(str, item["loc"]))
+    what = item["msg"].removeprefix("Value error, ")
+    fields = ", ".join(
+        key if field.is_required() else f"{key} (optional)" for key, field in model.model_fields.items()
+    )
+    detail = f"{name}: {what}" if name else f"the body must be one JSON object: {what}"
+    return problem(400, detail, code="E-BAD-REQUEST", hint=f"fields: {fields}")
