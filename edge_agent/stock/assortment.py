@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import hypot
+from statistics import fmean, pstdev
 
 from edge_agent.contract.planogram import Facing, Planogram, Product
 from edge_agent.stock.habits import USUAL, Habits
-from edge_agent.stock.hypothesis import Item
+from edge_agent.stock.hypothesis import OTHER, Item
 
 MOST_KINDS = 3
 """One weight cannot tell more kinds of item apart."""
@@ -21,6 +22,8 @@ class Assortment:
         self._habits = habits
         self.facings: dict[str, Facing] = {facing.id: facing for facing in planogram.facings}
         self._products = {product.gtin: product for product in planogram.products}
+        weights = [p.unit_weight_g for p in planogram.products if p.unit_weight_g is not None]
+        self._any = (fmean(weights), pstdev(weights)) if len(weights) > 1 else None
         self._by_shelf: dict[str | None, set[str]] = {}
         self._by_gtin: dict[str, list[str]] = {}
         for facing in planogram.facings:
@@ -52,10 +55,13 @@ class Assortment:
         return items
 
     def neighbours(self, names: list[str]) -> dict[str, tuple[float, float]]:
-        """GTIN to weight and spread of what stands on the same shelf, but not on this plate."""
+        """GTIN to weight and spread of what stands on the same shelf, but not on this plate.
+
+        OTHER stands for an item of any other shelf.
+        """
         shelves = {self.facings[name].shelf for name in names} - {None}
         own = {self.facings[name].gtin for name in names}
-        found = {}
+        found = {OTHER: self._any} if self._any else {}
         for gtin in {gtin for shelf in shelves for gtin in self._by_shelf[shelf]} - own:
             product = self._products[gtin]
             if product.unit_weight_g is not None:

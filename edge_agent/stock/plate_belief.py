@@ -28,12 +28,14 @@ from edge_agent.stock.hypothesis import (
 )
 from edge_agent.stock.spread import Spread
 from edge_agent.stock.tag_evidence import Known
-from edge_agent.stock.turns import Key, Stranger, Turns
+from edge_agent.stock.turns import Stranger, Turns
 
 KEPT, LEAST = 16, 1e-4
 """So many hypotheses at most are kept, and none of less weight than this."""
 LEAST_AT_FIRST = 1e-3
 """The same for the first weight: in a store of thousands of plates all of them begin at once."""
+ELSEWHERE = 0.4
+"""Share of misplaced items that belong to another shelf."""
 FROM_NOWHERE = 0.2
 """Share of misplaced items of which nobody saw that they were taken from their place."""
 LEAST_HEARD = 1e-5
@@ -47,7 +49,7 @@ Likelihood = Callable[[int, Known], float]
 
 @dataclass(slots=True)
 class PlateBelief:
-    """The mixture. `neighbours`, items of the same shelf, may be put here: GTIN to weight and spread.
+    """The mixture. `neighbours` may be put here: GTIN of the same shelf to weight and spread, OTHER of any.
 
     `away`: how many of each of them have been taken from their place and not brought back.
     """
@@ -82,7 +84,7 @@ class PlateBelief:
         found, least = turns.found, turns.best + log(LEAST)
         best = heapq.nlargest(KEPT, ((turn.total, key) for key, turn in found.items() if turn.total > least))
         before = found[best[0][1]].way.parent
-        self.hypotheses = [self._child(found[key].way, *key, total) for total, key in best]
+        self.hypotheses = [self._child(found[key].way, key[0], key[1], total) for total, key in best]
         self._normalise()
         self._teach(before, self.hypotheses[0], weight_g)
         self._learn(weight_g)
@@ -128,7 +130,7 @@ class PlateBelief:
 
     def recount(self, item: int, n: int, weight_g: float | None) -> None:
         """A person counted `n` of one item while the plate rests at `weight_g` (None: it moves)."""
-        found: dict[Key, Hypothesis] = {}
+        found: dict[tuple[Counts, str | None], Hypothesis] = {}
         for one in self.hypotheses:
             off = abs(one.counts[item] - n)
             counts = (*one.counts[:item], n, *one.counts[item + 1 :])
@@ -218,10 +220,14 @@ class PlateBelief:
 
     def _strangers(self) -> Iterator[Stranger]:
         """Items of the shelf that may be put here, and how probable each is: what is away the more."""
-        away = sum(self.away.get(gtin, 0) for gtin in self.neighbours)
+        on_shelf = [gtin for gtin in self.neighbours if gtin != OTHER]
+        away = sum(self.away.get(gtin, 0) for gtin in on_shelf)
         for gtin, (weight_g, sd_g) in self.neighbours.items():
+            if gtin == OTHER:
+                yield Stranger(gtin, weight_g, sd_g, ELSEWHERE)
+                continue
             share = (1 - FROM_NOWHERE) * self.away.get(gtin, 0) / away if away else 0.0
-            yield Stranger(gtin, weight_g, sd_g, FROM_NOWHERE / len(self.neighbours) + share)
+            yield Stranger(gtin, weight_g, sd_g, (1 - ELSEWHERE) * (FROM_NOWHERE / len(on_shelf) + share))
 
     def _child(self, way: Way, counts: Counts, foreign: str | None, log_weight: float) -> Hypothesis:
         state = way.parent.state.copy()

@@ -8,12 +8,13 @@ from math import exp, inf, log, pi
 
 from edge_agent.stock.acts import Acts
 from edge_agent.stock.gauss import log_density
-from edge_agent.stock.hypothesis import FOREIGN, OTHER, Counts, Forecast, Hypothesis, Way
+from edge_agent.stock.hypothesis import FOREIGN, ITEMS, OTHER, Counts, Forecast, Hypothesis, Way
 
 LEAST_FOREIGN_G = 20.0
 """What weighs less is nothing that people lay down and leave."""
 
-Key = tuple[Counts, str | None]
+Key = tuple[Counts, str | None, tuple[int, ...]]
+"""Counts, what is foreign, and about which unit weights: accounts that differ in these stay apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,15 @@ class Turns:
     least: float
     found: dict[Key, Turn] = field(default_factory=dict)
     best: float = -inf
+    _units: tuple[int, ...] = ()
 
     def follow(self, parent: Hypothesis) -> None:
         """What may have become of one hypothesis; the probable ones first spare work."""
         usual = self.acts.habits
+        self._units = tuple(
+            round(parent.state.mean[ITEMS + 1 + 2 * index] / item.bias_sd_g(usual))
+            for index, item in enumerate(self.acts.items)
+        )
         stays = Forecast(parent, self.acts.items, self.acts.variances, stays=True)
         way = Way(parent)
         comes, clean = log(usual.foreign_comes), parent.foreign is None
@@ -94,9 +100,10 @@ class Turns:
         variance += noise + way.mass_sd_g**2
         gain = so_far + log_density(self.weight_g - mean_g - way.mass_g, variance)
         self.best = max(self.best, gain)
-        known = self.found.get((counts, foreign))
+        key = (counts, foreign, self._units)
+        known = self.found.get(key)
         if known is None:
-            self.found[(counts, foreign)] = Turn(gain, gain, way)
+            self.found[key] = Turn(gain, gain, way)
         else:
             known.add(gain, way)
 
