@@ -52,6 +52,7 @@ def tag_read(device: str, seen: params.TagReportData) -> TagRead | None:
         raw.hex(),
         None if seen.peak_rssi is None else float(seen.peak_rssi.peak_rssi),
         None if at is None else _moment(at.microseconds),
+        None if seen.channel_index is None else seen.channel_index.channel_index,
     )
 
 
@@ -150,8 +151,7 @@ class LlrpDriver:
         )
         if spec.ro_report_spec is not None:
             wanted = spec.ro_report_spec.tag_report_content_selector
-            wanted.enable_channel_index = wanted.enable_last_seen_timestamp = False
-            wanted.enable_tag_seen_count = False
+            wanted.enable_last_seen_timestamp = wanted.enable_tag_seen_count = False
         return spec
 
     def _readings(self, heard: list[LLRPMessage]) -> list[Reading]:

@@ -156,6 +156,7 @@ class Estimator:
             facing=facing,
             rssi_dbm=reading.rssi_dbm,
             mono_s=now.mono_s,
+            channel=reading.rf_channel,
         )
         return self._moved(moves, now) if moves else None
 
