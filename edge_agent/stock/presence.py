@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 
 from edge_agent.contract.gs1 import decode_epc
 from edge_agent.stock.hearing import MOVED_READS, RETAIL_GARMENT, Hearing
+from edge_agent.stock.silence import number_of, still_there
 
 BACK_ROOM = ""
 """The place of tags that lie behind the sales floor, where a facing's name stands for those on it."""
@@ -17,6 +18,8 @@ SHORTEST_S, LONGEST_S = 10.0, 300.0
 """Bounds of that time: reads miss 30 to 90 % of tags a second, and the miss rate of a tag persists."""
 READ_PER_S, READ_FOR_S = 0.11, 3.0
 """A tag's read rate at first: that of the worst tags, with the weight of so many seconds."""
+REMEMBERED_S = 1800.0
+"""How often tags leave a place is known from the departures of about so long."""
 PLACES_ELSEWHERE = 3
 """At so many places beside its own a tag's strengths are kept: those that heard it last."""
 
@@ -83,6 +86,7 @@ class Presence:
         self.tags: dict[str, Tag] = {}
         self._at: dict[str, dict[str, Tag]] = {}
         self._behind: Counter[str] = Counter()
+        self._left: dict[str, tuple[float, float]] = {}
         self._reader_heard_s: dict[str, float] = {}
         self._troubled_s: dict[str, float] = {}
 
@@ -94,6 +98,15 @@ class Presence:
     def in_back_room(self, gtin: str) -> int:
         """How many tagged items of a product lie in the back room."""
         return self._behind[gtin]
+
+    def lying(self, facing: str, mono_s: float) -> list[float]:
+        """Number of tags to the probability that so many of the present ones still lie there.
+
+        A tag counts the less the longer it is silent for its rate, by how often tags leave this place.
+        """
+        tags = self._at.get(facing, {}).values()
+        left_per_s = self._left_per_s(facing, mono_s) / max(1, len(tags))
+        return number_of(still_there(tag.missed_per_s, mono_s - tag.seen_s, left_per_s) for tag in tags)
 
     def doubtful(self, facing: str, touched_s: float, mono_s: float) -> float:
         """How many tags of a facing have probably left with what was taken at `touched_s`.
@@ -156,7 +169,14 @@ class Presence:
         ]
         for tag in gone:
             del self.tags[tag.epc]
+            left = self._left_per_s(tag.facing, mono_s) * REMEMBERED_S
+            self._left[tag.facing] = (left + 1.0, mono_s)
         return [self._depart(tag) for tag in gone]
+
+    def _left_per_s(self, facing: str, mono_s: float) -> float:
+        """Departures a second by what is remembered, and never none: one in that time is always thinkable."""
+        left, at_s = self._left.get(facing, (1.0, mono_s))
+        return max(1.0, left * exp((at_s - mono_s) / REMEMBERED_S)) / REMEMBERED_S
 
     def _arrive(self, tag: Tag) -> Moved:
         self._at.setdefault(tag.facing, {})[tag.epc] = tag
