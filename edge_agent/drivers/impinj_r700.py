@@ -1,10 +1,10 @@
 """Impinj R700 readers: tag events of the IoT Device Interface, by MQTT.
 
 Protocol facts (Impinj IoT Device Interface, event `tagInventory`): `epc` is base64url, `epcHex` is optional;
-`peakRssiCdbm` is in 1/100 dBm, `frequency` in kHz; times are RFC 3339 with nanoseconds. One MQTT message carries one event; the
-same events come as an array (webhook) or line by line (HTTP stream), and all three are read here. So are the
-`tag_reads` of the SmartReader application, which runs on the same reader: `epc` is hexadecimal there,
-`peakRssi` in dBm, times in µs since 1970, and numbers may be texts.
+`peakRssiCdbm` is in 1/100 dBm, `frequency` in kHz; times are RFC 3339 with nanoseconds. One MQTT message
+carries one event; the same events come as an array (webhook) or line by line (HTTP stream), and all three are
+read here. So are the `tag_reads` of the SmartReader application, which runs on the same reader: `epc` is
+hexadecimal there, `peakRssi` in dBm, times in µs since 1970, and numbers may be texts.
 """
 
 from __future__ import annotations

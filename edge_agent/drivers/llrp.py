@@ -73,7 +73,7 @@ class LlrpDriver:
 
     def __init__(self, settings: Llrp, tap: Tap = deaf, *, silent_after_s: float = SILENT_AFTER_S) -> None:
         self._settings, self._tap, self._silent_after_s = settings, tap, silent_after_s
-        self._antennas = sorted(settings.places())
+        self._antennas = settings.numbers()
         self._lost: set[int] = set()
         self._conversation: Conversation | None = None
 

@@ -122,7 +122,7 @@ class ZebraIotcEvents:
         return missed is not None
 
     def _look_at_antenna(self, tag: _Tag) -> None:
-        if tag.antenna is None and len(self._settings.antennas) > 1 and not self._told_antenna:
+        if tag.antenna is None and len(self._settings.numbers()) > 1 and not self._told_antenna:
             self._told_antenna = True
             _log.warning(
                 "%s tells no antenna, so its tags have no place: add ANTENNA to its tagMetaData",

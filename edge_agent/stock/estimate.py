@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import exp, log
@@ -18,7 +18,7 @@ from edge_agent.stock.assortment import Assortment
 from edge_agent.stock.belief import Belief, doubted, status_of
 from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.plate_belief import OTHER, PlateBelief
-from edge_agent.stock.presence import Moved, Presence
+from edge_agent.stock.presence import BACK_ROOM, Moved, Presence
 from edge_agent.stock.settle import Plate
 from edge_agent.stock.tag_evidence import Known, log_likelihood
 
@@ -49,10 +49,11 @@ PlateKey = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What lies where: plates to facings, antennas to facings."""
+    """What lies where: plates to facings, antennas to facings, and the antennas over the back room."""
 
     plates: Mapping[PlateKey, list[str]]
     antennas: Mapping[tuple[str, int | None], str]
+    back_room: Collection[tuple[str, int | None]] = ()
 
 
 class Estimator:
@@ -62,6 +63,7 @@ class Estimator:
         self._assortment = Assortment(planogram)
         self._facings = self._assortment.facings
         self._wiring = wiring
+        self._places = dict.fromkeys(wiring.back_room, BACK_ROOM) | dict(wiring.antennas)
         known = {b.facing: b for b in beliefs}
         self.beliefs: dict[str, Belief] = {
             f.id: known[f.id] if f.id in known and known[f.id].gtin == f.gtin else Belief(f.id, f.gtin)
@@ -117,8 +119,7 @@ class Estimator:
     def restore_tag(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
         """Put back a tag that was present when the process stopped."""
         self.presence.restore(epc=epc, device=device, facing=facing, mono_s=mono_s)
-        item = decode_epc(epc)
-        if item is not None:
+        if (item := decode_epc(epc)) is not None:
             self._tagged[(facing, item.gtin)] += 1
 
     def weight(self, reading: WeightReading, now: Moment) -> Effects | None:
@@ -144,7 +145,7 @@ class Estimator:
 
     def tag(self, reading: TagRead, now: Moment) -> Effects | None:
         """One tag read. None when the tag was known to be there."""
-        facing = self._wiring.antennas.get((reading.device, reading.antenna))
+        facing = self._places.get((reading.device, reading.antenna))
         if facing is None:
             return None
         if self._lost_s.pop(reading.device, None) is not None:
@@ -173,10 +174,8 @@ class Estimator:
         for name in [name for name, due_s in self._due_s.items() if due_s <= now.mono_s]:
             del self._due_s[name]
             self._judge(effects, name, now, unseen=name in self._weighed)
-            if (
-                self._listened(name, now) < HEARD_SHARE
-                or self._unheard(name, now) + self._gone(name, now) > DOUBT
-            ):
+            doubt = self._unheard(name, now) + self._gone(name, now)
+            if doubt > DOUBT or self._listened(name, now) < HEARD_SHARE:
                 self._due_s[name] = now.mono_s + AGAIN_S
         for name in [name for device in self._lost_s for name in self._sensed.get(device, ())]:
             before, limit = self.beliefs[name], self._limit(name, now)
@@ -353,7 +352,7 @@ class Estimator:
                 epc=move.tag.epc,
                 gtin=item.gtin if item else None,
                 serial=item.serial if item else None,
-                facing=move.facing,
+                facing=move.facing or None,
                 device=move.tag.device,
             )
             effects.tell("item.arrived" if move.arrived else "item.departed", body, now.at)
