@@ -267,7 +267,7 @@ class Rig:
             if not 1 <= antenna <= len(radio.facings):
                 return []
             heard = radio.hears(elapsed_s, [antenna])
-            return [TagInView(bytes.fromhex(one.epc), round(one.rssi_dbm)) for one in heard]
+            return [TagInView(bytes.fromhex(one.epc), round(one.rssi_dbm), one.channel) for one in heard]
 
         return field
 

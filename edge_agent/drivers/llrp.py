@@ -151,6 +151,8 @@ class LlrpDriver:
         )
         if spec.ro_report_spec is not None:
             wanted = spec.ro_report_spec.tag_report_content_selector
+            # A reader merges only the reads of one channel where it tells channels.
+            wanted.enable_channel_index = self._settings.report_every_tags == 1
             wanted.enable_last_seen_timestamp = wanted.enable_tag_seen_count = False
         return spec
 
