@@ -20,6 +20,8 @@ READ_PER_S, READ_FOR_S = 0.11, 3.0
 """A tag's read rate at first: that of the worst tags, with the weight of so many seconds."""
 REMEMBERED_S = 1800.0
 """How often tags leave a place is known from the departures of about so long."""
+AWAY_COUNTS_S = 6.0
+"""A second in which a tag was read elsewhere only says as much as so long a silence of its place."""
 PLACES_ELSEWHERE = 3
 """At so many places beside its own a tag's strengths are kept: those that heard it last."""
 
@@ -36,6 +38,8 @@ class Tag:
     seconds: int = 0
     """In so many seconds after the first it was read."""
     elsewhere: tuple[Hearing, ...] = ()
+    away: int = 0
+    """Since it was last read at its place, in so many seconds it was read at others."""
 
     @property
     def facing(self) -> str:
@@ -67,7 +71,7 @@ class Tag:
     def move(self, to: Hearing) -> None:
         """Its place is another now; what was heard at the old one is kept."""
         self.elsewhere = (*(one for one in self.elsewhere if one is not to), self.here)
-        self.here = to
+        self.here, self.away = to, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +141,19 @@ class Presence:
             self.tags[epc] = tag = Tag(epc, device, Hearing(facing, mono_s), mono_s, mono_s)
             tag.here.note(rssi_dbm, channel, mono_s)
             return [self._arrive(tag)]
-        tag.seconds += int(mono_s - tag.since_s) > int(tag.seen_s - tag.since_s)
+        another_second = int(mono_s - tag.since_s) > int(tag.seen_s - tag.since_s)
+        tag.seconds += another_second
         tag.seen_s = mono_s
         here = tag.here
         if facing == here.facing:
             here.note(rssi_dbm, channel, mono_s)
+            tag.away = 0
             return []
         there = tag.at(facing)
         there.note(rssi_dbm, channel, mono_s)
-        offset_db = RETAIL_GARMENT.offset_db((mono_s - here.seen_s) * 1000)
+        tag.away += another_second
+        unheard_s = max(mono_s - here.seen_s, tag.away * AWAY_COUNTS_S)
+        offset_db = RETAIL_GARMENT.offset_db(unheard_s * 1000)
         if there.reads < MOVED_READS or not there.is_louder(here, by_db=offset_db):
             return []
         left = self._depart(tag)

@@ -76,14 +76,36 @@ def test_a_tag_that_its_place_hears_no_longer_moves_to_one_that_is_no_louder() -
     reader = Reader()
     for _ in range(20):
         reader.read("A", -50.0)
-    for _ in range(60):
-        reader.t += 1.0
+    for _ in range(11):
+        reader.t += 6.5
         reader.read("B", -50.0)
     assert reader.told == [(True, "A")]
-    for _ in range(15):
-        reader.t += 1.0
-        reader.read("B", -50.0)
+    reader.t += 6.5
+    reader.read("B", -50.0)
     assert reader.told[1:] == [(False, "A"), (True, "B")]
+
+
+def test_the_sooner_the_more_often_it_is_heard_elsewhere_only() -> None:
+    waited_s = []
+    for every_s in (1.0, 4.0):
+        reader = Reader()
+        reader.read("A", -50.0)
+        began_s = reader.t
+        while len(reader.told) < 3:
+            reader.t += every_s
+            reader.read("B", -50.0)
+        waited_s.append(reader.t - began_s)
+    assert waited_s == [13.0, 52.0]
+
+
+def test_a_burst_of_reads_within_a_second_moves_nothing() -> None:
+    """An antenna has its turn, the tag's own comes next."""
+    reader = Reader()
+    reader.read("A", -50.0)
+    for _ in range(70):
+        reader.t += 0.01
+        reader.read("B", -50.0)
+    assert reader.told == [(True, "A")]
 
 
 def test_a_reader_that_tells_no_strength_moves_by_newer_reads() -> None:
