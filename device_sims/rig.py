@@ -25,6 +25,7 @@ from device_sims.equipment import (
     Llrp,
     Modbus,
     MqttPlate,
+    MqttReader,
     MtSics,
     ShelfCamera,
     Sht20,
@@ -253,7 +254,8 @@ class Rig:
 
     def _radio(self, device: Rigged, equipment: TagReader) -> Radio:
         seed = f"{self._seed}/{equipment.id}"
-        device.radio = Radio(self._world, equipment.facings, self._scenario.noise, seed=seed)
+        places = equipment.places() if isinstance(equipment, MqttReader) else equipment.facings
+        device.radio = Radio(self._world, places, self._scenario.noise, seed=seed)
         return device.radio
 
     def _field(self, radio: Radio) -> Field:

@@ -10,6 +10,7 @@ from functools import partial
 from random import Random
 
 from device_sims.climate import Fridge
+from device_sims.equipment import BACK_ROOM
 from device_sims.plan import Act, ActKind, Bag, Leaving, Plan
 from device_sims.plate import Plate
 from device_sims.scenario import Scenario
@@ -121,6 +122,10 @@ class World:
         self._products = {product.gtin: product for product in scenario.products}
         self._mean_g = {p.gtin: self._true_mean_g(p.unit_weight_g) for p in scenario.products}
         self._baskets: dict[tuple[int, str], list[Item]] = {}
+        self._behind: dict[str, list[Item]] = {
+            gtin: [self._new_item(gtin) for _ in range(count)]
+            for gtin, count in (scenario.backroom or {}).items()
+        }
         self._steps: list[tuple[float, int, Callable[[], Occurrence | None]]] = []
         self._order = itertools.count()
         self._shelves: dict[str, _Shelf] = {}
@@ -150,7 +155,7 @@ class World:
             self._at(now_s + leaving.at_s, partial(self._leave, leaving, now_s + leaving.at_s))
         for came in plan.deliveries:
             at_s = now_s + came.at_s
-            self._at(at_s, partial(Delivered, came.gtin, came.quantity, at_s))
+            self._at(at_s, partial(self._deliver, came.gtin, came.quantity, at_s))
 
     def perform(self, act: Act, opened_s: float) -> None:
         """Plan one more act, at `act.at_s` after `opened_s`."""
@@ -180,9 +185,16 @@ class World:
         """The load cell under a facing; facings on one plate have the same."""
         return self._shelves[facing].plate
 
-    def tags(self, facing: str) -> Sequence[Tag]:
-        """The tags that lie on a facing, those of misplaced items among them."""
-        shelf = self._shelves[facing]
+    def behind(self, gtin: str) -> int:
+        """How many items of a product lie in the back room; without a `backroom`, where there is always
+        enough, those that were delivered."""
+        return len(self._behind.get(gtin, ()))
+
+    def tags(self, place: str) -> Sequence[Tag]:
+        """The tags that lie on a facing, those of misplaced items among them, or in the BACK_ROOM."""
+        if place == BACK_ROOM:
+            return [item.tag for items in self._behind.values() for item in items if item.tag is not None]
+        shelf = self._shelves[place]
         return [item.tag for item in (*shelf.items, *shelf.strays) if item.tag is not None]
 
     def _true_mean_g(self, printed_g: float | None) -> float:
@@ -213,7 +225,8 @@ class World:
             basket += moved
             delta_g = -sum(item.weight_g for item in moved)
         else:
-            moved = [basket.pop() if basket else self._new_item(gtin) for _ in range(count)]
+            behind = self._behind.get(gtin, []) if act.kind == "restock" else []
+            moved = [(basket or behind or [self._new_item(gtin)]).pop() for _ in range(count)]
             (shelf.strays if act.kind == "misplace" else shelf.items).extend(moved)
             delta_g = sum(item.weight_g for item in moved)
         at_rest_s = shelf.plate.change(now_s, delta_g)
@@ -227,6 +240,10 @@ class World:
         plate = self._shelves[bag.facing].plate
         plate.change(now_s, bag.weight_g if laid else -bag.weight_g)
         return BagMoved(bag.facing, bag.weight_g, laid, now_s)
+
+    def _deliver(self, gtin: str, quantity: int, now_s: float) -> Delivered:
+        self._behind.setdefault(gtin, []).extend(self._new_item(gtin) for _ in range(quantity))
+        return Delivered(gtin, quantity, now_s)
 
     def _leave(self, leaving: Leaving, now_s: float) -> Left:
         items: dict[str, int] = {}

@@ -92,12 +92,14 @@ def device_time(said: str | float | None) -> datetime | None:
         return None
 
 
-def frequency_khz(said: object, *, unit_khz: float = 1.0) -> int | None:
+def frequency_khz(said: object, *, unit_khz: int = 1) -> int | None:
     """The frequency of a hop channel as a device writes it, a number or a text; None for anything else.
 
     It only makes the place of a tag better, so it never costs a read.
     """
-    if not isinstance(said, int | float | str):
+    if isinstance(said, int):
+        return said * unit_khz
+    if not isinstance(said, float | str):
         return None
     try:
         return round(float(said) * unit_khz)

@@ -22,7 +22,8 @@ _CHANNELS = 63
 _CHANNELS_MOST_DB = 6.0
 """Averages by channel and those over all reads differ by less."""
 _STEPS_PER_DB = 8
-_QUIETEST_DBM, _LOUDEST_DBM = -128.0, -0.125
+_QUIETEST_DBM, _LOUDEST_DBM = -128.0, -1.0
+"""What is not between them is no strength of a tag, and counts as the quietest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,11 @@ class Hearing:
             self.reads += 1
         if rssi_dbm is None:
             return
-        level = int((min(_LOUDEST_DBM, max(_QUIETEST_DBM, rssi_dbm)) - _QUIETEST_DBM) * _STEPS_PER_DB + 0.5)
+        level = (
+            int((rssi_dbm - _QUIETEST_DBM) * _STEPS_PER_DB)
+            if _QUIETEST_DBM <= rssi_dbm <= _LOUDEST_DBM
+            else 0
+        )
         sample = level << 6 | (0 if channel is None else channel % _CHANNELS + 1)
         if self._samples is None:
             self._samples = array("H", (sample,))
