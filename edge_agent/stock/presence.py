@@ -106,11 +106,12 @@ class Presence:
     def lying(self, facing: str, mono_s: float) -> list[float]:
         """Number of tags to the probability that so many of the present ones still lie there.
 
-        A tag counts the less the longer it is silent for its rate, by how often tags leave this place.
+        A tag counts the less the longer it is silent for its rate, by how often tags leave this place. Only
+        the silence counts in which its reader heard others and was well.
         """
         tags = self._at.get(facing, {}).values()
         left_per_s = self._left_per_s(facing, mono_s) / max(1, len(tags))
-        return number_of(still_there(tag.missed_per_s, mono_s - tag.seen_s, left_per_s) for tag in tags)
+        return number_of(still_there(tag.missed_per_s, self._silent_s(tag), left_per_s) for tag in tags)
 
     def doubtful(self, facing: str, touched_s: float, mono_s: float) -> float:
         """How many tags of a facing have probably left with what was taken at `touched_s`.
@@ -180,6 +181,10 @@ class Presence:
             left = self._left_per_s(tag.facing, mono_s) * REMEMBERED_S
             self._left[tag.facing] = (left + 1.0, mono_s)
         return [self._depart(tag) for tag in gone]
+
+    def _silent_s(self, tag: Tag) -> float:
+        since_s = max(tag.seen_s, self._troubled_s.get(tag.device, tag.seen_s))
+        return max(0.0, self._reader_heard_s.get(tag.device, since_s) - since_s)
 
     def _left_per_s(self, facing: str, mono_s: float) -> float:
         """Departures a second by what is remembered, and never none: one in that time is always thinkable."""

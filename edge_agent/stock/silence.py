@@ -17,7 +17,7 @@ def still_there(missed_per_s: float, silent_s: float, left_per_s: float) -> floa
 
     There it is read but for a share `missed_per_s` of seconds; such tags leave at a rate of `left_per_s`.
     """
-    missed = float(missed_per_s ** max(0.0, silent_s))
+    missed = float(missed_per_s**silent_s)
     left_unread = left_per_s * (1.0 - missed) / -log(missed_per_s)
     return missed / (missed + left_unread)
 

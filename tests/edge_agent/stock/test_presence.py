@@ -205,6 +205,18 @@ def test_arrivals_and_departures_of_a_tag_take_turns_and_the_back_room_adds_up(
             assert abs(sum(shares) - 1.0) < 1e-9
 
 
+def test_the_silence_of_a_reader_that_is_silent_or_unwell_says_nothing() -> None:
+    reader = Reader()
+    reader.read("A", -50.0)
+    reader.rest(15)
+    less = reader.presence.lying("A", reader.t)[1]
+    assert less < 0.999
+    reader.t += 3600
+    assert reader.presence.lying("A", reader.t)[1] == less
+    reader.presence.troubled("r1", reader.t)
+    assert reader.presence.lying("A", reader.t) == [0.0, 1.0]
+
+
 def test_where_tags_leave_now_and_then_silence_counts_long_before_a_departure() -> None:
     """Forty tags read every third second, one taken every minute: how often is their number right?"""
     presence, chance = Presence(), random.Random(1)
