@@ -16,6 +16,8 @@ from pydantic import Field, model_validator
 from device_sims.part import Part, Share
 from edge_agent.contract.planogram import Facing
 
+BACK_ROOM = "back room"
+"""What an antenna hangs over that hears no facing; no facing can be called that."""
 LinkName = Literal["pty", "tcp"]
 Pattern = Annotated[str, Field(min_length=1)]
 
@@ -245,18 +247,30 @@ class Llrp(OverFacings):
     kind: Literal["llrp"]
 
 
-class ImpinjR700(OverFacings):
-    """An Impinj R700 on MQTT; `topic` not given: `rfid/<id>/events`."""
+class MqttReader(OverFacings):
+    """An RFID reader on MQTT; `topic` not given: `rfid/<id>/events`.
+
+    `back_room`: it has one more antenna, and that one hears the back room.
+    """
+
+    topic: str | None = None
+    back_room: bool = False
+
+    def places(self) -> list[str]:
+        """What its antennas hang over, in their order."""
+        return [*self.facings, BACK_ROOM] if self.back_room else list(self.facings)
+
+
+class ImpinjR700(MqttReader):
+    """An Impinj R700."""
 
     kind: Literal["impinj-r700"]
-    topic: str | None = None
 
 
-class ZebraIotc(OverFacings):
-    """A Zebra reader with the IoT Connector on MQTT; `topic` not given: `rfid/<id>/events`."""
+class ZebraIotc(MqttReader):
+    """A Zebra reader with the IoT Connector."""
 
     kind: Literal["zebra-iotc"]
-    topic: str | None = None
 
 
 class OverFridge(Equipment):

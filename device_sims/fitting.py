@@ -16,6 +16,7 @@ from device_sims.equipment import (
     ImpinjR700,
     Modbus,
     MqttPlate,
+    MqttReader,
     MtSics,
     OverFacings,
     Sht20,
@@ -57,6 +58,7 @@ def misfit(fault: Fault, device: Equipment) -> str | None:
     over_tcp = fault.kind.target == "check" and isinstance(device, Modbus | Sht20) and device.link == "tcp"
     if isinstance(device, kinds) and not over_tcp:
         antennas = len(device.facings) if isinstance(device, OverFacings) else 0
+        antennas += isinstance(device, MqttReader) and device.back_room
         if fault.fault == "antenna-off" and fault.amount > antennas:
             return f"{device.id!r} has {antennas} antennas, and not number {fault.amount:g}"
         return None

@@ -102,13 +102,13 @@ class R2000Reader:
         tags = list(self._field(self._antenna + 1))
         count = len(tags)
         end = bytes([self._antenna]) + (count * 10).to_bytes(2) + count.to_bytes(4)
-        seen = [self._reply(command, *self._tag(tag, channel)) for channel, tag in enumerate(tags)]
+        seen = [self._reply(command, *self._tag(tag)) for tag in tags]
         return [*seen, self._reply(command, *end)]
 
-    def _tag(self, tag: TagInView, channel: int) -> bytes:
+    def _tag(self, tag: TagInView) -> bytes:
         low, high = self._antenna % 4, self._antenna // 4
         strength = tag.rssi_dbm + 129 | high << 7
-        return bytes([channel % 50 << 2 | low]) + tag.pc + tag.epc + bytes([strength])
+        return bytes([tag.channel % 50 << 2 | low]) + tag.pc + tag.epc + bytes([strength])
 
     def _reply(self, command: int, *content: int) -> bytes:
         return packet(self._address, command, bytes(content))

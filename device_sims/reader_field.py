@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class TagInView:
-    """One tag that an antenna hears now: its EPC (2 to 62 bytes, an even number) and its strength in dBm."""
+    """One tag that an antenna hears now: its EPC (2 to 62 bytes, an even number) and its strength in dBm, on
+    a hop channel (from 0)."""
 
     epc: bytes
     rssi_dbm: int = -60
+    channel: int = 0
 
     @property
     def pc(self) -> bytes:

@@ -27,6 +27,7 @@ from device_sims.equipment import (
     Llrp,
     Modbus,
     MqttPlate,
+    MqttReader,
     MtSics,
     ShelfCamera,
     Sht20,
@@ -287,7 +288,8 @@ class Rig:
 
     def _radio(self, device: Rigged, equipment: TagReader) -> Radio:
         seed = f"{self._seed}/{equipment.id}"
-        device.radio = Radio(self._world, equipment.facings, self._scenario.noise, seed=seed)
+        places = equipment.places() if isinstance(equipment, MqttReader) else equipment.facings
+        device.radio = Radio(self._world, places, self._scenario.noise, seed=seed)
         return device.radio
 
     def _field(self, radio: Radio) -> Field:
@@ -301,7 +303,7 @@ class Rig:
             if not 1 <= antenna <= len(radio.facings):
                 return []
             heard = radio.hears(elapsed_s, [antenna])
-            return [TagInView(bytes.fromhex(one.epc), round(one.rssi_dbm)) for one in heard]
+            return [TagInView(bytes.fromhex(one.epc), round(one.rssi_dbm), one.channel) for one in heard]
 
         return field
 

@@ -177,6 +177,8 @@ class Scenario(Part):
             if facing.gtin in weights and weights[facing.gtin] is None:
                 text = f"product {facing.gtin} has no unit_weight_g; a simulated item must weigh something"
                 yield ("facings", index, "gtin"), text
+        for gtin in (self.backroom or {}).keys() - weights.keys():
+            yield ("backroom", gtin), f"product {gtin!r} is not in products"
         yield from self._device_problems()
         yield from self._script_problems()
 

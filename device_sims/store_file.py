@@ -150,7 +150,8 @@ def _llrp(one: Any, at: _At) -> dict[str, Any]:
 
 
 def _mqtt_reader(one: Any, _: _At) -> dict[str, Any]:
-    return {"driver": one.kind, "topic": topic_of(one), "antennas": _antennas(one.facings)}
+    entry = {"driver": one.kind, "topic": topic_of(one), "antennas": _antennas(one.facings)}
+    return entry | ({"back_room": [len(one.places())]} if one.back_room else {})
 
 
 def _homie(one: Any, _: _At) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from random import Random
 
 from device_sims.bearing import Bearing, Loads
 from device_sims.climate import Fridge
+from device_sims.equipment import BACK_ROOM
 from device_sims.plan import Act, ActKind, Bag, Leaving, Plan
 from device_sims.plate import Plate
 from device_sims.scenario import Scenario
@@ -145,6 +146,10 @@ class World:
         self._products = {product.gtin: product for product in scenario.products}
         self._mean_g = {p.gtin: self._true_mean_g(p.unit_weight_g) for p in scenario.products}
         self._baskets: dict[tuple[int, str], list[Item]] = {}
+        self._behind: dict[str, list[Item]] = {
+            gtin: [self._new_item(gtin) for _ in range(count)]
+            for gtin, count in (scenario.backroom or {}).items()
+        }
         self._steps: list[tuple[float, int, Callable[[], Occurrence | None]]] = []
         self._order = itertools.count()
         self._shelves: dict[str, _Shelf] = {}
@@ -174,7 +179,7 @@ class World:
             self._at(now_s + leaving.at_s, partial(self._leave, leaving, now_s + leaving.at_s))
         for came in plan.deliveries:
             at_s = now_s + came.at_s
-            self._at(at_s, partial(Delivered, came.gtin, came.quantity, at_s))
+            self._at(at_s, partial(self._deliver, came.gtin, came.quantity, at_s))
 
     def perform(self, act: Act, opened_s: float) -> None:
         """Plan one more act, at `act.at_s` after `opened_s`."""
@@ -214,9 +219,16 @@ class World:
         """The load cells under a facing; facings on one plate have the same."""
         return self._bearing.under(facing)
 
-    def tags(self, facing: str) -> Sequence[Tag]:
-        """The tags that lie on a facing, those of misplaced items among them."""
-        shelf = self._shelves[facing]
+    def behind(self, gtin: str) -> int:
+        """How many items of a product lie in the back room; without a `backroom`, where there is always
+        enough, those that were delivered."""
+        return len(self._behind.get(gtin, ()))
+
+    def tags(self, place: str) -> Sequence[Tag]:
+        """The tags that lie on a facing, those of misplaced items among them, or in the BACK_ROOM."""
+        if place == BACK_ROOM:
+            return [item.tag for items in self._behind.values() for item in items if item.tag is not None]
+        shelf = self._shelves[place]
         return [one.item.tag for one in (*shelf.items, *shelf.strays) if one.item.tag is not None]
 
     def _true_mean_g(self, printed_g: float | None) -> float:
@@ -266,8 +278,9 @@ class World:
             shelf.items = [one for one in shelf.items if one not in gone]
             basket += [one.item for one in gone]
         else:
+            behind = self._behind.get(gtin, []) if act.kind == "restock" else []
             for _ in range(count):
-                item = basket.pop() if basket else self._new_item(gtin)
+                item = (basket or behind or [self._new_item(gtin)]).pop()
                 came.append(_Lying(item, *tally.places.pop(0)))
             (shelf.strays if act.kind == "misplace" else shelf.items).extend(came)
         tally.moved += len(gone) + len(came)
@@ -308,6 +321,10 @@ class World:
         for plate, share in loads:
             plate.change(now_s, share * (bag.weight_g if laid else -bag.weight_g))
         return BagMoved(bag.facing, bag.weight_g, laid, now_s)
+
+    def _deliver(self, gtin: str, quantity: int, now_s: float) -> Delivered:
+        self._behind.setdefault(gtin, []).extend(self._new_item(gtin) for _ in range(quantity))
+        return Delivered(gtin, quantity, now_s)
 
     def _leave(self, leaving: Leaving, now_s: float) -> Left:
         items: dict[str, int] = {}

@@ -28,13 +28,18 @@ class WeightReading:
 
 @dataclass(frozen=True, slots=True)
 class TagRead:
-    """One sight of one tag. `epc` is lower-case hex, `rssi_dbm` the peak at the antenna."""
+    """One sight of one tag. `epc` is lower-case hex, `rssi_dbm` the peak at the antenna.
+
+    `rf_channel` tells the channels of one reader apart that it hops between: their number in its list, or
+    their frequency in kHz, as its protocol has it. None where it does not say.
+    """
 
     device: str
     antenna: int | None
     epc: str
     rssi_dbm: float | None
     occurred_at: datetime | None = None
+    rf_channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from edge_agent.stock.sensors import Wiring
 
 
 def wiring(devices: Sequence[Device]) -> Wiring:
-    """Plates and antennas of all devices, to the facings they see."""
+    """Plates and antennas of all devices, to the facings they see, and the antennas over the back room."""
     plates = {
         (d.id, channel): names
         for d in devices
@@ -23,7 +23,8 @@ def wiring(devices: Sequence[Device]) -> Wiring:
         if isinstance(d, Reader)
         for antenna, name in d.coverage().items()
     }
-    return Wiring(plates, antennas)
+    behind = {(d.id, antenna) for d in devices if isinstance(d, Reader) for antenna in d.behind()}
+    return Wiring(plates, antennas, behind)
 
 
 def bounds(devices: Sequence[Device]) -> dict[Key, Bounds]:

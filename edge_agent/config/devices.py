@@ -55,24 +55,40 @@ class Scale(Device):
 
 
 class Reader(Device):
-    """An RFID reader: antenna number to the facing it covers."""
+    """An RFID reader: antenna number to the facing it covers, and the antennas that hear the back room."""
 
     antennas: dict[str, Identifier] = {}
+    back_room: list[Annotated[int, Field(ge=0, le=9999)]] = []
 
     def places(self) -> dict[int, str]:
         """Antenna number to facing."""
         return {int(antenna): facing for antenna, facing in self.antennas.items()}
 
+    def numbers(self) -> list[int]:
+        """All configured antennas, over facings or over the back room, in their order."""
+        return sorted([*self.places(), *self.back_room])
+
     def coverage(self) -> dict[int | None, str]:
         """`places`, and where a read without an antenna (None) belongs: to the only facing, where one is."""
         places: dict[int | None, str] = dict(self.places().items())
-        return places | {None: next(iter(places.values()))} if len(places) == 1 else places
+        is_only = len(places) == 1 and not self.back_room
+        return places | {None: next(iter(places.values()))} if is_only else places
+
+    def behind(self) -> list[int | None]:
+        """The antennas over the back room, and None for a read without one where there is no other."""
+        antennas: list[int | None] = [*self.back_room]
+        return [*antennas, None] if antennas and len(self.numbers()) == 1 else antennas
 
     @model_validator(mode="after")
     def _numbered(self) -> Self:
         for antenna in self.antennas:
             if not _NUMBER.fullmatch(antenna):
                 raise ValueError(f"antenna {antenna!r} must be a number in quotes, without zeros before it")
+        for number in self.back_room:
+            if (over := self.antennas.get(str(number))) is not None:
+                raise ValueError(f"antenna {number} is over {over!r} and in back_room; keep one of both")
+            if self.back_room.count(number) > 1:
+                raise ValueError(f"antenna {number} is twice in back_room")
         return self
 
 
@@ -301,8 +317,8 @@ class SerialReader(SerialDevice, Reader):
     @property
     def only_antenna(self) -> int | None:
         """The antenna of readers whose protocol names none: the one that is configured."""
-        places = self.places()
-        return next(iter(places)) if len(places) == 1 else None
+        numbers = self.numbers()
+        return numbers[0] if len(numbers) == 1 else None
 
 
 class R2000(SerialReader):
@@ -320,7 +336,7 @@ class R2000(SerialReader):
     @model_validator(mode="after")
     def _antennas_told_apart(self) -> Self:
         most = 8 if self.high_antenna_in_rssi else 4
-        for antenna in self.places():
+        for antenna in self.numbers():
             if not 1 <= antenna <= most:
                 raise ValueError(
                     f"antenna {antenna} must be from 1 to {most}"
@@ -344,7 +360,8 @@ class UhfReader18(SerialReader):
     @model_validator(mode="after")
     def _antennas_it_may_have(self) -> Self:
         most = 1 if self.model == 18 else 8
-        if len(self.antennas) > most or any(not 1 <= antenna <= 8 for antenna in self.places()):
+        numbers = self.numbers()
+        if len(numbers) > most or any(not 1 <= antenna <= 8 for antenna in numbers):
             raise ValueError(f"antennas must be 1 to 8, at most {most} of them")
         return self
 
@@ -357,6 +374,6 @@ class M100(SerialReader):
 
     @model_validator(mode="after")
     def _one_antenna(self) -> Self:
-        if len(self.antennas) > 1:
-            raise ValueError('has more than one antenna; write antennas: {"1": FACING}')
+        if len(self.numbers()) > 1:
+            raise ValueError('has more than one antenna; write antennas: {"1": FACING} or back_room: [1]')
         return self

@@ -209,10 +209,11 @@ class MqttJson(MqttDevice, Scale, Reader, Sensor):
         if not (mapped or self.weight or self.tag or self.sale or self.delivery or self.gap):
             yield (), "maps nothing; it needs weight, environment, door, tag, sale, delivery or gap"
         yield from self._channel_problems()
-        if self.antennas and self.tag is None:
-            yield ("antennas",), "needs tag: where the reads are"
-        elif self.antennas and not (self.tag and self.tag.antenna) and "{antenna}" not in self.topic:
-            yield ("antennas",), "needs tag.antenna, or {antenna} in the topic"
+        setting = "antennas" if self.antennas else "back_room"
+        if self.numbers() and self.tag is None:
+            yield (setting,), "needs tag: where the reads are"
+        elif self.numbers() and not (self.tag and self.tag.antenna) and "{antenna}" not in self.topic:
+            yield (setting,), "needs tag.antenna, or {antenna} in the topic"
         for quantity in self.limits.keys() - mapped:
             yield ("limits", quantity), f"{quantity} is not mapped"
 

@@ -1,10 +1,10 @@
 """Impinj R700 readers: tag events of the IoT Device Interface, by MQTT.
 
 Protocol facts (Impinj IoT Device Interface, event `tagInventory`): `epc` is base64url, `epcHex` is optional;
-`peakRssiCdbm` is in 1/100 dBm; times are RFC 3339 with nanoseconds. One MQTT message carries one event; the
-same events come as an array (webhook) or line by line (HTTP stream), and all three are read here. So are the
-`tag_reads` of the SmartReader application, which runs on the same reader: `epc` is hexadecimal there,
-`peakRssi` in dBm, times in µs since 1970, and numbers may be texts.
+`peakRssiCdbm` is in 1/100 dBm, `frequency` in kHz; times are RFC 3339 with nanoseconds. One MQTT message
+carries one event; the same events come as an array (webhook) or line by line (HTTP stream), and all three are
+read here. So are the `tag_reads` of the SmartReader application, which runs on the same reader: `epc` is
+hexadecimal there, `peakRssi` in dBm, times in µs since 1970, and numbers may be texts.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from edge_agent.drivers.topic import (
     Understood,
     decoded_payload,
     device_time,
+    frequency_khz,
     json_values,
 )
 from edge_agent.readings import DeviceDegraded, Reading, TagRead
@@ -42,6 +43,7 @@ class _Tag(Struct):
     epcHex: str | None = None  # noqa: N815  # the reader's own field names
     antennaPort: int | None = None  # noqa: N815
     peakRssiCdbm: float | None = None  # noqa: N815
+    frequency: object = None
 
 
 class _Event(Struct):
@@ -90,7 +92,9 @@ def _add_read(understood: Understood, device: str, tag: _Tag, timestamp: str | N
         understood.faults.append(f"no EPC in epc={tag.epc!r:.80} epcHex={tag.epcHex!r:.80}")
         return
     rssi_dbm = None if tag.peakRssiCdbm is None else tag.peakRssiCdbm / 100
-    understood.readings.append(TagRead(device, tag.antennaPort, epc, rssi_dbm, device_time(timestamp)))
+    at = device_time(timestamp)
+    channel_khz = frequency_khz(tag.frequency)
+    understood.readings.append(TagRead(device, tag.antennaPort, epc, rssi_dbm, at, channel_khz))
 
 
 def _add_smart_reads(understood: Understood, device: str, reads: list[_SmartRead]) -> None:

@@ -52,6 +52,7 @@ def tag_read(device: str, seen: params.TagReportData) -> TagRead | None:
         raw.hex(),
         None if seen.peak_rssi is None else float(seen.peak_rssi.peak_rssi),
         None if at is None else _moment(at.microseconds),
+        None if seen.channel_index is None else seen.channel_index.channel_index,
     )
 
 
@@ -72,7 +73,7 @@ class LlrpDriver:
 
     def __init__(self, settings: Llrp, tap: Tap = deaf, *, silent_after_s: float = SILENT_AFTER_S) -> None:
         self._settings, self._tap, self._silent_after_s = settings, tap, silent_after_s
-        self._antennas = sorted(settings.places())
+        self._antennas = settings.numbers()
         self._lost: set[int] = set()
         self._conversation: Conversation | None = None
 
@@ -150,8 +151,9 @@ class LlrpDriver:
         )
         if spec.ro_report_spec is not None:
             wanted = spec.ro_report_spec.tag_report_content_selector
-            wanted.enable_channel_index = wanted.enable_last_seen_timestamp = False
-            wanted.enable_tag_seen_count = False
+            # A reader merges only the reads of one channel where it tells channels.
+            wanted.enable_channel_index = self._settings.report_every_tags == 1
+            wanted.enable_last_seen_timestamp = wanted.enable_tag_seen_count = False
         return spec
 
     def _readings(self, heard: list[LLRPMessage]) -> list[Reading]:

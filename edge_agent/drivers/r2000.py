@@ -105,7 +105,7 @@ class R2000Dialect:
         """Each configured antenna, the first one when none is."""
         return [
             Look(antenna, self._question(INVENTORY, _AT_ONCE), self._question(SELECT_ANTENNA, antenna - 1))
-            for antenna in sorted(self._settings.places()) or (1,)
+            for antenna in self._settings.numbers() or (1,)
         ]
 
     def hear(self, frame: bytes) -> Said:
@@ -134,7 +134,7 @@ class R2000Dialect:
         if self._settings.high_antenna_in_rssi:
             antenna, strength = antenna + (strength >> 7) * 4, strength & 0x7F
         rssi_dbm = float(strength - 129) if strength < 0x80 else None
-        return TagRead(self._settings.id, antenna, frame[7:end].hex(), rssi_dbm)
+        return TagRead(self._settings.id, antenna, frame[7:end].hex(), rssi_dbm, rf_channel=frame[4] >> 2)
 
     def _question(self, command: int, *content: int, timeout_s: float = REPLY_TIMEOUT_S) -> Question:
         body = bytes((0xA0, 3 + len(content), self._settings.address, command, *content))

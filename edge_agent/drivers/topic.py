@@ -92,6 +92,21 @@ def device_time(said: str | float | None) -> datetime | None:
         return None
 
 
+def frequency_khz(said: object, *, unit_khz: int = 1) -> int | None:
+    """The frequency of a hop channel as a device writes it, a number or a text; None for anything else.
+
+    It only makes the place of a tag better, so it never costs a read.
+    """
+    if isinstance(said, int):
+        return said * unit_khz
+    if not isinstance(said, float | str):
+        return None
+    try:
+        return round(float(said) * unit_khz)
+    except (ValueError, OverflowError):
+        return None
+
+
 class Backlog:
     """Tells the reads that waited at the broker from those of a reader whose clock is slow. Pure.
 

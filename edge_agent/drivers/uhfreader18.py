@@ -124,7 +124,7 @@ class UhfReader18Dialect:
         """The 288 inventories antenna by antenna; the 18 has one."""
         if self._layout != 288:
             return (Look(None, self._question(INVENTORY, timeout_s=self._scan_s + REPLY_TIMEOUT_S / 2)),)
-        antennas = sorted(self._settings.places()) or (1,)
+        antennas = self._settings.numbers() or (1,)
         return [Look(antenna, self._inventory_of(antenna)) for antenna in antennas]
 
     def hear(self, frame: bytes) -> Said:

@@ -2,9 +2,9 @@
 
 Protocol facts (Zebra IoT Connector, data interface): an event is `{data, timestamp, type}`; `data.idHex` is
 the EPC, and which other fields are there depends on the operating mode and its `tagMetaData` (SIMPLE may
-carry neither `antenna` nor `peakRssi`). `eventNum` rises by one with every tag event of a reader and begins
-again when it restarts. Handhelds put a batch of tags into `data.tagData`. HEARTBEAT and the other types tell
-no tag.
+carry neither `antenna` nor `peakRssi`); `channel` is in MHz. `eventNum` rises by one with every tag event of
+a reader and begins again when it restarts. Handhelds put a batch of tags into `data.tagData`. HEARTBEAT and
+the other types tell no tag.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from edge_agent.drivers.topic import (
     Understood,
     decoded_payload,
     device_time,
+    frequency_khz,
     json_values,
 )
 from edge_agent.readings import Reading, TagRead
@@ -47,6 +48,7 @@ class _Tag(Struct):
     peakRssi: float | None = None  # noqa: N815
     rssi: float | None = None
     antenna: int | None = None
+    channel: object = None
     eventNum: int | None = None  # noqa: N815
     tagData: list[_Tag] | None = None  # noqa: N815
 
@@ -105,7 +107,8 @@ class ZebraIotcEvents:
         self._look_at_antenna(tag)
         rssi_dbm = tag.rssi if tag.peakRssi is None else tag.peakRssi
         at = device_time(event.timestamp)
-        understood.readings.append(TagRead(self._settings.id, tag.antenna, epc, rssi_dbm, at))
+        channel_khz = frequency_khz(tag.channel, unit_khz=1000)
+        understood.readings.append(TagRead(self._settings.id, tag.antenna, epc, rssi_dbm, at, channel_khz))
 
     def _is_new(self, number: int, content: tuple[str, str | float | None], topic: str | None) -> bool:
         """Whether this event comes for the first time; counts those before it that never came."""
@@ -119,7 +122,7 @@ class ZebraIotcEvents:
         return missed is not None
 
     def _look_at_antenna(self, tag: _Tag) -> None:
-        if tag.antenna is None and len(self._settings.antennas) > 1 and not self._told_antenna:
+        if tag.antenna is None and len(self._settings.numbers()) > 1 and not self._told_antenna:
             self._told_antenna = True
             _log.warning(
                 "%s tells no antenna, so its tags have no place: add ANTENNA to its tagMetaData",

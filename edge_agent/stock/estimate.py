@@ -24,7 +24,7 @@ from edge_agent.stock.habits import USUAL, Habits
 from edge_agent.stock.memory import Memory
 from edge_agent.stock.oddities import Oddities
 from edge_agent.stock.pan import Pan, PlateKey, pans
-from edge_agent.stock.presence import Moved, Presence
+from edge_agent.stock.presence import BACK_ROOM, Moved, Presence
 from edge_agent.stock.sensors import Sensors, Wiring
 from edge_agent.stock.shelf_tags import ShelfTags
 from edge_agent.stock.takes import Takes
@@ -56,7 +56,8 @@ class Estimator:
         habits: Habits = USUAL,
         zone: ZoneInfo = UTC,
     ) -> None:
-        self._assortment, self._wiring = Assortment(planogram, habits), wiring
+        self._assortment = Assortment(planogram, habits)
+        self._heard_at = dict.fromkeys(wiring.back_room, BACK_ROOM) | dict(wiring.antennas)
         self._facings = self._assortment.facings
         self._pans = pans(wiring.plates, self._assortment, habits)
         self._lying: dict[str, tuple[Pan, int]] = {
@@ -67,7 +68,7 @@ class Estimator:
         }
         self._sensors = Sensors(wiring, self._lying)
         self.presence, self._takes = Presence(), Takes()
-        self._tags = ShelfTags(self._sensors.covering)
+        self._tags = ShelfTags(self.presence, self._sensors.covering)
         self._evidence = Evidence(self._assortment, self._lying, self._tags, habits)
         self._oddities, self._demand = Oddities(self._lying), Demand(zone)
         self._due_s: dict[str, float] = {}
@@ -119,7 +120,7 @@ class Estimator:
 
     def tag(self, reading: TagRead, now: Moment) -> Effects | None:
         """One tag read. None when the tag was known to be there."""
-        facing = self._wiring.antennas.get((reading.device, reading.antenna))
+        facing = self._heard_at.get((reading.device, reading.antenna))
         if facing is None:
             return None
         if self._sensors.heard(reading.device):
@@ -131,6 +132,7 @@ class Estimator:
             facing=facing,
             rssi_dbm=reading.rssi_dbm,
             mono_s=now.mono_s,
+            channel=reading.rf_channel,
         )
         return self._moved(moves, now) if moves else None
 
@@ -376,7 +378,7 @@ class Estimator:
                 epc=move.tag.epc,
                 gtin=item.gtin if item else None,
                 serial=item.serial if item else None,
-                facing=move.facing,
+                facing=move.facing or None,
                 device=move.tag.device,
             )
             effects.tell("item.arrived" if move.arrived else "item.departed", body, now.at)

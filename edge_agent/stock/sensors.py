@@ -13,10 +13,11 @@ STALE_LEVELS = ((30.0, 0.9), (300.0, 0.7), (1800.0, 0.4))
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What lies where: plates to facings, antennas to facings."""
+    """What lies where: plates to facings, antennas to facings, and the antennas over the back room."""
 
     plates: Mapping[PlateKey, list[str]]
     antennas: Mapping[tuple[str, int | None], str]
+    back_room: Collection[tuple[str, int | None]] = ()
 
 
 class Sensors:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from math import exp, log
+from math import exp
 
-from edge_agent.stock.presence import Tag
+from edge_agent.stock.presence import Presence, Tag
 from edge_agent.stock.tag_evidence import MISSED, Heard
 
 FADING_S = 10.0
@@ -15,8 +15,6 @@ COMES_S = 10.0
 """A tag first heard so long before the plate came to rest came with that touch."""
 READ_PER_S = 0.2
 """Of the tags that a reader has not heard yet it hears such a share each second."""
-LEAVES_PER_S = 1 / 3600
-"""Where no plate tells of a touch, a tag leaves with such a rate."""
 SURE_ODDS = 300.0
 """Such a tag counts as being there."""
 TOUCHES = 8
@@ -25,8 +23,8 @@ TOUCHES = 8
 class ShelfTags:
     """Which tags speak for which facing. `covering`: the readers that hear a facing."""
 
-    def __init__(self, covering: Mapping[str, set[str]]) -> None:
-        self._covering = covering
+    def __init__(self, presence: Presence, covering: Mapping[str, set[str]]) -> None:
+        self._presence, self._covering = presence, covering
         self._own: dict[str, dict[str, Tag]] = {}
         self._touched_s: dict[str, deque[float]] = {}
         self._heard_s: dict[str, float] = {}
@@ -70,7 +68,8 @@ class ShelfTags:
         touches = self._touched_s.get(facing)
         tags = self._own.get(facing, {}).values()
         if not touches or not watched:
-            odds = [_odds_unwatched(tag, at_s) for tag in tags]
+            shares = [self._presence.there(tag, at_s) for tag in tags]
+            odds = [share / max(1.0 - share, 1e-9) for share in shares]
             silent = tuple(one for one in odds if one < SURE_ODDS)
             return Heard(len(odds) - len(silent), silent=silent, drawn=False)
         last_s, sure, fresh, silences = touches[-1], 0, 0, list[float]()
@@ -80,13 +79,5 @@ class ShelfTags:
                 fresh += tag.since_s > last_s - COMES_S
             else:
                 since_s = next(touch_s for touch_s in touches if touch_s >= tag.seen_s)
-                silences.append(float(tag.missed_per_s ** (at_s - since_s)))
+                silences.append(float(tag.missed_per_s ** self._presence.silent_s(tag, since_s)))
         return Heard(sure, fresh, tuple(silences), max(MISSED, exp((last_s - at_s) / FADING_S)))
-
-
-def _odds_unwatched(tag: Tag, at_s: float) -> float:
-    """There or gone, by its silence alone: it may have left at any time since it was read."""
-    missed = tag.missed_per_s
-    still = float(missed ** max(0.0, at_s - tag.seen_s))
-    gone = LEAVES_PER_S * (1.0 - still) / -log(missed)
-    return still / max(gone, 1e-9)

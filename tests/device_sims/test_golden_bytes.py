@@ -36,9 +36,8 @@ def test_r2000_packets_are_packed_as_captured(sent: bytes, means: dict[str, Any]
     assert packet(sent[2], sent[3], sent[4:-1]) == sent
     if "epc" not in means:
         return
-    tag = TagInView(bytes.fromhex(means["epc"]), means["rssi_dbm"])
-    crowd = [tag] * (means["freq_index"] % 50 + 1)  # one channel further with each tag
-    said = R2000Reader(lambda _: crowd).feed(packet(means["address"], int(means["cmd"], 16), b"\x01"))
+    tag = TagInView(bytes.fromhex(means["epc"]), means["rssi_dbm"], means["freq_index"])
+    said = R2000Reader(lambda _: [tag]).feed(packet(means["address"], int(means["cmd"], 16), b"\x01"))
     last = said[:-12][-len(sent) :]
     if means["pc"] == "3000" and means["freq_index"] < 50:
         assert last == sent

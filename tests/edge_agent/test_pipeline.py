@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,22 @@ async def test_a_reading_without_consequence_writes_nothing(pipeline: Pipeline) 
     for _ in range(100):
         await pipeline.emit([TagRead("r1", 1, "ab", -50.0)])
     assert pipeline.journal.commits == commits
+
+
+async def test_what_lies_in_the_back_room_is_on_the_disk(tmp_path: Path) -> None:
+    plan = Planogram(
+        products=[Product(gtin=GTIN, tagged=1)], facings=[Facing(id="A1", gtin=GTIN, capacity=9)]
+    )
+    estimator = Estimator(plan, Wiring({}, {("r1", 1): "A1"}, {("r1", 2)}))
+    health = Health([Condition("r1", "x", "offline", "not seen yet", utc_now())])
+    with closing(Journal(tmp_path)) as journal:
+        pipeline = Pipeline(estimator, Traffic([]), health, journal)
+        await pipeline.emit([TagRead("r1", 1, "aa", -50.0), TagRead("r1", 1, "bb", -50.0)])
+        await pipeline.emit([TagRead("r1", 2, "bb", -40.0), TagRead("r1", 2, "bb", -40.0)])
+        rows = [(kind, json.loads(body)["facing"]) for kind, body in on_disk(pipeline) if "item" in kind]
+    assert rows[2:] == [("item.departed", "A1"), ("item.arrived", None)]
+    with closing(Journal(tmp_path)) as journal:
+        assert sorted(journal.restored.tags) == [("aa", "r1", "A1"), ("bb", "r1", "")]
 
 
 async def test_concurrent_emits_share_commits_and_keep_their_order(pipeline: Pipeline) -> None:

@@ -40,7 +40,14 @@ def test_every_vector_decodes(vector: dict[str, Any]) -> None:
         return
     moment = parse_rfc3339(sent["timestamp"])
     assert decoded.readings == [
-        TagRead("r1", expected["antenna"], expected["epc"], expected["rssi_dbm"], moment)
+        TagRead(
+            "r1",
+            expected["antenna"],
+            expected["epc"],
+            expected["rssi_dbm"],
+            moment,
+            expected.get("freq_khz"),
+        )
     ]
 
 

@@ -280,6 +280,20 @@ def test_missing_fields_are_none_and_uptime_is_no_time() -> None:
         assert tag_read("l1", entry) == TagRead("l1", None, TAGS[0].epc.hex(), None, None)
 
 
+async def test_reads_tell_their_hop_channel_unless_they_are_merged(emitted: Any, running: Running) -> None:
+    for every, told in ((1, True), (3, False)):
+        async with LlrpReader(TAGS) as reader:
+            async with running(LlrpDriver(settings(reader, report_every_tags=every)).run(emitted)):
+                await emitted.until(tags)
+            (rospec,) = asked(reader, messages.ADD_ROSPEC)
+        content = rospec.ro_spec.ro_report_spec.tag_report_content_selector
+        assert content.enable_channel_index is told
+        emitted.readings.clear()
+    read = tag_read("l1", report(channel_index=params.ChannelIndex(channel_index=7)))
+    assert read is not None
+    assert read.rf_channel == 7
+
+
 @pytest.mark.parametrize("microseconds", [0, 2**63, 2**64 - 1])
 def test_a_time_that_is_none_costs_the_read_nothing(microseconds: int) -> None:
     entry = report(first_seen_timestamp_utc=params.FirstSeenTimestampUTC(microseconds=microseconds))

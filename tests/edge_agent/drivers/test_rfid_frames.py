@@ -15,9 +15,12 @@ from device_sims.m100 import M100Module
 from device_sims.m100 import frame as module_frame
 from device_sims.reader_field import TagInView
 from device_sims.uhfreader18 import crc16
+from edge_agent.config.devices import R2000
 from edge_agent.drivers import m100, r2000, uhfreader18
-from edge_agent.drivers.decode import decode_stream
+from edge_agent.drivers.decode import decode_stream, decoder_for
 from edge_agent.drivers.frames import NOISE_LIMIT, NOISE_SHOWN, FrameScanner, Grammar, Noise
+from edge_agent.drivers.tap import Heard
+from edge_agent.readings import TagRead
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "devices.json"
 FAMILIES = {"r2000-a0": "r2000", "uhfreader18": "uhfreader18", "m100-bb": "m100"}
@@ -184,6 +187,13 @@ class TestR2000:
 
     def test_the_phase_behind_rssi_is_no_part_of_the_tag(self) -> None:
         assert tags("r2000", tag_89(b"\x30" * 12, extra=b"\x12\x34")) == [(1, "30" * 12, -60.0)]
+
+    @pytest.mark.parametrize("name", [name for name in VECTORS if "freq_index" in VECTORS[name]["out"]])
+    def test_the_hop_channel_is_told(self, name: str) -> None:
+        decoder = decoder_for(R2000(id="r", driver="r2000", port="p"))
+        (read,) = decoder.feed(Heard("in", bytes_of(VECTORS[name])))
+        assert isinstance(read, TagRead)
+        assert read.rf_channel == VECTORS[name]["out"]["freq_index"]
 
     @pytest.mark.parametrize("extra", [b"\x01", b"\x01\x02\x03"])
     def test_a_tag_of_another_length_than_its_pc_says_is_no_frame(self, extra: bytes) -> None:

@@ -253,6 +253,17 @@ async def test_eight_antennas_are_read_each_at_its_number(
     assert seen(emitted.readings) == {(n, f"00{n:02x}", float(-50 - n)) for n in range(1, 9)}
 
 
+async def test_the_antennas_over_the_back_room_are_read_too(
+    tmp_path: Path, emitted: Any, running: Running
+) -> None:
+    reader = reader_of("r2000", antennas=4, field=lambda n: [TagInView(bytes((0, n)), -50 - n)])
+    async with on_a_pty(reader, tmp_path) as link:
+        driver = driver_of("r2000", link.address, antennas={"2": "A"}, back_room=[4, 1])
+        async with running(driver.run(emitted)):
+            await emitted.until(lambda rs: len(seen(rs)) == 3)
+    assert {antenna for antenna, _, _ in seen(emitted.readings)} == {1, 2, 4}
+
+
 async def test_an_antenna_that_the_reader_does_not_have_is_said(
     tmp_path: Path, emitted: Any, running: Running
 ) -> None:

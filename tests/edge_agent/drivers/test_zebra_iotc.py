@@ -88,6 +88,16 @@ def test_missing_fields_are_none_never_zero() -> None:
     assert read == TagRead("z1", None, EPC, None, None)
 
 
+@pytest.mark.parametrize(
+    ("said", "khz"),
+    [(866.9, 866_900), ("866.9", 866_900), (915, 915_000), ("n/a", None), (None, None), ([1], None)],
+)
+def test_the_hop_channel_is_known_where_it_is_told_and_never_costs_a_read(said: Any, khz: int | None) -> None:
+    (read,) = understood(event(channel=said)).readings
+    assert isinstance(read, TagRead)
+    assert read.rf_channel == khz
+
+
 def test_numbers_written_as_texts_are_numbers() -> None:
     (read,) = understood(event(peakRssi="-47", antenna="2", eventNum="7")).readings
     assert read == TagRead("z1", 2, EPC, -47.0, datetime(2026, 11, 22, 10, 0, 0, 0, UTC))

@@ -101,6 +101,10 @@ def test_broken_yaml_is_a_line_never_a_traceback(tmp_path: Path, text: str) -> N
     [
         ("  - {id: r, topic: t}", "store.yaml:9:5 devices.1.driver: is required and missing"),
         ("  - {id: r, driver: impinj-r700, topic: t, antennas: {one: A1-01}}", "store.yaml:9:5 devices.1: antenna 'one' must be"),
+        ("  - {id: r, driver: impinj-r700, topic: t, antennas: {'4': A1-01}, back_room: [4]}", "store.yaml:9:5 devices.1: antenna 4 is over 'A1-01' and in back_room; keep one of both"),
+        ("  - {id: r, driver: impinj-r700, topic: t, back_room: [4, 5, 4]}", "store.yaml:9:5 devices.1: antenna 4 is twice in back_room"),
+        ("  - {id: r, driver: r2000, port: p, back_room: [5]}", "store.yaml:9:5 devices.1: antenna 5 must be from 1 to 4"),
+        ("  - {id: r, driver: m100, port: p, antennas: {'1': A1-01}, back_room: [2]}", "store.yaml:9:5 devices.1: has more than one antenna"),
         ("  - {id: r, driver: impinj-r700, topic: a/#/b}", "store.yaml:9:41 devices.1.topic: found 'a/#/b'; + stands"),
         ("mqtt: {url: 'mqtt://127.0.0.1:x'}", "store.yaml:9:7 mqtt: Port could not be cast"),
         ("uplink: {url: 'http://127.0.0.1:99999', token_file: t}", "store.yaml:9:9 uplink: Port out of range"),

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.contract.messages import StockChanged
+from edge_agent.contract.messages import ItemMoved, StockChanged
 from edge_agent.contract.planogram import Facing, Planogram, Product
 from edge_agent.moment import Moment
 from edge_agent.readings import TagRead, WeightReading
@@ -260,6 +260,37 @@ def count_by_tags(shelf: Shelf, *epcs: str) -> int | None:
 def test_a_misplaced_tag_is_not_counted_as_the_facings_own_item() -> None:
     shelf = Shelf()
     assert count_by_tags(shelf, sgtin(TEA, 1), sgtin(COLA, 2), sgtin(TEA, 3)) == 2
+
+
+def test_what_is_carried_to_the_back_room_counts_on_no_facing() -> None:
+    shelf = Shelf()
+    wiring = Wiring({}, {("r1", 1): "A1-02"}, {("r1", 4)})
+    shelf.estimator = Estimator(planogram(), wiring)
+    assert count_by_tags(shelf, sgtin(TEA, 1), sgtin(TEA, 2)) == 2
+    shelf.t += 1
+    moved = [
+        effects
+        for _ in range(3)
+        if (effects := shelf.estimator.tag(TagRead("r1", 4, sgtin(TEA, 2), -40.0), shelf.now()))
+    ]
+    items = [
+        (event.kind, event.body.facing)
+        for effects in moved
+        for event in effects.events
+        if isinstance(event.body, ItemMoved)
+    ]
+    assert items == [("item.departed", "A1-02"), ("item.arrived", None)]
+    assert [(move.arrived, move.facing) for move in moved[0].tags] == [(False, "A1-02"), (True, "")]
+    assert shelf.estimator.beliefs["A1-02"].on_hand == 1
+    assert shelf.estimator.presence.in_back_room(TEA) == 1
+
+
+def test_what_lies_in_the_back_room_is_known_again_after_a_restart() -> None:
+    shelf = Shelf()
+    shelf.estimator = Estimator(planogram(), Wiring({}, {("r1", 1): "A1-02"}, {("r1", 4)}))
+    shelf.estimator.restore_tag(epc=sgtin(TEA, 1), device="r1", facing="", mono_s=shelf.t)
+    assert shelf.estimator.presence.in_back_room(TEA) == 1
+    assert count_by_tags(shelf, sgtin(TEA, 2)) == 1
 
 
 def test_restored_tags_count_on() -> None:
