@@ -311,7 +311,7 @@ class Estimator:
                 self._become(effects, before, doubted(before, limit, "stale"), "correction", now)
             return
         shares = found.shares
-        margin = UNTOUCHED_MARGIN if "weight" in found.sources and not (settled or cause) else 0.0
+        margin = 0.0 if settled or cause else UNTOUCHED_MARGIN
         best = max(shares, key=lambda n: shares[n])
         if before.on_hand is not None and shares[best] < shares.get(before.on_hand, 0.0) + margin:
             best = before.on_hand

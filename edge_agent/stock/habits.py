@@ -55,7 +55,7 @@ class Habits:
     """Share of tags that can be read where their items lie."""
     strays: float = 0.1
     """Tags heard at a facing though they lie elsewhere, on the average."""
-    tag_power: float = 0.8
+    tag_power: float = 1.0
     """Reads of neighbouring tags depend on each other: together they say less than they would apart."""
 
 
