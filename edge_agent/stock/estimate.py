@@ -9,11 +9,11 @@ from math import log
 from zoneinfo import ZoneInfo
 
 from edge_agent.contract.gs1 import decode_epc
-from edge_agent.contract.messages import Cause, GapMoved, ItemMoved
+from edge_agent.contract.messages import Cause, ItemMoved
 from edge_agent.contract.planogram import Planogram
 from edge_agent.moment import Moment
 from edge_agent.readings import Delivery, GapSeen, Recount, Sale, TagRead, WeightReading
-from edge_agent.stock import memory
+from edge_agent.stock import across
 from edge_agent.stock.assortment import Assortment
 from edge_agent.stock.belief import Belief, doubted
 from edge_agent.stock.carried import Carried
@@ -21,14 +21,14 @@ from edge_agent.stock.demand import Demand
 from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.evidence import HEARD_SHARE, Evidence
 from edge_agent.stock.habits import USUAL, Habits
-from edge_agent.stock.memory import Memory
 from edge_agent.stock.oddities import Oddities
 from edge_agent.stock.pan import Pan, PlateKey, pans
 from edge_agent.stock.presence import BACK_ROOM, Moved, Presence
 from edge_agent.stock.sensors import Sensors, Wiring
 from edge_agent.stock.shelf_tags import ShelfTags
 from edge_agent.stock.takes import Takes
-from edge_agent.stock.telling import cause_of, interval_of, status_of, taken_after, worth_telling
+from edge_agent.stock.teller import Teller
+from edge_agent.stock.telling import cause_of, interval_of, status_of, taken_after
 
 CONFIRM_EVERY = timedelta(seconds=1)
 """How often a plate at rest moves its facing's `observed_at`."""
@@ -60,6 +60,8 @@ class Estimator:
         self._heard_at = dict.fromkeys(wiring.back_room, BACK_ROOM) | dict(wiring.antennas)
         self._facings = self._assortment.facings
         self._pans = pans(wiring.plates, self._assortment, habits)
+        every = {id(pan): pan for pan in self._pans.values()}
+        self._beside = across.neighbours(list(every.values()), self._facings)
         self._lying: dict[str, tuple[Pan, int]] = {
             item.facing: (pan, index)
             for pan in self._pans.values()
@@ -70,18 +72,11 @@ class Estimator:
         self.presence, self._takes = Presence(), Takes()
         self._tags = ShelfTags(self.presence, self._sensors.covering)
         self._evidence = Evidence(self._assortment, self._lying, self._tags, habits)
-        self._oddities, self._demand = Oddities(self._lying), Demand(zone)
+        self._oddities = Oddities(self._lying)
         self._due_s: dict[str, float] = {}
         self._limits: dict[str, float] = {}
-        self._gaps: dict[str, set[str]] = {}
-        known = {b.facing: b for b in beliefs}
-        self.beliefs: dict[str, Belief] = {
-            f.id: known[f.id] if f.id in known and known[f.id].gtin == f.gtin else Belief(f.id, f.gtin)
-            for f in planogram.facings
-        }
-        self._told = dict(self.beliefs)
-        for name, belief in self.beliefs.items():
-            self._recall(name, memory.read(belief.memory))
+        self._teller = Teller(planogram.facings, beliefs, self._evidence, self._takes, Demand(zone))
+        self.beliefs = self._teller.beliefs
 
     def restore_plate(self, position: PlatePosition, now: Moment) -> None:
         """Put back the last durable word of a plate; the plate itself has to come to rest anew."""
@@ -142,12 +137,8 @@ class Estimator:
         if name not in self._facings:
             return None
         self._evidence.saw(reading, now.mono_s)
-        effects, open_to = Effects(), self._gaps.setdefault(name, set())
-        if reading.gap != (reading.device in open_to):
-            open_to.symmetric_difference_update({reading.device})
-            body = GapMoved(facing=name, device=reading.device, fill=reading.fill)
-            effects.tell("gap.opened" if reading.gap else "gap.closed", body, now.at)
-            self._keep(effects, name)
+        effects = Effects()
+        self._teller.gap(effects, reading, now)
         self._judge(effects, name, now, unseen=True)
         return effects if effects.events else None
 
@@ -160,7 +151,7 @@ class Estimator:
             uncounted[fullest].moved(-reading.quantity, now.mono_s)
             kind: Cause = "sale" if reading.quantity > 0 else "return"
             self._judge(effects, fullest, now, unseen=False, cause=kind)
-            self._keep(effects, fullest)
+            self._teller.keep(effects, fullest)
             return effects
         missed = self._takes.sold(reading.gtin, max(0, reading.quantity), now.mono_s)
         weighed = [name for name in places if name in self._lying]
@@ -182,7 +173,7 @@ class Estimator:
         effects = Effects()
         carried.moved(reading.quantity, now.mono_s)
         self._judge(effects, reading.facing, now, unseen=False, cause="restock")
-        self._keep(effects, reading.facing)
+        self._teller.keep(effects, reading.facing)
         return effects
 
     def recount(self, reading: Recount, now: Moment) -> Effects | None:
@@ -201,7 +192,7 @@ class Estimator:
             self._evidence.carried.setdefault(name, Carried(room)).recounted(reading.on_hand, now.mono_s)
         self._evidence.counted(name, reading.on_hand, now.mono_s)
         self._judge(effects, name, now, unseen=False, cause="recount")
-        self._keep(effects, name)
+        self._teller.keep(effects, name)
         return effects
 
     def device_lost(self, device: str, now: Moment) -> None:
@@ -255,32 +246,48 @@ class Estimator:
 
     def _settled(self, pan: Pan, rest_g: float, now: Moment) -> Effects:
         """The plate came to rest after it was touched, or after nobody looked."""
-        unseen, pan.unseen, pan.rested_s = pan.unseen, False, now.mono_s
-        effects, belief = Effects(), pan.belief
+        unseen, effects, belief = pan.unseen, Effects(), pan.belief
         if belief is None:
             return effects
         if self._takes.watched_since_s is None:
             self._takes.watched_since_s = now.mono_s
         belief.away = {gtin: self._takes.away(gtin, now.mono_s) for gtin in belief.neighbours}
         first = not belief.hypotheses
-        belief.weigh(rest_g, now.mono_s, unseen=unseen)
+        beside = self._touched_with(pan, now)
+        pan.weigh(rest_g, now.mono_s, [lean for one in beside for lean in across.leans(pan, one)])
         for index, item in enumerate(belief.items):
             carried = self._evidence.carried.pop(item.facing, None)
             if first and carried is not None and carried.shares:  # counted by hand before it was weighed
                 belief.hint(index, {n: log(share) for n, share in carried.shares.items()}, log(SALE_WRONG))
-        for item in belief.items:
+        self._weighed(effects, pan, now, unseen=unseen)
+        for one in beside:
+            if said := list(across.leans(one, pan)):
+                one.weigh_again(said)
+                self._weighed(effects, one, now, unseen=False)
+                effects.plates += one.at_rest(now)
+        return effects
+
+    def _touched_with(self, pan: Pan, now: Moment) -> list[Pan]:
+        """Neighbouring plates that came to rest just before it and lie there untouched."""
+        return [
+            one
+            for one in self._beside.get(id(pan), ())
+            if now.mono_s - one.rested_s < across.TOGETHER_S and not one.moving
+        ]
+
+    def _weighed(self, effects: Effects, pan: Pan, now: Moment, *, unseen: bool) -> None:
+        """What its weight says goes into what is told of its facings."""
+        for item in pan.belief.items if pan.belief is not None else ():
             if self._tags.covers(item.facing):
                 self._tags.touched(item.facing, now.mono_s)
                 self._due_s[item.facing] = now.mono_s + AGAIN_S
             self._judge(effects, item.facing, now, unseen=unseen, settled=True)
-        return effects
 
     def _rested(self, pan: Pan, now: Moment) -> Effects | None:
         """The plate is at rest as before; None when that has no consequence."""
         if pan.belief is None or now.mono_s - pan.rested_s < REST_EVERY_S or (rest_g := pan.rest_g) is None:
             return None
-        pan.rested_s = now.mono_s
-        pan.belief.rest(rest_g, now.mono_s)
+        pan.rest(rest_g, now.mono_s)
         effects = Effects()
         for item in pan.belief.items:
             self._judge(effects, item.facing, now, unseen=True)
@@ -308,7 +315,7 @@ class Estimator:
         found = self._evidence.of(name, now.mono_s, believed=limit if name in self._lying else 1.0)
         if found is None:
             if before.on_hand is not None and before.confidence > limit:
-                self._become(effects, before, doubted(before, limit, "stale"), "correction", now)
+                self._teller.become(effects, before, doubted(before, limit, "stale"), "correction", now)
             return
         shares = found.shares
         margin = 0.0 if settled or cause else UNTOUCHED_MARGIN
@@ -331,44 +338,9 @@ class Estimator:
             observed_at=now.at,
         )
         kind = cause or cause_of(before, after, unseen=unseen)
-        self._become(effects, before, replace(after, taken=taken_after(before, after, kind)), kind, now)
-
-    def _become(self, effects: Effects, before: Belief, after: Belief, cause: Cause, now: Moment) -> None:
-        if after.on_hand != before.on_hand:
-            after = replace(after, changed_at=now.at)
-            if cause in ("pick", "return"):
-                self._takes.moved(after.gtin, (after.on_hand or 0) - (before.on_hand or 0), now.mono_s)
-        self.beliefs[after.facing] = after
-        self._demand.follow(before, after, cause, now.at)
-        told = self._told[after.facing]
-        if worth_telling(told, after):
-            due_at = self._demand.due_at(told, after, self._facings[after.facing], now.at)
-            self.beliefs[after.facing] = after = replace(after, reorder_due_at=due_at)
-            self._told[after.facing] = after
-            effects.tell("stock.changed", after.changed_from(told, cause), now.at)
-            self._keep(effects, after.facing)
-
-    def _keep(self, effects: Effects, name: str) -> None:
-        """The belief and what else is known of the facing go into the journal."""
-        carried = self._evidence.carried.get(name)
-        kept = Memory(
-            carried=[(n, round(share, 4)) for n, share in carried.shares.items()] if carried else [],
-            known=self._evidence.known.get(name),
-            gaps=sorted(self._gaps.get(name, ())),
-            run_rate=self._demand.write(name),
+        self._teller.become(
+            effects, before, replace(after, taken=taken_after(before, after, kind)), kind, now
         )
-        self.beliefs[name] = replace(self.beliefs[name], memory=memory.write(kept))
-        effects.beliefs.append(self.beliefs[name])
-
-    def _recall(self, name: str, kept: Memory) -> None:
-        if kept.run_rate:
-            self._demand.recall(name, kept.run_rate)
-        if kept.known is not None:
-            self._evidence.known[name] = kept.known
-        if kept.carried and name not in self._lying:
-            self._evidence.carried[name].shares = dict(kept.carried)
-        if kept.gaps:
-            self._gaps[name] = set(kept.gaps)
 
     def _moved(self, moves: list[Moved], now: Moment) -> Effects:
         effects = Effects()

@@ -35,6 +35,8 @@ class Habits:
     foreign_changes: float = 0.01
     misplaced: float = 0.004
     """An event brings an item that belongs elsewhere on the shelf."""
+    across: float = 0.02
+    """Where a neighbouring plate was touched too: an item comes to lie across the seam."""
     untouched: float = 0.15
     taken: float = 0.63
     brought: float = 0.14

@@ -14,6 +14,8 @@ from edge_agent.stock.habits import USUAL, Habits
 
 OTHER = "?"
 """The foreign mass is nothing that the planogram knows."""
+ACROSS = "/"
+"""It is part of an item that lies across the seam to a neighbouring plate; below 0 where that bears it."""
 DRIFT, FOREIGN, ITEMS = 0, 1, 2
 
 Counts = tuple[int, ...]

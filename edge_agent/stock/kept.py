@@ -7,7 +7,7 @@ from math import exp, log
 import msgspec
 
 from edge_agent.stock.gauss import Gauss
-from edge_agent.stock.hypothesis import OTHER, Hypothesis, Item
+from edge_agent.stock.hypothesis import ACROSS, OTHER, Hypothesis, Item
 from edge_agent.stock.plate_belief import PlateBelief
 
 LEAST = 1e-3
@@ -79,7 +79,7 @@ def read(text: str, belief: PlateBelief, at_s: float) -> bool:
             tuple(one.since or one.counts),
         )
         for one in plate.hypotheses
-        if one.foreign is None or one.foreign == OTHER or one.foreign in belief.neighbours
+        if one.foreign in (None, OTHER, ACROSS) or one.foreign in belief.neighbours
     ]
     if hypotheses:
         belief.restore(hypotheses, at_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edge_agent.moment import Moment
@@ -11,8 +11,10 @@ from edge_agent.stock import kept
 from edge_agent.stock.assortment import Assortment
 from edge_agent.stock.effects import PlatePosition
 from edge_agent.stock.habits import Habits
+from edge_agent.stock.hypothesis import Hypothesis
 from edge_agent.stock.plate_belief import PlateBelief
 from edge_agent.stock.settle import Plate
+from edge_agent.stock.turns import Lean
 
 BLIND_S = 5.0
 """A change found after at least this long without a reading is a correction: nobody saw who did it."""
@@ -22,17 +24,24 @@ PlateKey = tuple[str, int | None]
 
 @dataclass(slots=True)
 class Pan:
-    """`plates`: their settle detectors; `names`: the facings that lie there; `belief`: what lies there, if a
-    weight can tell."""
+    """`plates`: their settle detectors; `names`: the facings that lie there, `wired`: on which plates;
+    `belief`: what lies there, if a weight can tell."""
 
     plates: dict[PlateKey, Plate]
     names: list[str]
+    wired: Mapping[PlateKey, list[str]]
     belief: PlateBelief | None
     rested_s: float = 0.0
     """When its weight was last evidence."""
     unseen: bool = False
     """Something may have happened while nobody looked."""
+    changed_g: float | None = None
+    """What its weight changed by when it was touched last."""
+    before: list[Hypothesis] = field(default_factory=list)
+    """What was believed before that, as long as a neighbour may still say something of it."""
     positions: dict[PlateKey, PlatePosition] = field(default_factory=dict)
+    _weighed_g: float | None = None
+    _rests_g: dict[PlateKey, float] = field(default_factory=dict)
     _viewed: dict[PlateKey, tuple[float, float]] = field(default_factory=dict)
 
     @property
@@ -57,9 +66,51 @@ class Pan:
         if reading.weight_g is None or "over" in reading.flags or "under" in reading.flags:
             plate.disturb()
             return None
-        if plate.feed(now.mono_s, reading.weight_g, stable=reading.stable) is None:
+        if plate.feed(now.mono_s, reading.weight_g, stable=reading.stable) is None or self.moving:
             return None
+        for other in self.plates.values():
+            if other is not plate:
+                other.rest_anew()
         return self.rest_g
+
+    def weigh(self, rest_g: float, at_s: float, leans: Sequence[Lean]) -> None:
+        """It came to rest: what lies there now."""
+        if self.belief is None:
+            return
+        seen = bool(self._rests_g) and not self.unseen
+        self.changed_g = rest_g - sum(self._rests_g.values()) if seen else None
+        places = self._places() if seen and len(self.plates) > 1 else ()
+        self.before, self._weighed_g = self.belief.hypotheses, rest_g
+        self.belief.weigh(rest_g, at_s, unseen=self.unseen, leans=leans, places=places)
+        self.unseen = False
+        self._rested(at_s)
+
+    def rest(self, rest_g: float, at_s: float) -> None:
+        """It is still at rest: what changed is drift."""
+        if self.belief is not None:
+            self.belief.rest(rest_g, at_s)
+        self.before = []
+        self._rested(at_s)
+
+    def weigh_again(self, leans: Sequence[Lean]) -> None:
+        """A neighbour came to rest that was touched with it: the last change seen in the light of that."""
+        if self.belief is None or not self.before or self._weighed_g is None or self.changed_g is None:
+            return
+        self.belief.hypotheses = self.before
+        self.belief.weigh(self._weighed_g, self.rested_s, leans=leans)
+
+    def _rested(self, at_s: float) -> None:
+        self.rested_s = at_s
+        self._rests_g = {key: plate.rest_g or 0.0 for key, plate in self.plates.items()}
+
+    def _places(self) -> list[float | None]:
+        """For each item, what changed on the plates where nothing else lies."""
+        found: list[float | None] = []
+        for item in self.belief.items if self.belief is not None else ():
+            own = [key for key in self.plates if self.wired[key] == [item.facing]]
+            changes = [(self.plates[key].rest_g or 0.0) - self._rests_g[key] for key in own]
+            found.append(sum(changes) if own else None)
+        return found
 
     def position(self, key: PlateKey, weight_g: float, now: Moment) -> PlatePosition:
         """The durable word of one plate; the first one's holds what is believed of them all."""
@@ -108,7 +159,7 @@ def pans(plates: Mapping[PlateKey, list[str]], assortment: Assortment, habits: H
         )
         items = assortment.items(names)
         belief = PlateBelief(items, assortment.neighbours(names), own) if items else None
-        pan = Pan({key: Plate(assortment.step_g(names)) for key in keys}, names, belief)
+        pan = Pan({key: Plate(assortment.step_g(names)) for key in keys}, names, plates, belief)
         found |= dict.fromkeys(keys, pan)
     return found
 

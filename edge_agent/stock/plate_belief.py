@@ -28,7 +28,7 @@ from edge_agent.stock.hypothesis import (
 )
 from edge_agent.stock.spread import Spread
 from edge_agent.stock.tag_evidence import Known
-from edge_agent.stock.turns import Stranger, Turns
+from edge_agent.stock.turns import Lean, Stranger, Turns
 
 KEPT, LEAST = 16, 1e-4
 """So many hypotheses at most are kept, and none of less weight than this."""
@@ -70,15 +70,26 @@ class PlateBelief:
         if not self.tags:
             self.tags = [None] * len(self.items)
 
-    def weigh(self, weight_g: float, at_s: float, *, unseen: bool = False) -> None:
-        """The plate came to rest at `weight_g` after it was touched, or (`unseen`) after nobody looked."""
+    def weigh(
+        self,
+        weight_g: float,
+        at_s: float,
+        *,
+        unseen: bool = False,
+        leans: Sequence[Lean] = (),
+        places: Sequence[float | None] = (),
+    ) -> None:
+        """The plate came to rest at `weight_g` after it was touched, or (`unseen`) after nobody looked.
+
+        `leans`: what its neighbours' changes say. `places`: for each item, what changed where only it lies.
+        """
         if not self.hypotheses:
             self.at_s = at_s
             self._begin(weight_g)
             return
         self._drift(at_s)
         acts = Acts(self.items, [spread.variance for spread in self.spreads], self.habits, unseen)
-        turns = Turns(acts, weight_g, list(self._strangers()), LEAST)
+        turns = Turns(acts, weight_g, list(self._strangers()), LEAST, leans, places)
         for parent in self.hypotheses:
             turns.follow(parent)
         found, least = turns.found, turns.best + log(LEAST)

@@ -38,6 +38,13 @@ class Plate:
         self.samples.clear()
         self.moving = True
 
+    def rest_anew(self) -> None:
+        """At rest: the newest weights count, also those of a change too small to be a touch."""
+        if not self.moving and self.samples:
+            newest_s = self.samples[-1][0]
+            weights = [weight_g for at_s, weight_g in self.samples if at_s >= newest_s - WINDOW_S]
+            self.rest_g = sum(weights) / len(weights)
+
     def feed(self, mono_s: float, weight_g: float, *, stable: bool | None) -> float | None:
         """One reading; returns the weight at rest, in grams, once each time the plate comes to rest."""
         samples = self.samples

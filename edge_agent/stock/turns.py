@@ -8,13 +8,29 @@ from math import exp, inf, log, pi
 
 from edge_agent.stock.acts import Acts
 from edge_agent.stock.gauss import log_density
-from edge_agent.stock.hypothesis import FOREIGN, ITEMS, OTHER, Counts, Forecast, Hypothesis, Way
+from edge_agent.stock.hypothesis import ACROSS, FOREIGN, ITEMS, OTHER, Counts, Forecast, Hypothesis, Way
 
 LEAST_FOREIGN_G = 20.0
 """What weighs less is nothing that people lay down and leave."""
+PLACE_SD_G, ON_OTHERS, LEAST_PLACED = 2.0, 0.3, -20.0
+"""A plate nobody touched changes by so much; what moves lies wholly on shared plates so often; and a plate
+says no more than that against what all of them weigh."""
 
 Key = tuple[Counts, str | None, tuple[int, ...]]
 """Counts, what is foreign, and about which unit weights: accounts that differ in these stay apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lean:
+    """What a neighbouring plate's change says of this one.
+
+    `own`: an item of its own has come to lie there but for a part that the neighbour bears (`mass_g` below
+    0); else it bears `mass_g` of an item of the neighbour's.
+    """
+
+    own: bool
+    mass_g: float
+    sd_g: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,9 @@ class Turns:
     weight_g: float
     strangers: Sequence[Stranger]
     least: float
+    leans: Sequence[Lean] = ()
+    places: Sequence[float | None] = ()
+    """What changed, for each item, on the plates where nothing else lies; None: it has none for itself."""
     found: dict[Key, Turn] = field(default_factory=dict)
     best: float = -inf
     _units: tuple[int, ...] = ()
@@ -78,6 +97,7 @@ class Turns:
             for one in self.strangers:
                 stray = Way(parent, True, one.weight_g, one.sd_g)
                 self._try(stray, stays, parent.counts, one.gtin, log(usual.misplaced * one.share))
+            self._lean(parent, stays)
             return
         goes = Forecast(parent, self.acts.items, self.acts.variances, stays=False)
         gone, free = log(usual.foreign_goes), Way(parent, stays=False)
@@ -87,6 +107,19 @@ class Turns:
         part = Way(parent, False, usual.foreign_mean_g, usual.foreign_sd_g)
         for counts, prior in self.acts.beside(parent, usual.goes_alone):
             self._try(part, goes, counts, OTHER, log(usual.foreign_changes) + prior)
+
+    def _lean(self, parent: Hypothesis, stays: Forecast) -> None:
+        """An item comes to lie across the seam to a neighbouring plate."""
+        rare = log(self.acts.habits.across)
+        for lean in self.leans:
+            way = Way(parent, True, lean.mass_g, lean.sd_g)
+            if not lean.own:
+                self._try(way, stays, parent.counts, ACROSS, rare)
+                continue
+            whole_g = self.weight_g - lean.mass_g - stays.expect(parent.counts)[0]
+            for counts, prior in self.acts.moves(parent, whole_g):
+                if sum(counts) > sum(parent.counts):
+                    self._try(way, stays, counts, ACROSS, rare + prior)
 
     def _try(self, way: Way, forecast: Forecast, counts: Counts, foreign: str | None, prior: float) -> None:
         """One turn. What cannot come near the best one, however well it explains, is left."""
@@ -99,6 +132,8 @@ class Turns:
             return
         variance += noise + way.mass_sd_g**2
         gain = so_far + log_density(self.weight_g - mean_g - way.mass_g, variance)
+        if self.places:
+            gain += self._placed(way.parent, counts, foreign)
         self.best = max(self.best, gain)
         key = (counts, foreign, self._units)
         known = self.found.get(key)
@@ -106,6 +141,19 @@ class Turns:
             self.found[key] = Turn(gain, gain, way)
         else:
             known.add(gain, way)
+
+    def _placed(self, parent: Hypothesis, counts: Counts, foreign: str | None) -> float:
+        """How well the plates on which a single item lies agree with what is said to have moved."""
+        log_share = 0.0
+        for item, change_g, a, b in zip(self.acts.items, self.places, parent.counts, counts, strict=True):
+            if change_g is None:
+                continue
+            share = log_density(change_g, PLACE_SD_G**2)
+            if a != b or foreign != parent.foreign:
+                moved_g = abs(a - b) * item.unit_weight_g or self.acts.habits.foreign_sd_g
+                share = _log_sum(log(ON_OTHERS) + share, log((1 - ON_OTHERS) / moved_g))
+            log_share += max(share, LEAST_PLACED)
+        return log_share
 
     def _heavy(self, more_g: float, way: Way) -> bool:
         """Whether so much can be something foreign that came, or what is left of it."""
