@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from math import log
 
@@ -11,6 +12,8 @@ from edge_agent.stock.habits import Habits
 from edge_agent.stock.hypothesis import ITEMS, Counts, Hypothesis, Item
 
 _PAIRED = (-3, -2, -1, 1, 2, 3)
+PAIRS_FEWER = 3.0
+"""Two kinds at once are looked for where they are more probable by this (log) than what else is: they are many."""
 _BESIDE = 3
 """So many items at most move while another kind does, or while something foreign comes."""
 
@@ -25,13 +28,19 @@ class Acts:
     habits: Habits
     unseen: bool
 
-    def moves(self, one: Hypothesis, residual_g: float) -> Iterator[tuple[Counts, float]]:
-        """Counts that come near the weight, which is `residual_g` more than if nothing were moved."""
+    def moves(self, one: Hypothesis, residual_g: float, least: float) -> Iterator[tuple[Counts, float]]:
+        """Counts that come near the weight, which is `residual_g` more than if nothing were moved.
+
+        Those with a prior below `least` need not be there.
+        """
         yield one.counts, self._log_act(0, 0, one.counts)
         kinds = len(self.items)
         for index in range(kinds):
             for counts, change in self._near(one, index, one.counts, residual_g):
                 yield counts, self._log_act(change, index, one.counts) - log(kinds)
+        least += PAIRS_FEWER
+        if log(self.habits.two_items) < least:
+            return
         for first, second in combinations(range(kinds), 2):
             for change in _PAIRED:
                 n = one.counts[first] + change
@@ -40,11 +49,18 @@ class Acts:
                 counts = (*one.counts[:first], n, *one.counts[first + 1 :])
                 left_g = residual_g - change * self._unit_g(one, first)
                 prior = log(self.habits.two_items) + self._log_act(change, first, one.counts)
+                if prior < least:
+                    continue
                 for both, other in self._near(one, second, counts, left_g):
                     yield both, prior + self._log_act(other, second, one.counts)
 
-    def beside(self, one: Hypothesis, alone: float) -> Iterator[tuple[Counts, float]]:
-        """What is moved in the moment in which something foreign comes, whose weight nobody knows."""
+    def beside(self, one: Hypothesis, alone: float, least: float) -> Iterator[tuple[Counts, float]]:
+        """What is moved in the moment in which something foreign comes, whose weight nobody knows.
+
+        Nothing where no prior can reach `least`.
+        """
+        if max(log(alone), log((1 - alone) / len(self.items))) < least:
+            return
         yield one.counts, log(alone)
         for index, item in enumerate(self.items):
             n = one.counts[index]
@@ -52,7 +68,7 @@ class Acts:
                 if change:
                     counts = (*one.counts[:index], n + change, *one.counts[index + 1 :])
                     share = (1 - alone) / len(self.items)
-                    yield counts, log(share) + self._log_seen(change, index, n)
+                    yield counts, log(share) + _log_seen(self.habits, change, n, item.capacity)
 
     def _near(
         self, one: Hypothesis, index: int, counts: Counts, residual_g: float
@@ -71,31 +87,31 @@ class Acts:
         return max(0.5 * printed_g, printed_g + one.state.mean[ITEMS + 1 + 2 * index])
 
     def _log_act(self, change: int, index: int, before: Counts) -> float:
-        if self.unseen:
-            return self._log_unseen(change, index, before[index])
-        return self._log_seen(change, index, before[index])
+        how = _log_unseen if self.unseen else _log_seen
+        return how(self.habits, change, before[index], self.items[index].capacity)
 
-    def _log_seen(self, change: int, index: int, before: int) -> float:
-        """How usual a change is when somebody touched the plate."""
-        usual, capacity = self.habits, self.items[index].capacity
-        if change == 0:
-            return log(usual.untouched)
-        if change < 0:
-            return log(usual.taken * (1 - usual.more_taken)) + (-change - 1) * log(usual.more_taken)
-        # Staff fill what is empty: the more room, the more usual.
-        room = max(0, capacity - before)
-        filled = usual.filled * 2 * max(room, 0.5) / max(1, capacity) / max(1, room)
-        brought = usual.brought * (1 - usual.more_brought) * usual.more_brought ** (change - 1)
-        return log(filled + brought) + self._log_over(before + change - capacity)
 
-    def _log_unseen(self, change: int, index: int, before: int) -> float:
-        """How usual a change is when nobody looked: anything may have happened."""
-        capacity = self.items[index].capacity
-        if change == 0:
-            return log(self.habits.unseen_same)
-        return log((1 - self.habits.unseen_same) / (capacity + 1)) + self._log_over(
-            before + change - capacity
-        )
+@lru_cache(maxsize=16_384)
+def _log_seen(usual: Habits, change: int, before: int, capacity: int) -> float:
+    """How usual a change is when somebody touched the plate."""
+    if change == 0:
+        return log(usual.untouched)
+    if change < 0:
+        return log(usual.taken * (1 - usual.more_taken)) + (-change - 1) * log(usual.more_taken)
+    # Staff fill what is empty: the more room, the more usual.
+    room = max(0, capacity - before)
+    filled = usual.filled * 2 * max(room, 0.5) / max(1, capacity) / max(1, room)
+    brought = usual.brought * (1 - usual.more_brought) * usual.more_brought ** (change - 1)
+    return log(filled + brought) + _log_over(usual, before + change - capacity)
 
-    def _log_over(self, over: int) -> float:
-        return log(self.habits.over) + (over - 1) * log(self.habits.more_over) if over > 0 else 0.0
+
+@lru_cache(maxsize=16_384)
+def _log_unseen(usual: Habits, change: int, before: int, capacity: int) -> float:
+    """How usual a change is when nobody looked: anything may have happened."""
+    if change == 0:
+        return log(usual.unseen_same)
+    return log((1 - usual.unseen_same) / (capacity + 1)) + _log_over(usual, before + change - capacity)
+
+
+def _log_over(usual: Habits, over: int) -> float:
+    return log(usual.over) + (over - 1) * log(usual.more_over) if over > 0 else 0.0

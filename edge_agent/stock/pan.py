@@ -80,7 +80,7 @@ class Pan:
         seen = bool(self._rests_g) and not self.unseen
         self.changed_g = rest_g - sum(self._rests_g.values()) if seen else None
         places = self._places() if seen and len(self.plates) > 1 else ()
-        self.before, self._weighed_g = self.belief.hypotheses, rest_g
+        self.before, self._weighed_g = self.belief.hypotheses if seen else [], rest_g
         self.belief.weigh(rest_g, at_s, unseen=self.unseen, leans=leans, places=places)
         self.unseen = False
         self._rested(at_s)

@@ -72,6 +72,11 @@ class Turns:
     found: dict[Key, Turn] = field(default_factory=dict)
     best: float = -inf
     _units: tuple[int, ...] = ()
+    _reach: float = 0.0
+
+    def __post_init__(self) -> None:
+        steepest = -0.5 * log(2 * pi * self.acts.habits.rest_sd_g**2)
+        self._reach = log(self.least) - steepest
 
     def follow(self, parent: Hypothesis) -> None:
         """What may have become of one hypothesis; the probable ones first spare work."""
@@ -88,10 +93,12 @@ class Turns:
             - usual.foreign_comes
             - (usual.misplaced if clean else usual.foreign_goes + usual.foreign_changes)
         )
-        for counts, prior in self.acts.moves(parent, self.weight_g - stays.expect(parent.counts)[0]):
+        for counts, prior in self.acts.moves(
+            parent, self.weight_g - stays.mean_g, self._least(parent, log(alike))
+        ):
             self._try(way, stays, counts, parent.foreign, prior + log(alike))
         bag = Way(parent, True, usual.foreign_mean_g, usual.foreign_sd_g)
-        for counts, prior in self.acts.beside(parent, usual.comes_alone):
+        for counts, prior in self.acts.beside(parent, usual.comes_alone, self._least(parent, comes)):
             self._try(bag, stays, counts, OTHER, prior + comes)
         if clean:
             for one in self.strangers:
@@ -102,11 +109,12 @@ class Turns:
         goes = Forecast(parent, self.acts.items, self.acts.variances, stays=False)
         gone, free = log(usual.foreign_goes), Way(parent, stays=False)
         self._try(free, goes, parent.counts, None, gone + log(usual.goes_alone))
-        for counts, prior in self.acts.moves(parent, self.weight_g - goes.expect(parent.counts)[0]):
+        for counts, prior in self.acts.moves(parent, self.weight_g - goes.mean_g, self._least(parent, gone)):
             self._try(free, goes, counts, None, gone + log(1 - usual.goes_alone) + prior)
         part = Way(parent, False, usual.foreign_mean_g, usual.foreign_sd_g)
-        for counts, prior in self.acts.beside(parent, usual.goes_alone):
-            self._try(part, goes, counts, OTHER, log(usual.foreign_changes) + prior)
+        changes = log(usual.foreign_changes)
+        for counts, prior in self.acts.beside(parent, usual.goes_alone, self._least(parent, changes)):
+            self._try(part, goes, counts, OTHER, changes + prior)
 
     def _lean(self, parent: Hypothesis, stays: Forecast) -> None:
         """An item comes to lie across the seam to a neighbouring plate."""
@@ -116,17 +124,16 @@ class Turns:
             if not lean.own:
                 self._try(way, stays, parent.counts, ACROSS, rare)
                 continue
-            whole_g = self.weight_g - lean.mass_g - stays.expect(parent.counts)[0]
-            for counts, prior in self.acts.moves(parent, whole_g):
+            whole_g = self.weight_g - lean.mass_g - stays.mean_g
+            for counts, prior in self.acts.moves(parent, whole_g, self._least(parent, rare)):
                 if sum(counts) > sum(parent.counts):
                     self._try(way, stays, counts, ACROSS, rare + prior)
 
     def _try(self, way: Way, forecast: Forecast, counts: Counts, foreign: str | None, prior: float) -> None:
         """One turn. What cannot come near the best one, however well it explains, is left."""
-        noise = self.acts.habits.rest_sd_g**2
-        so_far = way.parent.log_weight + prior
-        if so_far - 0.5 * log(2 * pi * noise) < self.best + log(self.least):
+        if prior < self._least(way.parent, 0.0):
             return
+        noise, so_far = self.acts.habits.rest_sd_g**2, way.parent.log_weight + prior
         mean_g, variance = forecast.expect(counts)
         if way.mass_sd_g and foreign == OTHER and not self._heavy(self.weight_g - mean_g, way):
             return
@@ -141,6 +148,10 @@ class Turns:
             self.found[key] = Turn(gain, gain, way)
         else:
             known.add(gain, way)
+
+    def _least(self, parent: Hypothesis, prior: float) -> float:
+        """What else must be as usual as this, besides `prior`, to come near the best turn."""
+        return self.best + self._reach - parent.log_weight - prior
 
     def _placed(self, parent: Hypothesis, counts: Counts, foreign: str | None) -> float:
         """How well the plates on which a single item lies agree with what is said to have moved."""
