@@ -33,6 +33,10 @@ class ShelfTags:
         """Whether some reader hears the facing."""
         return facing in self._covering
 
+    def readers(self, facing: str) -> set[str]:
+        """Those that hear the facing."""
+        return self._covering.get(facing, set())
+
     def came(self, facing: str, tag: Tag) -> None:
         """A tag of the facing's own item is there."""
         self._own.setdefault(facing, {})[tag.epc] = tag

@@ -1,0 +1,178 @@
+"""Makes the account of one facing when somebody asks. It only looks: what is believed stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from math import exp, sqrt
+
+from edge_agent.contract.messages import Source
+from edge_agent.moment import Moment
+from edge_agent.stock import gap_evidence
+from edge_agent.stock.account import (
+    Account,
+    Chance,
+    Opinion,
+    PlateAccount,
+    PlateRef,
+    Stranger,
+    TagAccount,
+    Verdict,
+    WeighedItem,
+)
+from edge_agent.stock.belief import Belief
+from edge_agent.stock.evidence import HEARD_SHARE, Evidence, Judgement
+from edge_agent.stock.hypothesis import FOREIGN, OTHER, Hypothesis
+from edge_agent.stock.pan import Pan
+from edge_agent.stock.plate_belief import PlateBelief
+from edge_agent.stock.shelf_tags import ShelfTags
+
+ALTERNATIVES, LEAST = 6, 0.001
+"""So many counts are told, and none that is less probable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """All that can speak of one facing. `place`: the pan where it lies, and as which of its items.
+
+    `believed`: how far its scale is, that may be silent.
+    """
+
+    evidence: Evidence
+    tags: ShelfTags
+    place: tuple[Pan, int] | None
+    believed: float
+
+
+def account_of(belief: Belief, witnesses: Witnesses, now: Moment) -> Account:
+    """What is believed, why, and what else it may be."""
+    found, state = _judgement(belief.facing, witnesses, now.mono_s), belief.state()
+    return Account(
+        facing=belief.facing,
+        gtin=belief.gtin,
+        on_hand=belief.on_hand,
+        confidence=belief.confidence,
+        interval=belief.interval,
+        status=belief.status,
+        sources=state.sources,
+        reasons=list(belief.reasons),
+        changed_at=state.changed_at,
+        observed_at=state.observed_at,
+        reorder_due_at=state.reorder_due_at,
+        counts=_counts(found.shares) if found else [],
+        alone=[_opinion(source, alone, belief.on_hand) for source, alone in found.alone.items()]
+        if found
+        else [],
+        plate=_plate(*witnesses.place, belief.on_hand) if witnesses.place else None,
+        tags=_tags(belief.facing, witnesses, now.mono_s),
+        cameras=_verdicts(belief.facing, witnesses, now.mono_s),
+    )
+
+
+def _judgement(name: str, witnesses: Witnesses, at_s: float) -> Judgement | None:
+    """The evidence now, without letting what is carried move on in time."""
+    aside = copy(witnesses.evidence)
+    carried = aside.carried.get(name)
+    aside.carried = {} if carried is None else {name: copy(carried)}
+    return aside.of(name, at_s, believed=witnesses.believed)
+
+
+def _counts(shares: Mapping[int, float]) -> list[Chance]:
+    best = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[:ALTERNATIVES]
+    return [Chance(on_hand=n, probability=round(share, 4)) for n, share in best if share >= LEAST]
+
+
+def _opinion(source: Source, alone: Mapping[int, float], believed: int | None) -> Opinion:
+    best = max(alone, key=lambda n: alone[n])
+    return Opinion(
+        source=source,
+        on_hand=best,
+        probability=round(alone[best], 3),
+        of_believed=round(alone.get(best if believed is None else believed, 0.0), 3),
+    )
+
+
+def _plate(pan: Pan, index: int, on_hand: int | None) -> PlateAccount:
+    belief = pan.belief
+    best = _account_of_plate(belief, index, on_hand) if belief and belief.hypotheses else None
+    items = _items(belief, best) if belief and best else []
+    drift_g = belief.drift_g() if belief and best else 0.0
+    expected_g = sum(item.on_hand * item.unit_g for item in items) + drift_g
+    foreign = belief.foreign() if belief and best else {}
+    strangers = sorted(foreign.items(), key=lambda pair: -pair[1])
+    weight_g = pan.rest_g
+    return PlateAccount(
+        plates=[PlateRef(device=device, channel=channel) for device, channel in pan.plates],
+        moving=pan.moving,
+        weight_g=None if weight_g is None else round(weight_g, 1),
+        expected_g=round(expected_g, 1) if items else None,
+        drift_g=round(drift_g, 1),
+        items=items,
+        foreign=[
+            Stranger(gtin=None if what == OTHER else what, probability=round(share, 3))
+            for what, share in strangers
+            if share >= LEAST
+        ],
+        foreign_g=round(_foreign_g(belief), 1) if belief else 0.0,
+    )
+
+
+def _account_of_plate(belief: PlateBelief, index: int, on_hand: int | None) -> Hypothesis:
+    """The most probable hypothesis that has the count which is believed; else the most probable one."""
+    fits = [one for one in belief.hypotheses if one.counts[index] == on_hand]
+    return max(fits or belief.hypotheses, key=lambda one: one.log_weight)
+
+
+def _items(belief: PlateBelief, best: Hypothesis) -> list[WeighedItem]:
+    return [
+        WeighedItem(
+            facing=item.facing,
+            gtin=item.gtin,
+            on_hand=best.counts[index],
+            printed_g=item.unit_weight_g,
+            printed_sd_g=round(item.unit_sd_g, 2),
+            unit_g=round(belief.unit_weight_g(index), 2),
+            unit_sd_g=round(sqrt(belief.spreads[index].variance), 2),
+        )
+        for index, item in enumerate(belief.items)
+    ]
+
+
+def _foreign_g(belief: PlateBelief) -> float:
+    """What is foreign there weighs so much, where it is there."""
+    alien = [(exp(one.log_weight), one.state.mean[FOREIGN]) for one in belief.hypotheses if one.foreign]
+    whole = sum(share for share, _ in alien)
+    return sum(share * mass_g for share, mass_g in alien) / whole if whole else 0.0
+
+
+def _tags(name: str, witnesses: Witnesses, at_s: float) -> TagAccount | None:
+    tags, evidence = witnesses.tags, witnesses.evidence
+    if not tags.covers(name):
+        return None
+    heard = tags.heard(name, at_s, watched=witnesses.believed == 1.0)
+    items, bare = evidence.known_tags(name)
+    return TagAccount(
+        readers=sorted(tags.readers(name)),
+        listening=tags.listened(name, at_s) >= HEARD_SHARE,
+        tagged=evidence.tagged(name),
+        heard=heard.sure,
+        silent=len(heard.silent),
+        doubt=round(heard.doubt, 2),
+        known_items=items,
+        without_tag=bare,
+    )
+
+
+def _verdicts(name: str, witnesses: Witnesses, at_s: float) -> list[Verdict]:
+    touched_s = witnesses.tags.touched_s(name)
+    return [
+        Verdict(
+            device=seen.device,
+            gap=seen.gap,
+            fill=round(seen.fill, 2),
+            age_s=round(at_s - seen_s, 1),
+            speaks=seen_s >= touched_s and at_s - seen_s <= gap_evidence.SPEAKS_FOR_S,
+        )
+        for seen, seen_s in witnesses.evidence.verdicts(name)
+    ]
