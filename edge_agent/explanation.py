@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, zip_longest
 
 from msgspec import Struct
 
@@ -116,7 +116,7 @@ def _devices(account: Account) -> Iterable[str]:
 def _newest(told: Sequence[tuple[str, StockChanged]]) -> list[Change]:
     """Without those that only say that it is a little surer or less sure than before."""
     found = []
-    for (at, one), older in zip(told, [*(body for _, body in told[1:]), None], strict=True):
+    for (at, one), older in zip_longest(told, [body for _, body in told[1:]]):
         as_before = older is not None and (one.status, one.reasons) == (older.status, older.reasons)
         if one.change == 0 and one.cause != "recount" and as_before:
             continue

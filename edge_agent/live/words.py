@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import zip_longest
 from zoneinfo import ZoneInfo
 
 from edge_agent.contract.messages import DeviceState, Source
@@ -14,6 +15,8 @@ from edge_agent.stock.account import PlateAccount, TagAccount, Verdict
 
 WIDTH = 80
 LABEL = 12
+LEAST = 0.01
+"""Something foreign that is less probable is not named."""
 BAR = 30
 """Cells of a bar for certainty."""
 REASONS = {
@@ -59,8 +62,13 @@ class _Clock:
 
     def time(self, text: str) -> str:
         """The time of day; with the date where it is not today's."""
+        minute = self.minute(text)
+        return f"{minute}:{parse_rfc3339(text):%S}" if "-" not in minute else minute
+
+    def minute(self, text: str) -> str:
+        """The same without seconds."""
         at = parse_rfc3339(text).astimezone(self._zone)
-        return f"{at:%H:%M:%S}" if at.date() == self._now.date() else f"{at:%Y-%m-%d %H:%M}"
+        return f"{at:%H:%M}" if at.date() == self._now.date() else f"{at:%Y-%m-%d %H:%M}"
 
     def ago(self, text: str) -> str:
         """How long ago (or ahead) that is."""
@@ -88,7 +96,7 @@ def percent(probability: float) -> str:
 
 def grams(weight_g: float) -> str:
     """Grams; tenths only where they matter."""
-    return f"{weight_g:,.1f} g" if abs(weight_g) < 100 else f"{weight_g:,.0f} g"
+    return f"{weight_g:,.1f} g" if weight_g < 100 else f"{weight_g:,.0f} g"
 
 
 # --- chapters ----------------------------------------------------------------------------------
@@ -116,7 +124,7 @@ def _belief(said: Explanation, clock: _Clock) -> Iterator[str]:
     for reason in said.reasons:
         yield from _labelled("Note", f"{REASONS.get(reason, reason)} ({reason})")
     if said.reorder_due_at:
-        due = clock.time(said.reorder_due_at)
+        due = clock.minute(said.reorder_due_at)
         yield from _labelled(
             "Reorder", f"due since {due}" if clock.is_past(said.reorder_due_at) else f"due about {due}"
         )
@@ -138,62 +146,63 @@ def _evidence(said: Explanation, clock: _Clock) -> Iterator[str]:
         yield from _labelled("Camera", _verdict(verdict))
     if said.counted is not None:
         yield from _labelled("By hand", f"{said.counted.on_hand} counted at {clock.time(said.counted.at)}")
-    trade, since = said.trade, f"since {clock.time(said.trade.since)}"
+    trade, time = said.trade, f"in the last {clock.ago(said.trade.since)}"
     if trade.sold_last_at:
         last = clock.time(trade.sold_last_at)
-        yield from _labelled(
-            "Till", f"{trade.sold} of this item sold {since}, the last at {last} (told, wherever it stood)"
-        )
+        yield from _labelled("Till", f"{trade.sold} sold {time}, wherever they stood; told last at {last}")
     if trade.delivered_last_at:
         last = clock.time(trade.delivered_last_at)
-        yield from _labelled("Delivered", f"{trade.delivered} {since}, the last at {last}")
+        yield from _labelled("Delivered", f"{trade.delivered} {time}; told last at {last}")
 
 
 def _plate(said: Explanation, plate: PlateAccount) -> Iterator[str]:
     names = ", ".join(
         one.device if one.channel is None else f"{one.device} channel {one.channel}" for one in plate.plates
     )
-    weight = (
-        f"weighs {grams(plate.weight_g)}"
-        if plate.weight_g is not None
-        else "is being touched"
-        if plate.moving
-        else "has not come to rest since the start"
-    )
-    yield from _labelled("Plate", f"{names} {weight}.")
+    silent = {device.device for device in said.devices if device.status != "online"}
+    last = ", when it was last heard" if any(one.device in silent for one in plate.plates) else ""
+    yield from _labelled("Plate", f"{names} {_weight(plate)}{last}.")
     if plate.expected_g is None:
-        yield from _labelled("", "Its weight tells no count: see the planogram's unit weights.")
+        if plate.weight_g is not None:
+            why = "an item without unit weight in the planogram, or more than three kinds"
+            yield from _labelled("", f"That tells no count: {why}.")
         return
     many = len(plate.items) > 1
-    parts = [
-        f"{item.on_hand} × {grams(item.unit_g)}{f' ({_name(said, item.gtin)})' if many else ''}"
+    pieces = " + ".join(
+        f"{item.on_hand} × {item.unit_g:,.1f} g{f' ({_name(said, item.gtin)})' if many else ''}"
         for item in plate.items
-    ]
-    parts.append(f"{grams(plate.drift_g)} that its zero has drifted")
-    expected = f"It should weigh {grams(plate.expected_g)}: {' + '.join(parts)}."
-    if plate.weight_g is not None:
-        off_g = plate.weight_g - plate.expected_g
-        expected += f" That leaves {grams(off_g)}."
-    yield from _labelled("", expected)
+    )
+    drift = f"{'plus' if plate.drift_g >= 0 else 'less'} {abs(plate.drift_g):.1f} g of drift of its zero"
+    yield from _labelled("", f"Expected are {plate.expected_g:,.1f} g: {pieces}, {drift}.")
     for item in plate.items:
         one = f"One {_name(said, item.gtin)}" if many else "One piece"
-        learnt = f"{one} is learnt to weigh {item.unit_g:,.1f} g ± {item.unit_sd_g:.1f} g"
-        yield from _labelled("", f"{learnt}; printed: {item.printed_g:,.1f} g ± {item.printed_sd_g:.1f} g.")
-    for stranger in plate.foreign:
+        learnt = f"{one} weighs {item.unit_g:,.1f} g ± {item.unit_sd_g:.1f} g as learnt here"
+        yield from _labelled("", f"{learnt}, {item.printed_g:,.1f} g ± {item.printed_sd_g:.1f} g as printed.")
+    for stranger in (one for one in plate.foreign if one.probability >= LEAST):
         what = "something unknown" if stranger.gtin is None else _name(said, stranger.gtin)
-        much = f" of about {grams(plate.foreign_g)}" if stranger is plate.foreign[0] else ""
-        yield from _labelled("", f"{percent(stranger.probability)}: {what}{much} lies there too.")
+        much = f", about {grams(plate.foreign_g)}" if stranger is plate.foreign[0] else ""
+        yield from _labelled("", f"Beside them: {what}{much} ({percent(stranger.probability)} probable).")
+
+
+def _weight(plate: PlateAccount) -> str:
+    if plate.weight_g is None:
+        return "is being touched" if plate.moving else "has not come to rest since the start"
+    if plate.expected_g is None:
+        return f"weighs {plate.weight_g:,.1f} g"
+    off_g = plate.weight_g - plate.expected_g
+    more = "more" if off_g >= 0 else "less"
+    return f"weighs {plate.weight_g:,.1f} g, {grams(abs(off_g))} {more} than expected"
 
 
 def _tags(tags: TagAccount) -> str:
     readers = ", ".join(tags.readers)
     if not tags.listening:
-        return f"{readers} has not listened long enough since it was last lost"
+        return f"{readers} has not listened long enough yet since the start or its last outage"
     text = f"{readers} hears {tags.heard}"
     if tags.silent:
         text += f"; {tags.silent} silent since the last touch ({tags.doubt:g} of them in doubt)"
     if tags.known_items:
-        return f"{text}; of {tags.known_items} items counted before, {tags.without_tag} have none"
+        return f"{text}; of {tags.known_items} items counted before, {tags.without_tag} had none"
     return (
         f"{text}; {percent(tags.tagged)} of such items have one"
         if tags.tagged
@@ -219,6 +228,8 @@ def _alone(said: Explanation) -> Iterator[str]:
 def _counts(said: Explanation) -> Iterator[str]:
     for chance in said.counts:
         yield _line("", chance.on_hand, chance.probability)
+    if said.counts and said.on_hand not in (None, said.counts[0].on_hand):
+        yield f"  {said.counts[0].on_hand} is more probable at this moment; it is told once that is clear."
 
 
 def _silent(devices: Iterable[DeviceState], clock: _Clock) -> Iterator[str]:
@@ -231,19 +242,19 @@ def _silent(devices: Iterable[DeviceState], clock: _Clock) -> Iterator[str]:
 
 
 def _changes(said: Explanation, clock: _Clock) -> Iterator[str]:
-    before: list[str] | None = None
-    for change, older in zip(said.changes, [*said.changes[1:], None], strict=True):
-        before = older.reasons if older else None
-        yield from _wrapped(_change(change, before, clock), " " * 30)
+    for change, older in zip_longest(said.changes, said.changes[1:]):
+        before = older.reasons if older else change.reasons
+        yield from _wrapped(_change(change, before, clock), " " * 33)
     if said.changes_since:
         yield f"  (the gateway's memory goes back to {clock.time(said.changes_since)})"
 
 
-def _change(change: Change, before: list[str] | None, clock: _Clock) -> str:
+def _change(change: Change, before: list[str], clock: _Clock) -> str:
     moved = f"{change.change:+d}".replace("-", "−") if change.change else "·"
-    fresh = [reason for reason in change.reasons if before is None or reason not in before]
     what = CAUSES[change.cause] if change.change or change.cause == "recount" else f"status {change.status}"
-    why = "".join(f", {reason}" for reason in fresh if reason != change.cause)
+    come = [reason for reason in change.reasons if reason not in before and reason != change.cause]
+    gone = [f"no longer {one}" for one in before if one not in (*change.reasons, "recount")]
+    why = "".join(f", {reason}" for reason in come + gone)
     count = "-" if change.on_hand is None else str(change.on_hand)
     return (
         f"  {clock.time(change.at):17}{moved:>4} →{count:>4}  {what} ({percent(change.confidence)} sure{why})"

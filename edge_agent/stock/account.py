@@ -42,7 +42,10 @@ class WeighedItem(Struct, frozen=True, kw_only=True):
 
 
 class Stranger(Struct, frozen=True, kw_only=True):
-    """What may lie on a plate and does not belong there; `gtin` null: nothing that the planogram knows."""
+    """What lies on a plate and does not belong there, with its probability if the believed count is right.
+
+    `gtin` null: it is nothing that the planogram knows.
+    """
 
     gtin: str | None
     probability: float

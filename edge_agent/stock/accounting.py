@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import exp, sqrt
@@ -95,12 +95,10 @@ def _opinion(source: Source, alone: Mapping[int, float], believed: int | None) -
 
 def _plate(pan: Pan, index: int, on_hand: int | None) -> PlateAccount:
     belief = pan.belief
-    best = _account_of_plate(belief, index, on_hand) if belief and belief.hypotheses else None
-    items = _items(belief, best) if belief and best else []
-    drift_g = belief.drift_g() if belief and best else 0.0
+    fits = _fitting(belief, index, on_hand) if belief else []
+    items = _items(belief, max(fits, key=lambda one: one.log_weight)) if belief and fits else []
+    drift_g = belief.drift_g() if belief and fits else 0.0
     expected_g = sum(item.on_hand * item.unit_g for item in items) + drift_g
-    foreign = belief.foreign() if belief and best else {}
-    strangers = sorted(foreign.items(), key=lambda pair: -pair[1])
     weight_g = pan.rest_g
     return PlateAccount(
         plates=[PlateRef(device=device, channel=channel) for device, channel in pan.plates],
@@ -109,19 +107,14 @@ def _plate(pan: Pan, index: int, on_hand: int | None) -> PlateAccount:
         expected_g=round(expected_g, 1) if items else None,
         drift_g=round(drift_g, 1),
         items=items,
-        foreign=[
-            Stranger(gtin=None if what == OTHER else what, probability=round(share, 3))
-            for what, share in strangers
-            if share >= LEAST
-        ],
-        foreign_g=round(_foreign_g(belief), 1) if belief else 0.0,
+        foreign=_strangers(fits),
+        foreign_g=round(_foreign_g(fits), 1),
     )
 
 
-def _account_of_plate(belief: PlateBelief, index: int, on_hand: int | None) -> Hypothesis:
-    """The most probable hypothesis that has the count which is believed; else the most probable one."""
-    fits = [one for one in belief.hypotheses if one.counts[index] == on_hand]
-    return max(fits or belief.hypotheses, key=lambda one: one.log_weight)
+def _fitting(belief: PlateBelief, index: int, on_hand: int | None) -> list[Hypothesis]:
+    """The hypotheses with the count that is believed (by all evidence); all of them where none has it."""
+    return [one for one in belief.hypotheses if one.counts[index] == on_hand] or belief.hypotheses
 
 
 def _items(belief: PlateBelief, best: Hypothesis) -> list[WeighedItem]:
@@ -139,9 +132,23 @@ def _items(belief: PlateBelief, best: Hypothesis) -> list[WeighedItem]:
     ]
 
 
-def _foreign_g(belief: PlateBelief) -> float:
+def _strangers(fits: Sequence[Hypothesis]) -> list[Stranger]:
+    """What is foreign there, the most probable first."""
+    shares: dict[str, float] = {}
+    for one in fits:
+        if one.foreign is not None:
+            shares[one.foreign] = shares.get(one.foreign, 0.0) + exp(one.log_weight)
+    whole = sum(exp(one.log_weight) for one in fits)
+    return [
+        Stranger(gtin=None if what == OTHER else what, probability=round(share / whole, 3))
+        for what, share in sorted(shares.items(), key=lambda pair: -pair[1])
+        if share >= LEAST * whole
+    ]
+
+
+def _foreign_g(fits: Sequence[Hypothesis]) -> float:
     """What is foreign there weighs so much, where it is there."""
-    alien = [(exp(one.log_weight), one.state.mean[FOREIGN]) for one in belief.hypotheses if one.foreign]
+    alien = [(exp(one.log_weight), one.state.mean[FOREIGN]) for one in fits if one.foreign is not None]
     whole = sum(share for share, _ in alien)
     return sum(share * mass_g for share, mass_g in alien) / whole if whole else 0.0
 
