@@ -40,10 +40,10 @@ class Accounts:
             detail = f"there is no facing {name!r} in this store's planogram"
             return problem(404, detail, code="E-NOT-FOUND", hint=known(name, list(self._facings)))
         async with self._room:
-            now = self._pipeline.now()
+            now, estimator = self._pipeline.now(), self._pipeline.estimator
             tell = partial(
                 explanation,
-                self._pipeline.estimator.account(name, now),
+                estimator.accountant.of(estimator.beliefs[name], now),
                 facing,
                 now,
                 journal=self._pipeline.journal,

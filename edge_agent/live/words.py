@@ -142,6 +142,8 @@ def _evidence(said: Explanation, clock: _Clock) -> Iterator[str]:
         yield from _plate(said, said.plate)
     if said.tags is not None:
         yield from _labelled("Tags", _tags(said.tags))
+    if said.in_back_room:
+        yield from _labelled("Back room", f"tags of {said.in_back_room} such items are heard there")
     for verdict in said.cameras:
         yield from _labelled("Camera", _verdict(verdict))
     if said.counted is not None:

@@ -110,7 +110,8 @@ class Account(Struct, frozen=True, kw_only=True):
     """What is believed of one facing (as it was told last) and the evidence as it is at this moment.
 
     `counts`: the most probable counts, the best one first. Times are RFC 3339 in UTC; `interval` of at least
-    90 % is null until there was evidence since the start.
+    90 % is null until there was evidence since the start. `in_back_room`: tags of such items that are heard
+    behind the sales floor.
     """
 
     facing: str
@@ -128,4 +129,5 @@ class Account(Struct, frozen=True, kw_only=True):
     alone: list[Opinion]
     plate: PlateAccount | None
     tags: TagAccount | None
+    in_back_room: int
     cameras: list[Verdict]

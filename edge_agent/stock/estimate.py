@@ -14,8 +14,7 @@ from edge_agent.contract.planogram import Planogram
 from edge_agent.moment import Moment
 from edge_agent.readings import Delivery, GapSeen, Recount, Sale, TagRead, WeightReading
 from edge_agent.stock import across
-from edge_agent.stock.account import Account
-from edge_agent.stock.accounting import Witnesses, account_of
+from edge_agent.stock.accountant import Accountant
 from edge_agent.stock.assortment import Assortment
 from edge_agent.stock.belief import Belief, doubted
 from edge_agent.stock.carried import Carried
@@ -74,6 +73,7 @@ class Estimator:
         self.presence, self._takes = Presence(), Takes()
         self._tags = ShelfTags(self.presence, self._sensors.covering)
         self._evidence = Evidence(self._assortment, self._lying, self._tags, habits)
+        self.accountant = Accountant(self._evidence, self._tags, self._sensors, self._lying)
         self._oddities = Oddities(self._lying)
         self._due_s: dict[str, float] = {}
         self._limits: dict[str, float] = {}
@@ -221,12 +221,6 @@ class Estimator:
             if self._sensors.limit(name, now.mono_s) < self._limits.get(name, 1.0):
                 self._judge(effects, name, now, unseen=True)
         return effects if effects.events else None
-
-    def account(self, name: str, now: Moment) -> Account:
-        """Why a facing is believed to hold what it does; made when somebody asks, and changes nothing."""
-        place, limit = self._lying.get(name), self._sensors.limit(name, now.mono_s)
-        witnesses = Witnesses(self._evidence, self._tags, place, limit if place else 1.0)
-        return account_of(self.beliefs[name], witnesses, now)
 
     def _places(self, gtin: str) -> dict[str, Carried | None]:
         """The facings of an item; for those that no sensor counts what is carried of them."""

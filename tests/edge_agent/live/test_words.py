@@ -56,6 +56,7 @@ SAID: dict[str, Any] = {
         "known_items": 11,
         "without_tag": 1,
     },
+    "in_back_room": 24,
     "cameras": [{"device": "cam-2", "gap": False, "fill": 0.7, "age_s": 12.4, "speaks": True}],
     "asked_at": "2026-11-27T08:04:05.271Z",
     "capacity": 14,
@@ -100,6 +101,7 @@ What is known of it
               Beside them: something unknown, about 896 g (>99 % probable).
   Tags        rfid-a hears 8; 2 silent since the last touch (0.21 of them in
               doubt); of 11 items counted before, 1 had none
+  Back room   tags of 24 such items are heard there
   Camera      cam-2 sees it 70 % stocked, 12 s ago
   By hand     11 counted at 07:10:00
   Till        2 sold in the last 24 h, wherever they stood; told last at
@@ -149,6 +151,7 @@ def test_a_facing_of_which_nothing_has_spoken() -> None:
         "reorder_due_at": None,
     }
     empty = {
+        "in_back_room": 0,
         "counts": [],
         "alone": [],
         "plate": None,

@@ -36,7 +36,8 @@ class Shop:
     """One weighed facing with a reader, one on a plate that never speaks, one that nothing senses."""
 
     def __init__(self) -> None:
-        wiring = Wiring({("s1", None): ["A1"], ("s2", 1): ["A2"]}, {("r1", 1): "A1"})
+        plates = {("s1", None): ["A1"], ("s2", 1): ["A2"]}
+        wiring = Wiring(plates, {("r1", 1): "A1"}, {("r1", 9)})
         self.estimator = Estimator(PLANOGRAM, wiring)
         self.random, self.t, self.told = random.Random(1), 100.0, list[StockChanged]()
 
@@ -69,7 +70,7 @@ class Shop:
                 self.note(self.estimator.tick(self.now()))
 
     def account(self, name: str = "A1") -> Account:
-        return self.estimator.account(name, self.now())
+        return self.estimator.accountant.of(self.estimator.beliefs[name], self.now())
 
 
 def test_a_plate_at_rest_says_what_it_weighs_and_what_was_expected() -> None:
@@ -154,3 +155,6 @@ def test_tags_are_told_as_heard_silent_and_without() -> None:
     assert tags.heard == 8
     assert (tags.known_items, tags.without_tag) in ((10, 1), (9, 1))
     assert tags.doubt < 0.2
+    assert shop.account().in_back_room == 0
+    shop.hear(TagRead("r1", 9, sgtin96(COLA, 77).lower(), -50.0))
+    assert shop.account().in_back_room == 1

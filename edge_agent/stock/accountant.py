@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from math import exp, sqrt
 
 from edge_agent.contract.messages import Source
@@ -26,56 +25,79 @@ from edge_agent.stock.evidence import HEARD_SHARE, Evidence, Judgement
 from edge_agent.stock.hypothesis import FOREIGN, OTHER, Hypothesis
 from edge_agent.stock.pan import Pan
 from edge_agent.stock.plate_belief import PlateBelief
+from edge_agent.stock.sensors import Sensors
 from edge_agent.stock.shelf_tags import ShelfTags
 
 ALTERNATIVES, LEAST = 6, 0.001
 """So many counts are told, and none that is less probable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Witnesses:
-    """All that can speak of one facing. `place`: the pan where it lies, and as which of its items.
+class Accountant:
+    """Of all facings. `lying`: on which pan a facing lies, as which of its items."""
 
-    `believed`: how far its scale is, that may be silent.
-    """
+    def __init__(
+        self, evidence: Evidence, tags: ShelfTags, sensors: Sensors, lying: Mapping[str, tuple[Pan, int]]
+    ) -> None:
+        self._evidence, self._tags, self._sensors, self._lying = evidence, tags, sensors, lying
 
-    evidence: Evidence
-    tags: ShelfTags
-    place: tuple[Pan, int] | None
-    believed: float
+    def of(self, belief: Belief, now: Moment) -> Account:
+        """What is believed of one facing, why, and what else it may be."""
+        name, at_s, state = belief.facing, now.mono_s, belief.state()
+        place = self._lying.get(name)
+        believed = self._sensors.limit(name, at_s) if place else 1.0
+        found = self._judgement(name, at_s, believed)
+        return Account(
+            facing=name,
+            gtin=belief.gtin,
+            on_hand=belief.on_hand,
+            confidence=belief.confidence,
+            interval=belief.interval,
+            status=belief.status,
+            sources=state.sources,
+            reasons=list(belief.reasons),
+            changed_at=state.changed_at,
+            observed_at=state.observed_at,
+            reorder_due_at=state.reorder_due_at,
+            counts=_counts(found.shares),
+            alone=[_opinion(source, alone, belief.on_hand) for source, alone in found.alone.items()],
+            plate=_plate(*place, belief.on_hand) if place else None,
+            tags=self._heard(name, at_s, watched=believed == 1.0) if self._tags.covers(name) else None,
+            in_back_room=self._tags.in_back_room(belief.gtin),
+            cameras=self._seen(name, at_s),
+        )
 
+    def _judgement(self, name: str, at_s: float, believed: float) -> Judgement:
+        """The evidence now, without letting what is carried move on in time."""
+        aside = copy(self._evidence)
+        carried = aside.carried.get(name)
+        aside.carried = {} if carried is None else {name: copy(carried)}
+        return aside.of(name, at_s, believed=believed) or Judgement({})
 
-def account_of(belief: Belief, witnesses: Witnesses, now: Moment) -> Account:
-    """What is believed, why, and what else it may be."""
-    found, state = _judgement(belief.facing, witnesses, now.mono_s), belief.state()
-    return Account(
-        facing=belief.facing,
-        gtin=belief.gtin,
-        on_hand=belief.on_hand,
-        confidence=belief.confidence,
-        interval=belief.interval,
-        status=belief.status,
-        sources=state.sources,
-        reasons=list(belief.reasons),
-        changed_at=state.changed_at,
-        observed_at=state.observed_at,
-        reorder_due_at=state.reorder_due_at,
-        counts=_counts(found.shares) if found else [],
-        alone=[_opinion(source, alone, belief.on_hand) for source, alone in found.alone.items()]
-        if found
-        else [],
-        plate=_plate(*witnesses.place, belief.on_hand) if witnesses.place else None,
-        tags=_tags(belief.facing, witnesses, now.mono_s),
-        cameras=_verdicts(belief.facing, witnesses, now.mono_s),
-    )
+    def _heard(self, name: str, at_s: float, *, watched: bool) -> TagAccount:
+        heard, (items, bare) = self._tags.heard(name, at_s, watched=watched), self._evidence.known_tags(name)
+        return TagAccount(
+            readers=sorted(self._tags.readers(name)),
+            listening=self._tags.listened(name, at_s) >= HEARD_SHARE,
+            tagged=self._evidence.tagged(name),
+            heard=heard.sure,
+            silent=len(heard.silent),
+            doubt=round(heard.doubt, 2),
+            known_items=items,
+            without_tag=bare,
+        )
 
-
-def _judgement(name: str, witnesses: Witnesses, at_s: float) -> Judgement | None:
-    """The evidence now, without letting what is carried move on in time."""
-    aside = copy(witnesses.evidence)
-    carried = aside.carried.get(name)
-    aside.carried = {} if carried is None else {name: copy(carried)}
-    return aside.of(name, at_s, believed=witnesses.believed)
+    def _seen(self, name: str, at_s: float) -> list[Verdict]:
+        touched_s = self._tags.touched_s(name)
+        return [
+            Verdict(
+                device=seen.device,
+                gap=seen.gap,
+                fill=round(seen.fill, 2),
+                age_s=round(at_s - seen_s, 1),
+                speaks=seen_s >= touched_s and at_s - seen_s <= gap_evidence.SPEAKS_FOR_S,
+            )
+            for seen, seen_s in self._evidence.verdicts(name)
+        ]
 
 
 def _counts(shares: Mapping[int, float]) -> list[Chance]:
@@ -151,35 +173,3 @@ def _foreign_g(fits: Sequence[Hypothesis]) -> float:
     alien = [(exp(one.log_weight), one.state.mean[FOREIGN]) for one in fits if one.foreign is not None]
     whole = sum(share for share, _ in alien)
     return sum(share * mass_g for share, mass_g in alien) / whole if whole else 0.0
-
-
-def _tags(name: str, witnesses: Witnesses, at_s: float) -> TagAccount | None:
-    tags, evidence = witnesses.tags, witnesses.evidence
-    if not tags.covers(name):
-        return None
-    heard = tags.heard(name, at_s, watched=witnesses.believed == 1.0)
-    items, bare = evidence.known_tags(name)
-    return TagAccount(
-        readers=sorted(tags.readers(name)),
-        listening=tags.listened(name, at_s) >= HEARD_SHARE,
-        tagged=evidence.tagged(name),
-        heard=heard.sure,
-        silent=len(heard.silent),
-        doubt=round(heard.doubt, 2),
-        known_items=items,
-        without_tag=bare,
-    )
-
-
-def _verdicts(name: str, witnesses: Witnesses, at_s: float) -> list[Verdict]:
-    touched_s = witnesses.tags.touched_s(name)
-    return [
-        Verdict(
-            device=seen.device,
-            gap=seen.gap,
-            fill=round(seen.fill, 2),
-            age_s=round(at_s - seen_s, 1),
-            speaks=seen_s >= touched_s and at_s - seen_s <= gap_evidence.SPEAKS_FOR_S,
-        )
-        for seen, seen_s in witnesses.evidence.verdicts(name)
-    ]
