@@ -204,7 +204,8 @@ def _tags(tags: TagAccount) -> str:
     if tags.silent:
         text += f"; {tags.silent} silent since the last touch ({tags.doubt:g} of them in doubt)"
     if tags.known_items:
-        return f"{text}; of {tags.known_items} items counted before, {tags.without_tag} had none"
+        bare = tags.without_tag or "none"
+        return f"{text}; of {tags.known_items} items counted before {bare} had no tag"
     return (
         f"{text}; {percent(tags.tagged)} of such items have one"
         if tags.tagged
@@ -271,7 +272,7 @@ def _name(said: Explanation, gtin: str) -> str:
 
 
 def _line(label: str, on_hand: int, share: float) -> str:
-    return f"  {label:{LABEL}}{on_hand:4}  {percent(share):>5}  {_bar(share)}"
+    return f"  {label:{LABEL}}{on_hand:4}  {percent(share):>5}  {_bar(share)}".rstrip()
 
 
 def _bar(share: float) -> str:

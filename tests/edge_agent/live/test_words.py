@@ -100,7 +100,7 @@ What is known of it
               as printed.
               Beside them: something unknown, about 896 g (>99 % probable).
   Tags        rfid-a hears 8; 2 silent since the last touch (0.21 of them in
-              doubt); of 11 items counted before, 1 had none
+              doubt); of 11 items counted before 1 had no tag
   Back room   tags of 24 such items are heard there
   Camera      cam-2 sees it 70 % stocked, 12 s ago
   By hand     11 counted at 07:10:00
