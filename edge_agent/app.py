@@ -27,6 +27,7 @@ from edge_agent.health import Condition, Health
 from edge_agent.intake import REMEMBERED
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.web import LiveRoutes
+from edge_agent.local_accounts import Accounts
 from edge_agent.local_web import LocalWeb
 from edge_agent.local_writes import Writes
 from edge_agent.pipeline import Pipeline, read_clocks
@@ -72,7 +73,8 @@ class StoreAgent:
         if self.uplink is not None:
             uplink = self.uplink
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
-        routes = [*self._live().routes(), *Writes(self.write_token, self.pipeline.take).routes()]
+        writes, accounts = Writes(self.write_token, self.pipeline.take), Accounts(self.pipeline)
+        routes = [*self._live().routes(), *writes.routes(), *accounts.routes()]
         web = LocalWeb(self.settings.agent.http, self.status, self.facings, routes)
         async with web, asyncio.TaskGroup() as core:
             tasks = [
@@ -183,6 +185,8 @@ class StoreAgent:
                     "capacity": facing.capacity,
                     "reorder_point": facing.reorder_point,
                     "reasons": list(belief.reasons),
+                    "interval": belief.interval,
+                    "contributions": dict(belief.contributions),
                 }
             )
         return rows

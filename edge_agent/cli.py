@@ -87,6 +87,23 @@ def status(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = Fals
         _print_status(answer)
 
 
+@app.command(epilog="Example: edge-agent explain A1-01 -c store.yaml")
+def explain(
+    facing: Annotated[str, typer.Argument(help="The id of a facing.")],
+    config: ConfigOption = Path("store.yaml"),
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the running agent why it believes so many lie on a facing, and what else it may be."""
+    from edge_agent.live import explaining
+
+    settings = _load(config)
+    answer = loop.run(explaining.explained(settings, facing))
+    if as_json:
+        _print_json(answer)
+    else:
+        explaining.print_explanation(answer, settings, Console(highlight=False))
+
+
 @app.command(epilog="Example: printf 'S S     100.00 g\\r\\n' | edge-agent decode mt-sics")
 def decode(
     driver: Annotated[str, typer.Argument(help="A driver's name, e.g. mt-sics or impinj-r700.")],
@@ -284,6 +301,9 @@ def _print_status(answer: dict[str, Any]) -> None:
     facings = Table("facing", "item", "on hand", "of", "sure", "state", "why", box=None)
     for f in answer["facings"]:
         on_hand = "-" if f["on_hand"] is None else str(f["on_hand"])
+        low, high = f["interval"] or (None, None)
+        if low != high:
+            on_hand += f" ({low}–{high})"
         sure = f"{f['confidence']:.0%}" if f["confidence"] < SURELY else f">{SURELY:.0%}"
         facings.add_row(
             f["facing"], f["name"], on_hand, str(f["capacity"]), sure, f["status"], ", ".join(f["reasons"])

@@ -153,6 +153,12 @@ def line_of(reading: Sale | Delivery) -> Line:
     return Line("delivery", reading.delivery, reading.line, content)
 
 
+def said_by(content: str) -> tuple[str, int, str]:
+    """GTIN, quantity and facing (empty where none was named) of a line's content."""
+    gtin, quantity, *facing = content.split()
+    return gtin, int(quantity), "".join(facing)
+
+
 def join(into: Effects, more: Effects | None) -> None:
     """Let what `more` holds be committed with `into`."""
     if more is None:

@@ -189,6 +189,11 @@ class Journal:
             for r in found
         ]  # fmt: skip
 
+    def look(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """One short question to the reading connection; nobody else reads meanwhile."""
+        with self._reader_lock:
+            return question(self._reader)
+
     def chain_at(self, seq: int) -> bytes | None:
         """The chain after row `seq`, or None when it is older than the base or not written yet."""
         found = self._read("select chain from outbox where seq = ?", (seq,))
@@ -225,8 +230,7 @@ class Journal:
 
     def used_bytes(self) -> int:
         """What the file holds; pages that pruning has freed are used again and do not count."""
-        with self._reader_lock:
-            return journal_file.used_bytes_of(self._reader)
+        return self.look(journal_file.used_bytes_of)
 
     def close(self) -> None:
         """Commit what is queued, checkpoint, release the file."""
@@ -361,8 +365,7 @@ class Journal:
     # --- opening -----------------------------------------------------------------------------------
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._reader_lock:
-            return self._reader.execute(statement, values).fetchall()
+        return self.look(lambda db: db.execute(statement, values).fetchall())
 
     def _identity(self, key: str, otherwise: str) -> str:
         self._db.execute("insert or ignore into identity(key, value) values(?, ?)", (key, otherwise))

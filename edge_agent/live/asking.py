@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
 from edge_agent.config.store import Http
-from edge_agent.contract.errors import AgentUnreachable, ConfigError
+from edge_agent.contract.errors import AgentUnreachable, ConfigError, NotInPlanogram
 
 ANSWER_WITHIN_S = 5.0
 SILENT_AFTER_S = 15.0
@@ -33,17 +34,39 @@ def address(http: Http) -> str:
 
 async def ask_status(http: Http) -> dict[str, Any]:
     """What the agent says of itself (`GET /v1/status`); AgentUnreachable when none answers."""
-    url = address(http) + "/v1/status"
+    response, answer = await _answer(http, "/v1/status")
+    if "outbox" not in answer:
+        raise _stranger(response)
+    return answer
+
+
+async def ask_facing(http: Http, facing: str) -> dict[str, Any]:
+    """What the agent says of one facing (`GET /v1/facings/{id}`).
+
+    AgentUnreachable when none answers, ConfigError with the known ones when there is no such facing.
+    """
+    response, answer = await _answer(http, f"/v1/facings/{quote(facing, safe='')}")
+    if answer.get("code") == NotInPlanogram.code:
+        raise ConfigError(answer["detail"], hint=answer.get("hint", ""))
+    if response.status != 200 or "counts" not in answer:
+        raise _stranger(response)
+    return answer
+
+
+async def _answer(http: Http, path: str) -> tuple[aiohttp.ClientResponse, dict[str, Any]]:
+    """A JSON object, whatever its status; AgentUnreachable when nobody answers, or not with one."""
+    url = address(http) + path
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S), _session() as session, session.get(url) as response:
-            answer = await response.json()
+            body = await response.read()
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise AgentUnreachable(
             f"no agent answers at {url}", hint="is it running? edge-agent run -c …"
         ) from error
-    if not isinstance(answer, dict) or "outbox" not in answer:
-        raise _stranger(response)
-    return answer
+    try:
+        return response, msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        raise _stranger(response) from None
 
 
 @asynccontextmanager

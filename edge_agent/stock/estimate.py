@@ -14,6 +14,7 @@ from edge_agent.contract.planogram import Planogram
 from edge_agent.moment import Moment
 from edge_agent.readings import Delivery, GapSeen, Recount, Sale, TagRead, WeightReading
 from edge_agent.stock import across
+from edge_agent.stock.accountant import Accountant
 from edge_agent.stock.assortment import Assortment
 from edge_agent.stock.belief import Belief, doubted
 from edge_agent.stock.carried import Carried
@@ -72,6 +73,7 @@ class Estimator:
         self.presence, self._takes = Presence(), Takes()
         self._tags = ShelfTags(self.presence, self._sensors.covering)
         self._evidence = Evidence(self._assortment, self._lying, self._tags, habits)
+        self.accountant = Accountant(self._evidence, self._tags, self._sensors, self._lying)
         self._oddities = Oddities(self._lying)
         self._due_s: dict[str, float] = {}
         self._limits: dict[str, float] = {}

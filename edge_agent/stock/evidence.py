@@ -123,11 +123,23 @@ class Evidence:
 
     def counted_by_tags(self, name: str) -> bool:
         """Whether tags alone could count the facing."""
-        pan, index = self._lying.get(name, (None, 0))
-        belief = pan.belief if pan is not None and pan.belief and pan.belief.hypotheses else None
-        items, bare = belief.known(belief.hypotheses[0], index) if belief else self.known.get(name, (0, 0))
+        items, bare = self.known_tags(name)
         tagged = 1 - bare / items if items else self._assortment.product(name).tagged
         return self._tags.covers(name) and tagged > SELDOM_TAGGED
+
+    def known_tags(self, name: str) -> Known:
+        """Of so many items that lay there once it is known how many have no tag; (0, 0) where it is not."""
+        pan, index = self._lying.get(name, (None, 0))
+        belief = pan.belief if pan is not None and pan.belief and pan.belief.hypotheses else None
+        return belief.known(belief.hypotheses[0], index) if belief else self.known.get(name, (0, 0))
+
+    def tagged(self, name: str) -> float:
+        """The share of its items that have a tag, as the planogram says."""
+        return self._assortment.product(name).tagged
+
+    def verdicts(self, name: str) -> list[tuple[GapSeen, float]]:
+        """The last verdict of each camera, and when it came."""
+        return list(self._gaps.get(name, {}).values())
 
     def _tags_say(self, name: str, at_s: float, *, watched: bool) -> TagLikelihood | None:
         tagged = self._assortment.product(name).tagged

@@ -33,6 +33,14 @@ class ShelfTags:
         """Whether some reader hears the facing."""
         return facing in self._covering
 
+    def readers(self, facing: str) -> set[str]:
+        """Those that hear the facing."""
+        return self._covering.get(facing, set())
+
+    def in_back_room(self, gtin: str) -> int:
+        """How many tagged items of a product lie behind the sales floor."""
+        return self._presence.in_back_room(gtin)
+
     def came(self, facing: str, tag: Tag) -> None:
         """A tag of the facing's own item is there."""
         self._own.setdefault(facing, {})[tag.epc] = tag
