@@ -13,7 +13,7 @@ from edge_agent.stock.hypothesis import ITEMS, Counts, Hypothesis, Item
 
 _PAIRED = (-3, -2, -1, 1, 2, 3)
 PAIRS_FEWER = 3.0
-"""Two kinds at once are looked for where they are more probable by this (log) than what else is: they are many."""
+"""Two kinds at once are many: they are looked for only where they are more usual by this (log)."""
 _BESIDE = 3
 """So many items at most move while another kind does, or while something foreign comes."""
 

@@ -52,7 +52,7 @@ class Carried:
             found[n] = found.get(n, 0.0) + share * (1.0 - lost if n else 1.0)
             if n:
                 found[n - 1] = found.get(n - 1, 0.0) + share * lost
-        self.shares = found
+        self.shares = {n: share for n, share in found.items() if share > 0.0}
 
     def _become(self, shares: dict[int, float]) -> None:
         found: dict[int, float] = {}

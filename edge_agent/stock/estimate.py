@@ -258,9 +258,9 @@ class Estimator:
         beside = self._touched_with(pan, now)
         pan.weigh(rest_g, now.mono_s, [lean for one in beside for lean in across.leans(pan, one)])
         for index, item in enumerate(belief.items):
-            carried = self._evidence.carried.pop(item.facing, None)
-            if first and carried is not None and carried.shares:  # counted by hand before it was weighed
-                belief.hint(index, {n: log(share) for n, share in carried.shares.items()}, log(SALE_WRONG))
+            counted = self._evidence.carried.pop(item.facing, None)
+            if first and counted is not None and counted.shares:  # by hand, before it was ever weighed
+                belief.recount(index, max(counted.shares, key=lambda n: counted.shares[n]), rest_g)
         self._weighed(effects, pan, now, unseen=unseen)
         for one in beside:
             if said := list(across.leans(one, pan)):

@@ -84,8 +84,9 @@ class Evidence:
             if belief is None:
                 shares = {n: share * tags(n, known) for n, share in shares.items()}
         if believed < 1.0:
-            rest = {n: tags(n, known) if tags is not None else 1.0 for n in flat}
-            shares = _mixed(_normalised(shares), _normalised(rest), believed)
+            # By the silent scale's last word, or anything: the tags decide between the two as well.
+            rest = {n: share * (tags(n, known) if tags is not None else 1.0) for n, share in flat.items()}
+            shares = _mixed(shares, rest, believed)
         cameras = self._cameras_say(name, shares, at_s)
         if cameras is not None:
             alone["camera"] = _normalised(cameras)

@@ -27,10 +27,10 @@ class Oddities:
     ) -> tuple[str, ...]:
         """foreign_object, misplaced, drift, conflict, recount: what applies to a count that is told now."""
         reasons: tuple[str, ...] = ()
-        pan, _ = self._lying.get(before.facing, (None, 0))
+        pan, index = self._lying.get(before.facing, (None, 0))
         belief = pan.belief if pan is not None else None
         if belief is not None and belief.hypotheses:
-            reasons = foreign_reasons(belief.foreign())
+            reasons = foreign_reasons(belief.foreign(index, on_hand))
             lightest_g = min(item.unit_weight_g for item in belief.items)
             share = STILL_DRIFTED if "drift" in before.reasons else DRIFTED
             if not reasons and abs(belief.drift_g()) > share * lightest_g:

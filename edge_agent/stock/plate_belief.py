@@ -171,13 +171,17 @@ class PlateBelief:
             found[one.counts[item]] = found.get(one.counts[item], 0.0) + exp(one.log_weight)
         return found
 
-    def foreign(self) -> dict[str, float]:
-        """What may lie there that does not belong there (OTHER or a GTIN), to its probability."""
+    def foreign(self, item: int, on_hand: int) -> dict[str, float]:
+        """What may lie there beside so many of an item (OTHER, ACROSS or a GTIN), to its probability."""
         found: dict[str, float] = {}
+        whole = 0.0
         for one in self.hypotheses:
-            if one.foreign is not None:
-                found[one.foreign] = found.get(one.foreign, 0.0) + exp(one.log_weight)
-        return found
+            if one.counts[item] == on_hand:
+                share = exp(one.log_weight)
+                whole += share
+                if one.foreign is not None:
+                    found[one.foreign] = found.get(one.foreign, 0.0) + share
+        return {what: share / whole for what, share in found.items()}
 
     def unit_weight_g(self, item: int) -> float:
         """What one piece of an item weighs, as learnt from what was counted."""

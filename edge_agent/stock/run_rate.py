@@ -91,8 +91,13 @@ class RunRate:
         self._seen_at = at if on_hand else None
 
     def take(self, items: int, at: datetime) -> None:
-        """So many items left at `at`, while it was watched; negative when a shopper brought them back."""
+        """So many items left at `at`; negative when a shopper brought them back.
+
+        Nothing is learnt from it where nobody watched: those hours do not count either.
+        """
         self._advance(at)
+        if self._seen_at is None:
+            return
         self._open_taken += items
         if items > 0:
             bounded = min(float(items), BOUND * self._usual_take)

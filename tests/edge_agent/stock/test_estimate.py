@@ -13,6 +13,7 @@ from edge_agent.contract.messages import ItemMoved, StockChanged
 from edge_agent.contract.planogram import Facing, Planogram, Product
 from edge_agent.moment import Moment
 from edge_agent.readings import TagRead, WeightReading
+from edge_agent.stock.belief import Belief
 from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.estimate import Estimator
 from edge_agent.stock.sensors import Wiring
@@ -22,10 +23,10 @@ UNIT_G = 352.0
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 
-def planogram() -> Planogram:
+def planogram(tagged: float = 0.95) -> Planogram:
     return Planogram(
         products=[
-            Product(gtin=COLA, unit_weight_g=UNIT_G, unit_weight_sd_g=1.8, tagged=0.95),
+            Product(gtin=COLA, unit_weight_g=UNIT_G, unit_weight_sd_g=1.8, tagged=tagged),
             Product(gtin=TEA, unit_weight_g=210.0, tagged=1.0),
         ],
         facings=[
@@ -38,9 +39,9 @@ def planogram() -> Planogram:
 class Shelf:
     """Drives one plate at 10 Hz with load-cell noise and a virtual clock."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, *, tagged: float = 0.95) -> None:
         wiring = Wiring({("s1", None): ["A1-01"]}, {("r1", 1): "A1-02", ("r1", 2): "A1-01"})
-        self.estimator = Estimator(planogram(), wiring)
+        self.estimator = Estimator(planogram(tagged), wiring)
         self.random, self.t, self.told = random.Random(seed), 100.0, list[StockChanged]()
         self.kept: dict[tuple[str, int | None], PlatePosition] = {}
 
@@ -353,18 +354,36 @@ def test_a_facing_whose_reader_is_silent_is_doubted_and_believed_again() -> None
     assert shelf.estimator.beliefs["A1-02"].reasons == ()
 
 
-def test_tags_do_not_make_a_silent_scale_believed() -> None:
-    shelf = Shelf()
+def silent_scale_with_tags(tagged: float, gone: int) -> Belief:
+    """Ten items, `tagged` of them with a tag; the scale falls silent, then `gone` tagged ones are taken."""
+    shelf, tags = Shelf(tagged=tagged), round(10 * tagged)
     shelf.hold(10 * UNIT_G, 1)
-    shelf.estimator.device_lost("s1", shelf.now())
-    for second in range(400):
-        shelf.t += 1
-        epc = sgtin(COLA, second // 40)
-        shelf.note(shelf.estimator.tag(TagRead("r1", 2, epc, -50.0), shelf.now()))
+    for second in range(700):
+        left = gone if second > 60 else 0
+        shelf.t += 0.5
+        if second < 60:
+            shelf.hold(10 * UNIT_G, 0.5)
+        elif second == 60:
+            shelf.estimator.device_lost("s1", shelf.now())
+        for serial in range(left, tags):
+            read = TagRead("r1", 2, sgtin(COLA, serial), -50.0)
+            shelf.note(shelf.estimator.tag(read, shelf.now()))
         shelf.note(shelf.estimator.tick(shelf.now()))
-    belief = shelf.estimator.beliefs["A1-01"]
+    return shelf.estimator.beliefs["A1-01"]
+
+
+def test_a_few_tags_do_not_make_a_silent_scale_believed() -> None:
+    belief = silent_scale_with_tags(0.2, gone=0)
+    assert belief.on_hand == 10
     assert belief.confidence <= 0.7
     assert "stale" in belief.reasons
+
+
+def test_where_nearly_all_have_tags_they_count_on_while_the_scale_is_silent() -> None:
+    belief = silent_scale_with_tags(1.0, gone=3)
+    assert belief.on_hand == 7
+    assert "stale" in belief.reasons
+    assert belief.status == "ok"
 
 
 def test_two_kinds_on_one_plate_are_counted_by_what_changes() -> None:
