@@ -35,11 +35,10 @@ from edge_agent.service import metrics
 from edge_agent.service.loop import LooseThreads, collect_by_time, open_many_files
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
-from edge_agent.stock.estimate import Estimator
 from edge_agent.supervisor import KeptDevice, keep_running, nudge_neighbours
 from edge_agent.sync import Uplink
 from edge_agent.traffic import Traffic
-from edge_agent.wiring import bounds, place_of, wiring
+from edge_agent.wiring import bounds, estimator_of, place_of
 
 log = logging.getLogger(__name__)
 
@@ -290,9 +289,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     if mqtt is not None and last:
         mqtt.was_away((now.at - parse_rfc3339(last[0].occurred_at)).total_seconds())
     restored = journal.restored
-    estimator = Estimator(
-        settings.planogram, wiring(settings.devices), restored.beliefs, zone=settings.store.zone
-    )
+    estimator = estimator_of(settings, restored.beliefs)
     for position in restored.plates:
         estimator.restore_plate(position, now)
     for epc, device, facing in restored.tags:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from edge_agent.config.devices import Device, Llrp, Reader, Scale, Sensor, SerialDevice
+from edge_agent.config.store import StoreSettings
 from edge_agent.environment import Bounds, Key
+from edge_agent.stock.belief import Belief
+from edge_agent.stock.estimate import Estimator
+from edge_agent.stock.habits import Habits
 from edge_agent.stock.sensors import Wiring
 
 
@@ -48,3 +52,16 @@ def place_of(device: Device) -> str | None:
     if isinstance(device, SerialDevice):
         return device.port
     return device.url if isinstance(device, Llrp) else None
+
+
+def estimator_of(settings: StoreSettings, beliefs: Iterable[Belief]) -> Estimator:
+    """What counts in this store, going on from what was believed when it stopped."""
+    stock = settings.agent.stock
+    return Estimator(
+        settings.planogram,
+        wiring(settings.devices),
+        beliefs,
+        habits=Habits(tag_power=stock.tag_power),
+        zone=settings.store.zone,
+        confidence_step=stock.confidence_step,
+    )

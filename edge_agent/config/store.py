@@ -85,6 +85,13 @@ class Http(Settings):
         return self
 
 
+class Stock(Settings):
+    """How counts come about (docs/stock.md)."""
+
+    tag_power: Annotated[float, Field(gt=0, le=1)] = 1.0
+    confidence_step: Annotated[float, Field(ge=0.01, le=1)] = 0.1
+
+
 class Agent(Settings):
     """Where the agent keeps its journal and how it may be asked."""
 
@@ -93,6 +100,7 @@ class Agent(Settings):
     disk_quota_mb: Annotated[int, Field(ge=16)] = 1024
     retain_days: Annotated[float, Field(ge=0)] = 3.0
     commit_window_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    stock: Stock = Stock()
 
 
 class Mqtt(Settings):

@@ -12,8 +12,8 @@ from edge_agent.stock.habits import Habits
 from edge_agent.stock.hypothesis import ITEMS, Counts, Hypothesis, Item
 
 _PAIRED = (-3, -2, -1, 1, 2, 3)
-PAIRS_FEWER = 3.0
-"""Two kinds at once are many: they are looked for only where they are more usual by this (log)."""
+_FITS = 5.0
+"""A sum that misses a weight by more standard deviations does not explain it."""
 _BESIDE = 3
 """So many items at most move while another kind does, or while something foreign comes."""
 
@@ -27,32 +27,49 @@ class Acts:
     """Of one piece of each item, g²."""
     habits: Habits
     unseen: bool
+    bias_sds_g: Sequence[float]
+    """How far the unit weight of each item may be off."""
 
-    def moves(self, one: Hypothesis, residual_g: float, least: float) -> Iterator[tuple[Counts, float]]:
-        """Counts that come near the weight, which is `residual_g` more than if nothing were moved.
+    def moves(self, one: Hypothesis, residual_g: float) -> Iterator[tuple[Counts, float]]:
+        """One kind of item moves, or none: counts that come near the weight.
 
-        Those with a prior below `least` need not be there.
+        That is `residual_g` more than if nothing were moved.
         """
         yield one.counts, self._log_act(0, 0, one.counts)
-        kinds = len(self.items)
-        for index in range(kinds):
+        for index in range(len(self.items)):
             for counts, change in self._near(one, index, one.counts, residual_g):
-                yield counts, self._log_act(change, index, one.counts) - log(kinds)
-        least += PAIRS_FEWER
-        if log(self.habits.two_items) < least:
+                yield counts, self._log_act(change, index, one.counts) - log(len(self.items))
+
+    def pairs(
+        self, one: Hypothesis, residual_g: float, variance: float, least: float
+    ) -> Iterator[tuple[Counts, float]]:
+        """Two kinds of item move at once, with a prior of `least` or more.
+
+        `variance`: of the weight if nothing were moved. They are many, so what misses the weight is left out.
+        """
+        rare = log(self.habits.two_items)
+        if rare < least:
             return
-        for first, second in combinations(range(kinds), 2):
+        kinds = range(len(self.items))
+        units_g = [self._unit_g(one, index) for index in kinds]
+        # What a piece, and the error of its unit weight, add at most to the variance.
+        piece = [2 * variance for variance in self.variances]
+        bias = [2 * one.state.cov[ITEMS + 1 + 2 * index][ITEMS + 1 + 2 * index] for index in kinds]
+        for first, second in combinations(kinds, 2):
             for change in _PAIRED:
                 n = one.counts[first] + change
-                if not 0 <= n <= self.items[first].most:
+                prior = rare + self._log_act(change, first, one.counts)
+                if not 0 <= n <= self.items[first].most or prior < least:
+                    continue
+                left_g = residual_g - change * units_g[first]
+                other = round(left_g / units_g[second])
+                spread = variance + abs(change) * piece[first] + change * change * bias[first]
+                spread += abs(other) * piece[second] + other * other * bias[second]
+                if (left_g - other * units_g[second]) ** 2 > _FITS**2 * spread:
                     continue
                 counts = (*one.counts[:first], n, *one.counts[first + 1 :])
-                left_g = residual_g - change * self._unit_g(one, first)
-                prior = log(self.habits.two_items) + self._log_act(change, first, one.counts)
-                if prior < least:
-                    continue
-                for both, other in self._near(one, second, counts, left_g):
-                    yield both, prior + self._log_act(other, second, one.counts)
+                for both, moved in self._near(one, second, counts, left_g):
+                    yield both, prior + self._log_act(moved, second, one.counts)
 
     def beside(self, one: Hypothesis, alone: float, least: float) -> Iterator[tuple[Counts, float]]:
         """What is moved in the moment in which something foreign comes, whose weight nobody knows.

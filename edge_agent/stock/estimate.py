@@ -56,6 +56,7 @@ class Estimator:
         *,
         habits: Habits = USUAL,
         zone: ZoneInfo = UTC,
+        confidence_step: float = 0.1,
     ) -> None:
         self._assortment = Assortment(planogram, habits)
         self._heard_at = dict.fromkeys(wiring.back_room, BACK_ROOM) | dict(wiring.antennas)
@@ -77,7 +78,9 @@ class Estimator:
         self._oddities = Oddities(self._lying)
         self._due_s: dict[str, float] = {}
         self._limits: dict[str, float] = {}
-        self._teller = Teller(planogram.facings, beliefs, self._evidence, self._takes, Demand(zone))
+        self._teller = Teller(
+            planogram.facings, beliefs, self._evidence, self._takes, Demand(zone), step=confidence_step
+        )
         self.beliefs = self._teller.beliefs
 
     def restore_plate(self, position: PlatePosition, now: Moment) -> None:

@@ -65,9 +65,9 @@ class Gauss:
     def measure(self, weights: Sequence[float], value: float, variance: float) -> None:
         """The weighted sum was measured as `value`, with noise of this `variance`."""
         spread = self.spread(weights)
-        total = sum(w * s for w, s in zip(weights, spread, strict=True)) + variance
+        total = sum(map(mul, weights, spread)) + variance
         gain = [s / total for s in spread]
-        surprise = value - sum(w * m for w, m in zip(weights, self.mean, strict=True))
+        surprise = value - sum(map(mul, weights, self.mean))
         self.mean = [m + g * surprise for m, g in zip(self.mean, gain, strict=True)]
         self.cov = [
             [entry - g * s for entry, s in zip(row, spread, strict=True)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 
 from edge_agent.stock.gauss import Gauss
 from edge_agent.stock.habits import USUAL, Habits
@@ -72,7 +73,8 @@ class Way:
 
 def nominal_g(counts: Counts, items: Sequence[Item]) -> float:
     """What so many pieces weigh by the planogram."""
-    return sum(n * item.unit_weight_g for n, item in zip(counts, items, strict=True))
+    total_g: float = sum(map(mul, counts, [item.unit_weight_g for item in items]))
+    return total_g
 
 
 def pieces(before: int, n: int) -> tuple[float, float]:
@@ -102,15 +104,18 @@ class Forecast:
         self._items, self._counts, self._variances = items, one.counts, variances
         self._mean, self._cov = one.state.mean, one.state.cov
         self._spread = one.state.spread(weights)
-        self._mean_g = nominal_g(one.counts, items) + sum(
-            w * m for w, m in zip(weights, self._mean, strict=True)
-        )
-        self._variance = sum(w * s for w, s in zip(weights, self._spread, strict=True))
+        self._mean_g: float = nominal_g(one.counts, items) + sum(map(mul, weights, self._mean))
+        self._variance: float = sum(map(mul, weights, self._spread))
 
     @property
     def mean_g(self) -> float:
         """The plate's weight if nothing is moved."""
         return self._mean_g
+
+    @property
+    def variance(self) -> float:
+        """Of the same, without the plate's own noise."""
+        return self._variance
 
     def expect(self, counts: Counts) -> tuple[float, float]:
         """Mean and variance of the plate's weight with these counts."""

@@ -88,7 +88,9 @@ class PlateBelief:
             self._begin(weight_g)
             return
         self._drift(at_s)
-        acts = Acts(self.items, [spread.variance for spread in self.spreads], self.habits, unseen)
+        variances = [spread.variance for spread in self.spreads]
+        bias_sds_g = [item.bias_sd_g(self.habits) for item in self.items]
+        acts = Acts(self.items, variances, self.habits, unseen, bias_sds_g)
         turns = Turns(acts, weight_g, list(self._strangers()), LEAST, leans, places)
         for parent in self.hypotheses:
             turns.follow(parent)

@@ -20,7 +20,10 @@ from edge_agent.stock.telling import worth_telling
 
 
 class Teller:
-    """Of all facings; `beliefs` are those that were kept when the process stopped."""
+    """Of all facings; `beliefs` are those that were kept when the process stopped.
+
+    A confidence is told when it has moved by `step`.
+    """
 
     def __init__(
         self,
@@ -29,9 +32,11 @@ class Teller:
         evidence: Evidence,
         takes: Takes,
         demand: Demand,
+        *,
+        step: float,
     ) -> None:
         self._facings = {facing.id: facing for facing in facings}
-        self._evidence, self._takes, self._demand = evidence, takes, demand
+        self._evidence, self._takes, self._demand, self._step = evidence, takes, demand, step
         self._gaps: dict[str, set[str]] = {}
         known = {b.facing: b for b in beliefs}
         self.beliefs: dict[str, Belief] = {
@@ -51,7 +56,7 @@ class Teller:
         self.beliefs[after.facing] = after
         self._demand.follow(before, after, cause, now.at)
         told = self._told[after.facing]
-        if worth_telling(told, after):
+        if worth_telling(told, after, step=self._step):
             due_at = self._demand.due_at(told, after, self._facings[after.facing], now.at)
             self.beliefs[after.facing] = after = replace(after, reorder_due_at=due_at)
             self._told[after.facing] = after

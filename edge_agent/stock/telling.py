@@ -11,18 +11,16 @@ from edge_agent.stock.hypothesis import OTHER
 
 RETURN_MOST = 2
 """More than this at once is put there by staff, not brought back by a shopper."""
-CONFIDENCE_STEP = 0.1
-"""A confidence that moved by so much is told."""
 UNSURE_BELOW, STILL_ABOVE = 0.5, 0.45
 """A status less probable than the first is unknown; one that was told stays down to the second."""
 
 
-def worth_telling(before: Belief, after: Belief) -> bool:
-    """The emission rule: a new count, status or reason, or a confidence that moved by a tenth."""
+def worth_telling(before: Belief, after: Belief, *, step: float) -> bool:
+    """The emission rule: a new count, status or reason, or a confidence that moved by `step`."""
     return (
         (after.on_hand, after.status, after.reasons) != (before.on_hand, before.status, before.reasons)
         or after.sources != before.sources
-        or abs(after.confidence - before.confidence) >= CONFIDENCE_STEP
+        or abs(after.confidence - before.confidence) >= step
     )
 
 

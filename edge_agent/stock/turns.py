@@ -72,19 +72,12 @@ class Turns:
     found: dict[Key, Turn] = field(default_factory=dict)
     best: float = -inf
     _units: tuple[int, ...] = ()
-    _reach: float = 0.0
-
-    def __post_init__(self) -> None:
-        steepest = -0.5 * log(2 * pi * self.acts.habits.rest_sd_g**2)
-        self._reach = log(self.least) - steepest
 
     def follow(self, parent: Hypothesis) -> None:
         """What may have become of one hypothesis; the probable ones first spare work."""
         usual = self.acts.habits
-        self._units = tuple(
-            round(parent.state.mean[ITEMS + 1 + 2 * index] / item.bias_sd_g(usual))
-            for index, item in enumerate(self.acts.items)
-        )
+        errors_g = parent.state.mean[ITEMS + 1 :: 2]
+        self._units = tuple([round(one / sd) for one, sd in zip(errors_g, self.acts.bias_sds_g, strict=True)])
         stays = Forecast(parent, self.acts.items, self.acts.variances, stays=True)
         way = Way(parent)
         comes, clean = log(usual.foreign_comes), parent.foreign is None
@@ -93,12 +86,16 @@ class Turns:
             - usual.foreign_comes
             - (usual.misplaced if clean else usual.foreign_goes + usual.foreign_changes)
         )
-        for counts, prior in self.acts.moves(
-            parent, self.weight_g - stays.mean_g, self._least(parent, log(alike))
-        ):
-            self._try(way, stays, counts, parent.foreign, prior + log(alike))
+        usually, more_g = log(alike), self.weight_g - stays.mean_g
+        for counts, prior in self.acts.moves(parent, more_g):
+            self._try(way, stays, counts, parent.foreign, prior + usually)
+        least = self._least(parent, usually)
+        for counts, prior in self.acts.pairs(parent, more_g, stays.variance, least):
+            self._try(way, stays, counts, parent.foreign, prior + usually)
         bag = Way(parent, True, usual.foreign_mean_g, usual.foreign_sd_g)
-        for counts, prior in self.acts.beside(parent, usual.comes_alone, self._least(parent, comes)):
+        for counts, prior in self.acts.beside(
+            parent, usual.comes_alone, self._least(parent, comes, usual.foreign_sd_g)
+        ):
             self._try(bag, stays, counts, OTHER, prior + comes)
         if clean:
             for one in self.strangers:
@@ -109,11 +106,13 @@ class Turns:
         goes = Forecast(parent, self.acts.items, self.acts.variances, stays=False)
         gone, free = log(usual.foreign_goes), Way(parent, stays=False)
         self._try(free, goes, parent.counts, None, gone + log(usual.goes_alone))
-        for counts, prior in self.acts.moves(parent, self.weight_g - goes.mean_g, self._least(parent, gone)):
+        for counts, prior in self.acts.moves(parent, self.weight_g - goes.mean_g):
             self._try(free, goes, counts, None, gone + log(1 - usual.goes_alone) + prior)
         part = Way(parent, False, usual.foreign_mean_g, usual.foreign_sd_g)
         changes = log(usual.foreign_changes)
-        for counts, prior in self.acts.beside(parent, usual.goes_alone, self._least(parent, changes)):
+        for counts, prior in self.acts.beside(
+            parent, usual.goes_alone, self._least(parent, changes, usual.foreign_sd_g)
+        ):
             self._try(part, goes, counts, OTHER, changes + prior)
 
     def _lean(self, parent: Hypothesis, stays: Forecast) -> None:
@@ -125,13 +124,13 @@ class Turns:
                 self._try(way, stays, parent.counts, ACROSS, rare)
                 continue
             whole_g = self.weight_g - lean.mass_g - stays.mean_g
-            for counts, prior in self.acts.moves(parent, whole_g, self._least(parent, rare)):
+            for counts, prior in self.acts.moves(parent, whole_g):
                 if sum(counts) > sum(parent.counts):
                     self._try(way, stays, counts, ACROSS, rare + prior)
 
     def _try(self, way: Way, forecast: Forecast, counts: Counts, foreign: str | None, prior: float) -> None:
         """One turn. What cannot come near the best one, however well it explains, is left."""
-        if prior < self._least(way.parent, 0.0):
+        if prior < self._least(way.parent, 0.0, way.mass_sd_g):
             return
         noise, so_far = self.acts.habits.rest_sd_g**2, way.parent.log_weight + prior
         mean_g, variance = forecast.expect(counts)
@@ -149,9 +148,13 @@ class Turns:
         else:
             known.add(gain, way)
 
-    def _least(self, parent: Hypothesis, prior: float) -> float:
-        """What else must be as usual as this, besides `prior`, to come near the best turn."""
-        return self.best + self._reach - parent.log_weight - prior
+    def _least(self, parent: Hypothesis, prior: float, sd_g: float = 0.0) -> float:
+        """What else must be as usual as this, besides `prior`, to come near the best turn.
+
+        However well it explains the weight: what comes weighs anything within `sd_g`.
+        """
+        flattest = 0.5 * log(2 * pi * (self.acts.habits.rest_sd_g**2 + sd_g * sd_g))
+        return self.best + log(self.least) + flattest - parent.log_weight - prior
 
     def _placed(self, parent: Hypothesis, counts: Counts, foreign: str | None) -> float:
         """How well the plates on which a single item lies agree with what is said to have moved."""
