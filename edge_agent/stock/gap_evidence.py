@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp
 
 MISSES, FALSE_GAPS = 0.2, 0.05
-"""An empty place seen as stocked, a stocked one seen as empty: this product's goal for single photos, a recall
+"""An empty place seen as stocked, a stocked one as empty: this product's goal for single photos, a recall
 of 0.80 at 5 % false alarms. Verdicts depend on each other, so the last one counts, not their number."""
 FILL_SD = 0.35
 """The visible share tells the depth of a facing only roughly: a camera sees the front."""
