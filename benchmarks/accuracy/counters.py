@@ -83,7 +83,7 @@ class Weighed:
         self._alone = {
             key: names[0] for key, names in plates.items() if len(names) == 1 and times[names[0]] == 1
         }
-        self._plates = {key: Plate(self._unit_g[name]) for key, name in self._alone.items()}
+        self.plates = {key: Plate(self._unit_g[name]) for key, name in self._alone.items()}
         self._rest_g: dict[str, float] = {}
         self.divided: dict[str, int] = {}
         self.summed: dict[str, int] = {}
@@ -97,7 +97,7 @@ class Weighed:
             name = self._alone.get(key)
             if name is None:
                 continue
-            rest_g = self._plates[key].feed(now.mono_s, reading.weight_g, stable=reading.stable)
+            rest_g = self.plates[key].feed(now.mono_s, reading.weight_g, stable=reading.stable)
             if rest_g is None:
                 continue
             self.divided[name] = max(0, round(rest_g / self._unit_g[name]))

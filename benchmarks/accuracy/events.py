@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from benchmarks.accuracy.frames import Told
 from benchmarks.accuracy.timeline import Timeline
@@ -18,6 +19,13 @@ BY_PEOPLE = ("pick", "return", "restock")
 AT_OPENING = ("initial", "recount")
 """Causes that tell of a count that is known for the first time, or that somebody counted."""
 NEVER = math.inf
+
+
+class Key(NamedTuple):
+    """Where items moved, and whether they left."""
+
+    facing: str
+    out: bool
 
 
 @dataclass(slots=True)
@@ -92,16 +100,16 @@ def events_of(told: Sequence[Told], timeline: Timeline) -> Events:
 def delays_s(told: Sequence[Told], timeline: Timeline) -> Iterator[float]:
     """For each change of a count: from rest until the told count is the true one."""
     known: dict[str, list[tuple[float, int | None]]] = defaultdict(list)
-    for one in told:
-        known[one.facing].append((timeline.at_s(one.at), one.on_hand))
+    for change in told:
+        known[change.facing].append((timeline.at_s(change.at), change.on_hand))
     moved: dict[str, list[ItemsMoved]] = defaultdict(list)
     for one in timeline.moved:
         if one.cause != "misplace":
             moved[one.facing].append(one)
     for facing, changes in moved.items():
         nexts = [timeline.at_s(one.started_at) for one in changes[1:]] + [math.inf]
-        for change, next_s in zip(changes, nexts, strict=True):
-            yield _delay_s(known[facing], change.on_hand, timeline.at_s(change.at_rest_at), next_s)
+        for one, next_s in zip(changes, nexts, strict=True):
+            yield _delay_s(known[facing], one.on_hand, timeline.at_s(one.at_rest_at), next_s)
 
 
 def _delay_s(known: Sequence[tuple[float, int | None]], truth: int, rest_s: float, next_s: float) -> float:
@@ -112,12 +120,13 @@ def _delay_s(known: Sequence[tuple[float, int | None]], truth: int, rest_s: floa
 
 
 def _happening(one: ItemsMoved) -> Happening:
-    key = (one.facing, one.cause == "pick")
-    return Happening(key, one.quantity, one.started_at, one.occurred_at, one.at_rest_at)
+    return Happening(
+        Key(one.facing, one.cause == "pick"), one.quantity, one.started_at, one.occurred_at, one.at_rest_at
+    )
 
 
 def _sighting(one: Told) -> Sighting:
-    return Sighting((one.facing, one.change < 0), abs(one.change), one.at, one.at)
+    return Sighting(Key(one.facing, one.change < 0), abs(one.change), one.at, one.at)
 
 
 def _elsewhere(
@@ -136,15 +145,19 @@ def _elsewhere(
     untold = [one for one in (*happened, *strays) if wanted[id(one)]]
     found = 0
     for sighting in seen:
-        facing, is_pick = sighting.key  # type: ignore[misc]
         for one in untold if left[id(sighting)] else ():
-            place, was_pick = one.key  # type: ignore[misc]
-            if was_pick == is_pick and facing in timeline.near[place] and _in_time(one, sighting.occurred_at):
+            if _near(one.key, sighting.key, timeline) and _in_time(one, sighting.occurred_at):
                 taken = min(wanted[id(one)], left[id(sighting)])
                 wanted[id(one)] -= taken
                 left[id(sighting)] -= taken
                 found += taken
     return found
+
+
+def _near(happened: Hashable, seen: Hashable, timeline: Timeline) -> bool:
+    assert isinstance(happened, Key)
+    assert isinstance(seen, Key)
+    return happened.out == seen.out and seen.facing in timeline.near[happened.facing]
 
 
 def _in_time(one: Happening, at: datetime) -> bool:

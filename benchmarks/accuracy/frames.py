@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 from msgspec import Struct
@@ -68,13 +68,13 @@ _SIZE = 4
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def send(pipe: BinaryIO, body: Briefing | list[Heard] | Report) -> None:
+def send(pipe: IO[bytes], body: Briefing | list[Heard] | Report) -> None:
     """Write one frame."""
     encoded = _encode(body)
     pipe.write(len(encoded).to_bytes(_SIZE) + encoded)
     pipe.flush()
 
 
-def receive(pipe: BinaryIO) -> bytes:
+def receive(pipe: IO[bytes]) -> bytes:
     """The next frame; empty when the other side has closed."""
     return pipe.read(int.from_bytes(pipe.read(_SIZE)))

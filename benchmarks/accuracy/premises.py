@@ -45,7 +45,7 @@ class _Drawn:
 
     def product(self, index: int, unit_g: float) -> dict[str, Any]:
         """One product as it is; what the planogram says of it is noted."""
-        true = {
+        true: dict[str, Any] = {
             "gtin": _gtin(index),
             "name": f"item {index}",
             "unit_weight_g": unit_g,

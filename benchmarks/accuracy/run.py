@@ -63,12 +63,9 @@ def _tallied(report: Report, timeline: Timeline, samples_s: list[float]) -> list
 def _counted(drawn: Premises, store: VirtualStore, seconds: float, samples_s: list[float]) -> Report:
     """What the process that counts says of this store."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [
-            _written(Path(folder), name, one)
-            for name, one in (("printed", drawn.printed), ("told", drawn.told))
-        ]
+        printed, told = written(Path(folder), drawn.printed), written(Path(folder), drawn.told)
         habits = asdict(habits_of(drawn.kind, drawn.world.noise))
-        briefing = Briefing(*files, habits, store.now, samples_s, drawn.kind.desks)
+        briefing = Briefing(printed, told, habits, store.now, samples_s, drawn.kind.desks)
         command = [sys.executable, "-m", "benchmarks.accuracy.counting"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as counting:
             assert counting.stdin is not None
@@ -96,11 +93,12 @@ def _said(drawn: Premises, store: VirtualStore, seconds: float) -> Iterator[Hear
         yield Published(at_s, said.topic, said.body)
 
 
-def _written(folder: Path, name: str, planogram: Scenario) -> str:
-    """The agent's configuration in this store."""
-    secret, file = folder / "secret", folder / f"{name}.yaml"
+def written(folder: Path, planogram: Scenario) -> str:
+    """The agent's configuration in this store: the file's name."""
+    secret = folder / "secret"
     secret.write_text("none", encoding="utf-8")
     nobody = User("agent", "none")
     places = Places({}, broker=Broker("mosquitto", 1, 2, nobody, nobody, secret))
+    file = folder / f"{len(list(folder.iterdir()))}.yaml"
     file.write_text(store_yaml(planogram, places, AgentFiles(folder)), encoding="utf-8")
     return str(file)

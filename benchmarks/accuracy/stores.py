@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HOURS = 3.0
 ACTS_PER_FACING = 60
@@ -68,26 +68,27 @@ class StoreKind:
         return low * HOURS * 3600, high * HOURS * 3600
 
 
-_TYPICAL = {"unit_cv": 0.01, "unit_bias": 0.01, "drift_g": 14}
-_DRAWN = {"unit_cv": 0.0, "unit_bias": 0.0, "drift_g": 0.0, "stores": 2}
+_TYPICAL = StoreKind("typical", unit_cv=0.01, unit_bias=0.01, drift_g=14, tagged=0.95, bags=0.01)
+_COUNTED_BY_TAGS = replace(_TYPICAL, name="rfid-only", bags=0.0, weighed=False)
+_OF_CANS = Unfamiliar(unit_cv=(0.003, 0.04))
+_OF_FRUIT = Unfamiliar(unit_cv=(0.05, 0.15), unit_bias=(-0.06, 0.06))
 
 KINDS = (
     StoreKind("easy", unit_cv=0.01, unit_bias=0.005, drift_g=7, tagged=1.0),
-    StoreKind("typical", **_TYPICAL, tagged=0.95, bags=0.01),
-    StoreKind("sticky", **_TYPICAL, tagged=0.95, bags=0.01, bag_stays_h=(1.1, 1.9)),
+    _TYPICAL,
+    replace(_TYPICAL, name="sticky", bag_stays_h=(1.1, 1.9)),
     StoreKind("hard", unit_cv=0.03, unit_bias=0.02, drift_g=28, tagged=0.90, bags=0.03, misplaces=0.02),
     StoreKind("produce", unit_cv=0.10, unit_bias=0.05, drift_g=14, tagged=0.0, bags=0.01),
-    StoreKind("mixed", **_TYPICAL, tagged=0.95, bags=0.01, per_plate=2),
-    StoreKind("wide", **_TYPICAL, tagged=0.95, bags=0.01, wide=True),
-    StoreKind("neighbours", **_TYPICAL, tagged=0.95, bags=0.01, lays_across=0.05),
-    StoreKind("misplaced", **_TYPICAL, tagged=0.0, misplaces=0.10),
-    StoreKind("unfamiliar", **_DRAWN, tagged=1.0, unfamiliar=Unfamiliar(unit_cv=(0.003, 0.04))),
+    replace(_TYPICAL, name="mixed", per_plate=2),
+    replace(_TYPICAL, name="wide", wide=True),
+    replace(_TYPICAL, name="neighbours", lays_across=0.05),
+    replace(_TYPICAL, name="misplaced", tagged=0.0, bags=0.0, misplaces=0.10),
+    replace(_TYPICAL, name="unfamiliar", unfamiliar=_OF_CANS, stores=2),
+    replace(_TYPICAL, name="unfamiliar produce", tagged=0.0, unfamiliar=_OF_FRUIT, stores=2),
     StoreKind(
-        "unfamiliar produce", **_DRAWN, tagged=0.0,
-        unfamiliar=Unfamiliar(unit_cv=(0.05, 0.15), unit_bias=(-0.06, 0.06)),
+        "camera-only", unit_cv=0.01, unit_bias=0.01, drift_g=14, tagged=0.0, weighed=False, desks=True,
+        steals=0.05, unscanned=0.02, counted_at_s=1.0,
     ),
-    StoreKind("camera-only", **_TYPICAL, tagged=0.0, weighed=False, desks=True, steals=0.05, unscanned=0.02,
-              counted_at_s=1.0),
-    StoreKind("rfid-only", **_TYPICAL, tagged=0.95, weighed=False),
-    StoreKind("rfid-only, counted", **_TYPICAL, tagged=0.95, weighed=False, counted_at_s=55.0),
+    _COUNTED_BY_TAGS,
+    replace(_COUNTED_BY_TAGS, name="rfid-only, counted", counted_at_s=55.0),
 )  # fmt: skip
