@@ -31,12 +31,13 @@ class Key(NamedTuple):
 @dataclass(slots=True)
 class Events:
     """Of one store, or of several added up. Items: `hit`, `missed`, `invented`, `elsewhere` (of those invented:
-    told of another facing or kind of item than the one that moved). `delays_s`: NEVER for a change whose count
-    was not told before the next one."""
+    told of another facing or kind of item than the one that moved). `picks`: how many were told. `delays_s`:
+    NEVER for a change whose count was not told before the next one."""
 
     hit: int = 0
     missed: int = 0
     invented: int = 0
+    picks: int = 0
     elsewhere: int = 0
     moved: int = 0
     changes: int = 0
@@ -45,19 +46,19 @@ class Events:
 
     def add(self, more: Events) -> None:
         """Another store's."""
-        for name in ("hit", "missed", "invented", "elsewhere", "moved", "changes", "messages"):
+        for name in ("hit", "missed", "invented", "picks", "elsewhere", "moved", "changes", "messages"):
             setattr(self, name, getattr(self, name) + getattr(more, name))
         self.delays_s += more.delays_s
 
     @property
     def f1(self) -> float | None:
-        """Of picks, returns and fillings; None where nobody told of any."""
-        return Matched(self.hit, self.missed, self.invented).f1 if self.hit + self.invented else None
+        """Of picks, returns and fillings; None where no pick was told: a till tells of sales."""
+        return Matched(self.hit, self.missed, self.invented).f1 if self.picks else None
 
     @property
     def identity(self) -> float | None:
         """Of the items told that did move, there or beside it, the share told of the right facing."""
-        return self.hit / (self.hit + self.elsewhere) if self.hit else None
+        return self.hit / (self.hit + self.elsewhere) if self.hit and self.picks else None
 
     @property
     def changes_each(self) -> float:
@@ -83,12 +84,14 @@ class Events:
 def events_of(told: Sequence[Told], timeline: Timeline) -> Events:
     """All of one store."""
     happened = [_happening(one) for one in timeline.moved if one.cause != "misplace"]
-    seen = [_sighting(one) for one in told if one.cause in BY_PEOPLE and one.change]
+    by_people = [one for one in told if one.cause in BY_PEOPLE and one.change]
+    seen = [_sighting(one) for one in by_people]
     matched = match(happened, seen)
     return Events(
         hit=matched.hit,
         missed=matched.missed,
         invented=matched.invented,
+        picks=sum(one.cause == "pick" for one in by_people),
         elsewhere=_elsewhere(happened, seen, matched, timeline),
         moved=len(timeline.moved),
         changes=sum(one.change != 0 and one.cause not in AT_OPENING for one in told),

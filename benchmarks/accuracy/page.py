@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.accuracy.events import NEVER
-from benchmarks.accuracy.goals import Goal, goals
+from benchmarks.accuracy.goals import goals
 from benchmarks.accuracy.results import INFORMED, Result
 from benchmarks.accuracy.stores import ACTS_PER_FACING, FACINGS, HOURS, StoreKind, Unfamiliar
 from benchmarks.accuracy.tally import Share, reliability
@@ -99,16 +99,21 @@ def _reliability(results: Mapping[str, Result]) -> Iterator[str]:
 def _goals(results: Mapping[str, Result]) -> Iterator[str]:
     yield from _section("Goals")
     found = list(goals(results))
-    missed, reached = [g for g in found if not g.is_reached], [g for g in found if g.is_reached]
+    missed = [goal for goal in found if not goal.is_reached]
+    yield f"{len(found) - len(missed)} of {len(found)} are reached." + (" Not:" if missed else "")
+    yield ""
     if missed:
-        yield f"Of {len(found)} goals {len(missed)} are not reached:"
-        yield ""
-        yield from _header("goal", "is", "short by", "why")
+        yield from _header("store", "goal", "is", "short by", "why")
         for goal in missed:
-            yield _row(goal.name, f"{goal.reached:.3f}", f"{-goal.by:.3f}", _why(goal))
+            why = WHY.get((goal.store, goal.what), NONE)
+            yield _row(goal.store, str(goal), _reached(goal.reached), _reached(-goal.by), why)
         yield ""
+    reached: dict[str, list[str]] = {}
+    for goal in found:
+        if goal.is_reached:
+            reached.setdefault(str(goal), []).append(f"{goal.store} ({_reached(goal.reached)})")
     yield from _wrapped(
-        f"Reached: {'; '.join(f'{one.name} ({one.reached:.3f})' for one in reached) or 'none'}."
+        "Reached: " + "; ".join(f"{what}: {', '.join(who)}" for what, who in reached.items()) + "."
     )
 
 
@@ -175,8 +180,8 @@ def _unfamiliar(of: Unfamiliar, kind: StoreKind) -> str:
     return ", ".join(parts)
 
 
-def _why(goal: Goal) -> str:
-    return next((text for name, text in WHY.items() if goal.name.startswith(f"{name} ")), NONE)
+def _reached(figure: float) -> str:
+    return "never" if figure == NEVER else f"{figure:.3f}".rstrip("0").rstrip(".")
 
 
 def _section(title: str) -> list[str]:

@@ -93,10 +93,7 @@ def premises(kind: StoreKind, seed: int) -> Premises:
     world = Scenario.model_validate(
         {
             "seconds": HOURS * 3600,
-            "store": {
-                "id": f"{kind.name}-{seed}".replace(" ", "-").replace(",", ""),
-                "timezone": "Asia/Shanghai",
-            },
+            "store": {"id": f"{kind.name}-{seed}", "timezone": "Asia/Shanghai"},
             "products": products,
             "facings": facings,
             "devices": _devices(kind),

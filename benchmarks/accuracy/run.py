@@ -46,6 +46,9 @@ def run(kind: StoreKind, seed: int, *, seconds: float) -> Ran:
     samples_s = [FIRST_S + EVERY_S * step for step in range(steps)]
     report = _counted(drawn, store, seconds, samples_s)
     timeline = Timeline(drawn.world, store.truth, opened_at.timestamp())
+    if not kind.counted_by_sensors:
+        for asked in report.asked:
+            del asked["informed"]  # nothing of what it was told bears on lines and pictures
     return Ran(_tallied(report, timeline, samples_s), events_of(report.told, timeline))
 
 

@@ -62,6 +62,11 @@ class StoreKind:
     stores: int = 1
 
     @property
+    def counted_by_sensors(self) -> bool:
+        """Whether plates or tags count what lies there: the estimator has habits for those."""
+        return self.weighed or self.tagged > 0
+
+    @property
     def bag_stays_s(self) -> Range:
         """How long a bag lies there."""
         low, high = self.bag_stays_h
@@ -84,11 +89,11 @@ KINDS = (
     replace(_TYPICAL, name="neighbours", lays_across=0.05),
     replace(_TYPICAL, name="misplaced", tagged=0.0, bags=0.0, misplaces=0.10),
     replace(_TYPICAL, name="unfamiliar", unfamiliar=_OF_CANS, stores=2),
-    replace(_TYPICAL, name="unfamiliar produce", tagged=0.0, unfamiliar=_OF_FRUIT, stores=2),
+    replace(_TYPICAL, name="unfamiliar-produce", tagged=0.0, unfamiliar=_OF_FRUIT, stores=2),
     StoreKind(
         "camera-only", unit_cv=0.01, unit_bias=0.01, drift_g=14, tagged=0.0, weighed=False, desks=True,
         steals=0.05, unscanned=0.02, counted_at_s=1.0,
     ),
     _COUNTED_BY_TAGS,
-    replace(_COUNTED_BY_TAGS, name="rfid-only, counted", counted_at_s=55.0),
+    replace(_COUNTED_BY_TAGS, name="rfid-counted", counted_at_s=55.0),
 )  # fmt: skip

@@ -197,9 +197,10 @@ def test_the_interval_is_drawn_over_facings_and_always_the_same() -> None:
 
 def test_a_goal_that_is_missed_says_by_how_much() -> None:
     result = Result(kind_of("hard"), [tally(*[(1, (1, 0.9), {})] * 9, (1, (2, 0.9), {}))], Events())
-    found = {goal.name: goal for goal in goals({"hard": result})}
-    assert found["hard: exact ≥ 0.93"].by == pytest.approx(-0.03)
-    assert found["hard: within ±1 ≥ 0.97"].is_reached
+    found = {str(goal): goal for goal in goals({"hard": result})}
+    assert found["exact ≥ 0.93"].by == pytest.approx(-0.03)
+    assert found["within ±1 ≥ 0.97"].is_reached
+    assert "| hard | exact ≥ 0.93 | 0.9 | 0.03 | – |" in page({"hard": result}, [7], 3.0)
 
 
 # --- stores -----------------------------------------------------------------------------------
