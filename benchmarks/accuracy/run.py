@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,12 @@ def _counted(drawn: Premises, store: VirtualStore, seconds: float, samples_s: li
         habits = asdict(habits_of(drawn.kind, drawn.world.noise))
         briefing = Briefing(printed, told, habits, store.now, samples_s, drawn.kind.desks)
         command = [sys.executable, "-m", "benchmarks.accuracy.counting"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as counting:
+        environ = os.environ | {
+            "PYTHONHASHSEED": "0"
+        }  # sums of floats in the order of a set, each time the same
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+        ) as counting:
             assert counting.stdin is not None
             assert counting.stdout is not None
             send(counting.stdin, briefing)
