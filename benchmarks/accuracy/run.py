@@ -28,6 +28,8 @@ FIRST_S, EVERY_S, LAST_BEFORE_S = 60.0, 20.0, 30.0
 """Counts are asked for from the first to the last moment: what happens at the very end is not known as truth."""
 AT_ONCE = 2_000
 """Messages in one frame."""
+IN_ORDER = {"PYTHONHASHSEED": "0"}
+"""For the process that counts: sums of floats go through sets in the same order each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,8 @@ def _counted(drawn: Premises, store: VirtualStore, seconds: float, samples_s: li
         habits = asdict(habits_of(drawn.kind, drawn.world.noise))
         briefing = Briefing(printed, told, habits, store.now, samples_s, drawn.kind.desks)
         command = [sys.executable, "-m", "benchmarks.accuracy.counting"]
-        environ = os.environ | {
-            "PYTHONHASHSEED": "0"
-        }  # sums of floats in the order of a set, each time the same
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | IN_ORDER
         ) as counting:
             assert counting.stdin is not None
             assert counting.stdout is not None
