@@ -64,9 +64,8 @@ def habits_of(kind: StoreKind, noise: Noise) -> Habits:
     """The generator's parameters of one store, as far as the estimator has a place for them."""
     mix = mix_of(kind)
     bags = kind.bags * (1.0 - mix.filled)
-    touches = 1.0 + bags + 2 * mix.across + mix.misplaced
     comes, moved = bags + 2 * mix.across, mix.taken + mix.brought + mix.filled
-    acts_a_stay = ACTS_PER_FACING * _facings_a_plate(kind) * sum(kind.bag_stays_s) / 2 / (HOURS * 3600)
+    touches = 1.0 + comes
     bag_share = bags / comes if comes else 1.0
     mean_g, sd_g = _foreign(bag_share)
     still = 1.0 - NEVER
@@ -82,7 +81,7 @@ def habits_of(kind: StoreKind, noise: Noise) -> Habits:
         foreign_at_start=NEVER,
         foreign_comes=max(NEVER, comes / touches),
         comes_alone=max(NEVER, 1.0 - bag_share),
-        foreign_goes=bag_share / (1.0 + acts_a_stay) + (1.0 - bag_share) / ACROSS_STAYS_ACTS,
+        foreign_goes=_goes(kind, mix, bags),
         goes_alone=0.99,
         foreign_changes=NEVER,
         misplaced=max(NEVER, mix.misplaced / touches),
@@ -100,8 +99,14 @@ def habits_of(kind: StoreKind, noise: Noise) -> Habits:
     )
 
 
-def _facings_a_plate(kind: StoreKind) -> int:
-    return 2 if kind.wide else kind.per_plate
+def _goes(kind: StoreKind, mix: Mix, bags: float) -> float:
+    """Of the touches of a plate on which something foreign lies, those that take it away. Nobody ever takes
+    away what was put into the wrong place."""
+    acts_a_plate = ACTS_PER_FACING * (2 if kind.wide else kind.per_plate)
+    acts_a_stay = acts_a_plate * sum(kind.bag_stays_s) / 2 / (HOURS * 3600)
+    with_foreign = bags * (acts_a_stay + 1.0) + 2 * mix.across * ACROSS_STAYS_ACTS
+    with_foreign += mix.misplaced * acts_a_plate / 2
+    return max(NEVER, (bags + 2 * mix.across) / with_foreign) if with_foreign else NEVER
 
 
 def _foreign(bag_share: float) -> tuple[float, float]:

@@ -216,6 +216,14 @@ def test_every_kind_of_store_is_the_same_for_the_same_seed(kind: StoreKind) -> N
     habits_of(one.kind, one.world.noise)
 
 
+def test_who_is_told_the_generator_knows_how_long_things_stay_that_do_not_belong_there() -> None:
+    goes = {
+        name: habits_of(kind_of(name), world_of(name).noise).foreign_goes
+        for name in ("typical", "sticky", "misplaced", "hard")
+    }
+    assert goes["misplaced"] < goes["sticky"] < goes["hard"] < goes["typical"] < 0.3
+
+
 def test_an_unfamiliar_store_is_not_what_its_planogram_says() -> None:
     drawn = premises(kind_of("unfamiliar"), 7)
     wrong = [p.tagged - w.tagged for p, w in zip(drawn.printed.products, drawn.world.products, strict=True)]
