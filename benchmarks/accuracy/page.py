@@ -6,14 +6,15 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.accuracy.events import NEVER
-from benchmarks.accuracy.goals import goals
+from benchmarks.accuracy.goals import Goal, goals
 from benchmarks.accuracy.results import INFORMED, Result
-from benchmarks.accuracy.stores import ACTS_PER_FACING, FACINGS, HOURS, StoreKind, Unfamiliar
+from benchmarks.accuracy.stores import ACTS_PER_FACING, FACINGS, HOURS, KINDS, StoreKind, Unfamiliar
 from benchmarks.accuracy.tally import Share, reliability
 from benchmarks.accuracy.why import WHY
 
+USUAL = next(kind for kind in KINDS if kind.name == "typical")
 BASELINES = ("division", "sum of changes", "tag count")
-WIDTH = 110
+WIDTH = 125
 NONE = "–"
 
 
@@ -88,7 +89,7 @@ def _confidence(results: Mapping[str, Result]) -> Iterator[str]:
 
 def _reliability(results: Mapping[str, Result]) -> Iterator[str]:
     yield from _section("Confidence and truth")
-    yield "All stores together: of the counts in each row, how sure they were called and how many were right."
+    yield "Of the counts of all stores in each row: how sure they were called, and how many were right."
     yield ""
     yield from _header("confidence", "counts", "mean", "right")
     for name, one in reliability([tally for result in results.values() for tally in result.tallies]):
@@ -108,30 +109,37 @@ def _goals(results: Mapping[str, Result]) -> Iterator[str]:
             why = WHY.get((goal.store, goal.what), NONE)
             yield _row(goal.store, str(goal), _reached(goal.reached), _reached(-goal.by), why)
         yield ""
-    reached: dict[str, list[str]] = {}
-    for goal in found:
-        if goal.is_reached:
-            reached.setdefault(str(goal), []).append(f"{goal.store} ({_reached(goal.reached)})")
-    yield from _wrapped(
-        "Reached: " + "; ".join(f"{what}: {', '.join(who)}" for what, who in reached.items()) + "."
-    )
+    names = dict.fromkeys(str(goal) for goal in found)
+    yield from _wrapped(f"Reached: {'; '.join(filter(None, (_who(name, found) for name in names)))}.")
+
+
+def _who(name: str, found: Sequence[Goal]) -> str:
+    """The stores that reach a goal; the others where those are fewer."""
+    there = [goal.store for goal in found if str(goal) == name and goal.is_reached]
+    short = [goal.store for goal in found if str(goal) == name and not goal.is_reached]
+    if len(there) > 3 and len(there) > len(short):
+        return f"{name}: all that have it to reach" + (f" but {', '.join(short)}" if short else "")
+    return f"{name}: {', '.join(there)}" if there else ""
 
 
 def _stores(results: Mapping[str, Result]) -> Iterator[str]:
     yield from _section("The stores")
-    yield from _header("store", "is")
-    for name, one in results.items():
-        yield _row(name, is_(one.kind))
+    usual = list(_parts(USUAL))
+    yield from _wrapped(f"Unless it says otherwise: {', '.join(usual)}.")
+    yield ""
+    others = [f"**{name}**: {is_(one.kind)}" for name, one in results.items() if one.kind != USUAL]
+    yield from _wrapped("; ".join(others) + ".")
 
 
 def is_(kind: StoreKind) -> str:
-    """A store in words."""
+    """How a store differs from the typical one, in words."""
     if kind.unfamiliar is not None:
         return _unfamiliar(kind.unfamiliar, kind)
-    return ", ".join([*_senses(kind), *_goes_wrong(kind)])
+    usual = set(_parts(USUAL))
+    return ", ".join(part for part in _parts(kind) if part not in usual)
 
 
-def _senses(kind: StoreKind) -> Iterator[str]:
+def _parts(kind: StoreKind) -> Iterator[str]:
     if kind.weighed:
         yield f"pieces vary by {kind.unit_cv:.1%}"
         yield f"printed weights are off by {kind.unit_bias:.1%}"
@@ -147,6 +155,7 @@ def _senses(kind: StoreKind) -> Iterator[str]:
         yield "a till, goods-in and a camera a shelf that says how full a front looks"
     if kind.counted_at_s is not None:
         yield "staff count each facing once, in the first minute"
+    yield from _goes_wrong(kind)
 
 
 def _goes_wrong(kind: StoreKind) -> Iterator[str]:
@@ -154,6 +163,8 @@ def _goes_wrong(kind: StoreKind) -> Iterator[str]:
         low, high = kind.bag_stays_s
         stays = f"for {low / 60:.0f} to {high / 60:.0f} min" if high < HOURS * 3600 else "to the end"
         yield f"a bag on the plate after {kind.bags:.0%} of acts, {stays}"
+    elif kind.weighed:
+        yield "no bags"
     if kind.misplaces:
         yield f"{kind.misplaces:.0%} of returns onto a wrong facing"
     if kind.lays_across:
