@@ -61,8 +61,8 @@ def _confidence(results: Mapping[str, Result]) -> Iterator[str]:
     yield from _section("Confidence, events, time")
     yield from _wrapped(
         "`F1`: picks, returns and fillings told to HQ, in items, by facing, direction and time. `right item`: of "
-        "items told that did move there or on a facing beside it, those told of the right facing. `told`: changes "
-        "of a count (and all messages) for each thing that people did. `true after`: from rest until the told count "
+        "items told that did move there or on a facing beside it, those told of the right facing. `changes told`: "
+        "changes of a count (and all messages) for each thing that people did. `true after`: from rest until the told count "
         "is the true one, for 50 % and 95 % of changes; `never`: not before the next change. ECE: expected "
         "calibration error."
     )
@@ -74,7 +74,7 @@ def _confidence(results: Mapping[str, Result]) -> Iterator[str]:
         "ECE",
         "F1",
         "right item",
-        "told",
+        "changes told",
         "true after",
         "never",
     )

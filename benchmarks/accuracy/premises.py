@@ -9,7 +9,6 @@ from random import Random
 from typing import Any
 
 from benchmarks.accuracy.stores import ACTS_PER_FACING, FACINGS, HOURS, Range, StoreKind, Unfamiliar
-from device_sims.noise import Noise
 from device_sims.scenario import Scenario
 from edge_agent.contract.gs1 import check_digit
 from edge_agent.contract.planogram import Product
@@ -130,7 +129,6 @@ def _drawn(kind: StoreKind, seed: int) -> _Drawn:
             "tag_read_per_s": _range(of.tag_read_per_s, chance),
         }
     noise |= {"unit_weight_cv": kind.unit_cv, "drift_g_per_sqrt_h": kind.drift_g / math.sqrt(HOURS)}
-    Noise.model_validate(noise)
     return _Drawn(kind, noise, chance, of)
 
 

@@ -26,6 +26,7 @@ from device_sims.virtual import VirtualStore
 
 FIRST_S, EVERY_S, LAST_BEFORE_S = 60.0, 20.0, 30.0
 """Counts are asked for from the first to the last moment: what happens at the very end is not known as truth."""
+ROOT = Path(__file__).parents[2]
 AT_ONCE = 2_000
 """Messages in one frame."""
 IN_ORDER = {"PYTHONHASHSEED": "0"}
@@ -74,7 +75,7 @@ def _counted(drawn: Premises, store: VirtualStore, seconds: float, samples_s: li
         briefing = Briefing(printed, told, habits, store.now, samples_s, drawn.kind.desks)
         command = [sys.executable, "-m", "benchmarks.accuracy.counting"]
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | IN_ORDER
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=os.environ | IN_ORDER
         ) as counting:
             assert counting.stdin is not None
             assert counting.stdout is not None
