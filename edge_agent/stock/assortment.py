@@ -51,7 +51,9 @@ class Assortment:
             if product.unit_weight_g is None:
                 return []
             capacity = self.facings[name].capacity
-            items.append(Item(name, product.gtin, product.unit_weight_g, self._spread_g(product), capacity))
+            guessed = product.unit_weight_sd_g is None
+            unit_g, sd_g = product.unit_weight_g, self._spread_g(product)
+            items.append(Item(name, product.gtin, unit_g, sd_g, capacity, guessed))
         return items
 
     def neighbours(self, names: list[str]) -> dict[str, tuple[float, float]]:

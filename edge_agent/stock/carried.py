@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 UNTOLD_PER_H = 0.02
 """Items that leave each hour though no sale tells of them: stolen, broken, scanned as something else."""
+UNTOLD_PER_LINE = 0.02
+"""With a line that is told, one more item has left of which none tells."""
 WRONG_LINE = 0.02
 """A line of a sale or delivery that says nothing of this facing: scanned as another item, for example."""
 RECOUNTED_RIGHT = 0.98
@@ -31,7 +33,8 @@ class Carried:
         self._wait(at_s)
         found: dict[int, float] = {}
         for n, share in (self.shares or self._flat()).items():
-            for after, part in ((n + change, 1 - WRONG_LINE), (n, WRONG_LINE)):
+            right = 1 - WRONG_LINE - UNTOLD_PER_LINE
+            for after, part in ((n + change, right), (n, WRONG_LINE), (n + change - 1, UNTOLD_PER_LINE)):
                 found[after] = found.get(after, 0.0) + part * share
         self._become(found)
 

@@ -105,7 +105,7 @@ class Evidence:
             return
         tags = self._tags_say(name, at_s, watched=True)
         if tags is not None:
-            pan.belief.hear(index, tags, heard.sure)
+            pan.belief.hear(index, tags, heard.there)
 
     def uncounted(self, name: str) -> Carried | None:
         """What is carried of a facing that no sensor counts; None of one that some does."""
@@ -115,7 +115,7 @@ class Evidence:
         """Somebody counted: so many of these have no tag."""
         heard = self._tags.heard(name, at_s)
         if self._tags.covers(name) and self._tags.listened(name, at_s) >= HEARD_SHARE and heard.doubt < DOUBT:
-            self.known[name] = (on_hand, max(0, on_hand - heard.sure))
+            self.known[name] = (on_hand, max(0, on_hand - heard.there))
 
     def doubt(self, name: str, at_s: float) -> float:
         """How many tags of the facing are neither surely there nor surely gone."""

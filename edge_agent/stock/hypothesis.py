@@ -31,6 +31,8 @@ class Item:
     unit_weight_g: float
     unit_sd_g: float
     capacity: int
+    spread_guessed: bool = False
+    """The planogram tells no spread of the unit weight."""
 
     @property
     def most(self) -> int:

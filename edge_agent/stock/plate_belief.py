@@ -66,7 +66,7 @@ class PlateBelief:
 
     def __post_init__(self) -> None:
         if not self.spreads:
-            self.spreads = [Spread(item.unit_sd_g) for item in self.items]
+            self.spreads = [Spread(item.unit_sd_g, item.spread_guessed) for item in self.items]
         if not self.tags:
             self.tags = [None] * len(self.items)
 

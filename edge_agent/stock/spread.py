@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-FIRST = 12.0
-"""The planogram's own word counts like so many changes."""
+FIRST, FIRST_GUESSED = 12.0, 4.0
+"""The planogram's own word counts like so many changes; a guess, where it has none, like fewer."""
 LEAST, MOST = 0.25, 16.0
 """Bounds of the learnt variance, in those of the planogram."""
 OUTLIER = 9.0
@@ -21,6 +21,8 @@ class Spread:
     """Only changes that are so probable teach."""
 
     printed_sd_g: float
+    guessed: bool = False
+    """The planogram tells none."""
     ratio: float = 1.0
     seen: float = 0.0
 
@@ -38,6 +40,6 @@ class Spread:
         if share <= 0.0:
             return
         self.seen += share
-        step = share / (FIRST + self.seen)
+        step = share / ((FIRST_GUESSED if self.guessed else FIRST) + self.seen)
         surprise = min(OUTLIER, surprise_g * surprise_g / expected)
         self.ratio = min(MOST, max(LEAST, self.ratio * (1.0 + step * (surprise - 1.0))))

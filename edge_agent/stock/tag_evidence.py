@@ -38,6 +38,11 @@ class Heard:
     drawn: bool = True
 
     @property
+    def there(self) -> int:
+        """How many tags are there, as far as it is more probable than not."""
+        return self.sure + sum(odds > 1.0 for odds in self.silent)
+
+    @property
     def doubt(self) -> float:
         """How many tags are neither surely there nor surely gone."""
         return sum(min(odds, 1.0) / (1.0 + odds) for odds in self.silent)
