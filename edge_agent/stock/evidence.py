@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from math import comb
 
 from edge_agent.contract.messages import Source
 from edge_agent.readings import GapSeen
@@ -45,6 +47,7 @@ class Evidence:
         self._assortment, self._lying, self._tags, self._habits = assortment, lying, tags, habits
         self._gaps: dict[str, dict[str, tuple[GapSeen, float]]] = {}
         self.known: dict[str, Known] = {}
+        self._counted_s: dict[str, float] = {}
         self.carried = {
             name: Carried(2 * facing.capacity)
             for name, facing in assortment.facings.items()
@@ -74,18 +77,19 @@ class Evidence:
         if belief is not None:
             alone["weight"] = belief.distribution(index)
             shares = belief.with_tags(index, tags) if tags is not None else alone["weight"]
-            known = belief.known(belief.hypotheses[0], index)
+            known = [(belief.known(belief.hypotheses[0], index), 1.0)]
         else:
             by_hand = carried is not None and carried.shares and not self.counted_by_tags(name)
             shares = carried.now(at_s) if carried is not None and by_hand else flat
-            known = self.known.get(name, (0, 0))
-        if tags is not None:
-            alone["rfid"] = _normalised({n: tags(n, known) for n in flat | shares})
+            known = self._still_known(name, at_s)
+        says = partial(_mean, tags, known) if tags is not None else None
+        if says is not None:
+            alone["rfid"] = _normalised({n: says(n) for n in flat | shares})
             if belief is None:
-                shares = {n: share * tags(n, known) for n, share in shares.items()}
+                shares = {n: share * says(n) for n, share in shares.items()}
         if believed < 1.0:
             # By the silent scale's last word, or anything: the tags decide between the two as well.
-            rest = {n: share * (tags(n, known) if tags is not None else 1.0) for n, share in flat.items()}
+            rest = {n: share * (says(n) if says is not None else 1.0) for n, share in flat.items()}
             shares = _mixed(shares, rest, believed)
         cameras = self._cameras_say(name, shares, at_s)
         if cameras is not None:
@@ -107,6 +111,19 @@ class Evidence:
         if tags is not None:
             pan.belief.hear(index, tags, heard.there)
 
+    def _still_known(self, name: str, at_s: float) -> list[tuple[Known, float]]:
+        """What was counted by hand and is there yet, each possibility with its probability.
+
+        Of the tagged items some have left since; of those without a tag as many of a hundred.
+        """
+        items, bare = self.known.get(name, (0, 0))
+        there = self._tags.there_since(name, self._counted_s.setdefault(name, at_s))
+        share = min(1.0, there / (items - bare)) if items > bare else 1.0
+        return [
+            ((there + left, left), comb(bare, left) * share**left * (1 - share) ** (bare - left))
+            for left in range(bare + 1)
+        ]
+
     def uncounted(self, name: str) -> Carried | None:
         """What is carried of a facing that no sensor counts; None of one that some does."""
         return None if self.counted_by_tags(name) else self.carried.get(name)
@@ -116,6 +133,7 @@ class Evidence:
         heard = self._tags.heard(name, at_s)
         if self._tags.covers(name) and self._tags.listened(name, at_s) >= HEARD_SHARE and heard.doubt < DOUBT:
             self.known[name] = (on_hand, max(0, on_hand - heard.there))
+            self._counted_s[name] = at_s
 
     def doubt(self, name: str, at_s: float) -> float:
         """How many tags of the facing are neither surely there nor surely gone."""
@@ -163,6 +181,10 @@ class Evidence:
                 for n in says:
                     says[n] *= gap_evidence.likelihood(n, capacity, gap=seen.gap, fill=seen.fill)
         return says
+
+
+def _mean(tags: TagLikelihood, known: Sequence[tuple[Known, float]], on_hand: int) -> float:
+    return sum(share * tags(on_hand, one) for one, share in known)
 
 
 def _mixed(a: Mapping[int, float], b: Mapping[int, float], share: float) -> dict[int, float]:

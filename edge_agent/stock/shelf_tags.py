@@ -71,6 +71,10 @@ class ShelfTags:
         since_s = [self._heard_s[one] for one in self._covering.get(facing, ()) if one in self._heard_s]
         return 1 - (1 - READ_PER_S) ** (at_s - min(since_s)) if since_s else 0.0
 
+    def there_since(self, facing: str, at_s: float) -> int:
+        """How many tags are there that were there at `at_s`."""
+        return sum(tag.since_s <= at_s for tag in self._own.get(facing, {}).values())
+
     def heard(self, facing: str, at_s: float, *, watched: bool = True) -> Heard:
         """What is heard of a facing now. Not `watched`: its plate, which tells of touches, is silent."""
         touches = self._touched_s.get(facing)
