@@ -5,19 +5,22 @@ Writes docs/belief-day.svg; `picture` draws it. The same readings and estimator 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.accuracy.gateway import readings, settings_of
+from benchmarks.accuracy.frames import Published
+from benchmarks.accuracy.gateway import Arrived, readings, settings_of
 from benchmarks.accuracy.picture import Drawing, Look, Mark
+from benchmarks.accuracy.run import written
 from device_sims.scenario import Scenario
 from device_sims.virtual import VirtualStore
 from edge_agent.config.store import StoreSettings
 from edge_agent.health import Condition, Health
 from edge_agent.moment import Moment
-from edge_agent.readings import Reading, TagRead, WeightReading
+from edge_agent.readings import TagRead, WeightReading
 from edge_agent.stock.estimate import Estimator
 from edge_agent.wiring import wiring
 
@@ -58,11 +61,13 @@ def main() -> None:
 
 def looks() -> Iterator[Look]:
     scenario = _scenario()
-    settings = settings_of(scenario)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = settings_of(written(Path(folder), scenario))
     store = VirtualStore(scenario, seed=SEED, opened_at=OPENS_AT)
     estimator = Estimator(settings.planogram, wiring(settings.devices))
     health, next_s = _health(settings), EVERY_S / 2
-    for now, heard in readings(store, settings, HOURS * 3600):
+    said = (Published(at_s, one.topic, one.body) for at_s, _, one in store.advance(HOURS * 3600))
+    for now, heard in readings(said, settings, store.now):
         _take(estimator, health, heard, now)
         if heard or now.mono_s < next_s:
             continue
@@ -74,7 +79,7 @@ def looks() -> Iterator[Look]:
         yield Look(now.mono_s / 3600, truth, belief.on_hand, belief.confidence, shares)
 
 
-def _take(estimator: Estimator, health: Health, heard: list[Reading], now: Moment) -> None:
+def _take(estimator: Estimator, health: Health, heard: Arrived, now: Moment) -> None:
     """As the pipeline does, with devices that fall silent."""
     for reading in heard:
         if isinstance(reading, WeightReading):

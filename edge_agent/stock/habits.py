@@ -15,9 +15,9 @@ class Habits:
     """Random walk of the zero: creep, temperature (1 to 2.5 g per 10 °C, OIML R60 creep), dirt."""
     rest_sd_g: float = 0.8
     """A plate at rest is so far from what lies on it: noise, and settling that is not over."""
-    unit_cv: float = 0.03
-    """Spread of the unit weight where the planogram gives none: 0.5 to 2 % for packaged goods, 5 to 15 % for
-    produce; what it is is learnt."""
+    unit_cv: float = 0.05
+    """Spread of the unit weight where the planogram gives none: between packaged goods (0.5 to 2 %) and
+    produce (5 to 15 %); what it is is learnt."""
     unit_bias: float = 0.01
     """Relative error of the planogram's own unit weight."""
     bias_of_spread: float = 0.5

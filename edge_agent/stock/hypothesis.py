@@ -41,7 +41,8 @@ class Item:
 
     def bias_sd_g(self, habits: Habits = USUAL) -> float:
         """How far the unit weight itself may be off."""
-        return max(habits.unit_bias * self.unit_weight_g, habits.bias_of_spread * self.unit_sd_g)
+        of_spread = 1.0 if self.spread_guessed else habits.bias_of_spread
+        return max(habits.unit_bias * self.unit_weight_g, of_spread * self.unit_sd_g)
 
 
 @dataclass(slots=True)

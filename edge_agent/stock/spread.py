@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-FIRST, FIRST_GUESSED = 12.0, 4.0
+FIRST, FIRST_GUESSED = 12.0, 1.5
 """The planogram's own word counts like so many changes; a guess, where it has none, like fewer."""
-LEAST, MOST = 0.25, 16.0
+LEAST, MOST = 0.1, 25.0
 """Bounds of the learnt variance, in those of the planogram."""
 OUTLIER = 9.0
 """A surprise of more than three standard deviations is no better evidence than one of three."""

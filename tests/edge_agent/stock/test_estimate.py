@@ -27,7 +27,7 @@ def planogram(tagged: float = 0.95) -> Planogram:
     return Planogram(
         products=[
             Product(gtin=COLA, unit_weight_g=UNIT_G, unit_weight_sd_g=1.8, tagged=tagged),
-            Product(gtin=TEA, unit_weight_g=210.0, tagged=1.0),
+            Product(gtin=TEA, unit_weight_g=210.0, unit_weight_sd_g=2.1, tagged=1.0),
         ],
         facings=[
             Facing(id="A1-01", gtin=COLA, capacity=24, reorder_point=6),
