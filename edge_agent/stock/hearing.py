@@ -39,9 +39,8 @@ class Mobility:
         return min(self.threshold_db, self.slope_db_per_ms * (age_ms - self.holdoff_ms) + self.threshold_db)
 
 
-ASSET_TRACKING = Mobility(-0.008, 6.0, 500.0)
 RETAIL_GARMENT = Mobility(-0.0005, 6.0, 60_000.0)
-"""EdgeX's profiles."""
+"""EdgeX's profile for shops."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.stock.hearing import ASSET_TRACKING, RETAIL_GARMENT, SAMPLES, Hearing, Mobility
+from edge_agent.stock.hearing import RETAIL_GARMENT, SAMPLES, Hearing, Mobility
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "devices.json"
 VECTORS = [
@@ -19,7 +19,7 @@ VECTORS = [
     for vector in json.loads(GOLDEN.read_text())["vectors"]
     if vector["protocol"] == "edgex-mobility" and "sequence" not in vector["in"]
 ]
-PROFILES = {"asset_tracking": ASSET_TRACKING, "retail_garment": RETAIL_GARMENT}
+PROFILES = {"asset_tracking": "retail_garment": RETAIL_GARMENT}
 
 dbm = st.floats(-120, -1)
 reads = st.lists(st.tuples(dbm, st.integers(0, 62) | st.none()), min_size=1, max_size=3 * SAMPLES)
