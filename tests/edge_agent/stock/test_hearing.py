@@ -19,7 +19,7 @@ VECTORS = [
     for vector in json.loads(GOLDEN.read_text())["vectors"]
     if vector["protocol"] == "edgex-mobility" and "sequence" not in vector["in"]
 ]
-PROFILES = {"asset_tracking": "retail_garment": RETAIL_GARMENT}
+PROFILES = {"asset_tracking": Mobility(-0.008, 6.0, 500.0), "retail_garment": RETAIL_GARMENT}
 
 dbm = st.floats(-120, -1)
 reads = st.lists(st.tuples(dbm, st.integers(0, 62) | st.none()), min_size=1, max_size=3 * SAMPLES)
