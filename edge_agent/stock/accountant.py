@@ -22,7 +22,7 @@ from edge_agent.stock.account import (
 )
 from edge_agent.stock.belief import Belief
 from edge_agent.stock.evidence import HEARD_SHARE, Evidence, Judgement
-from edge_agent.stock.hypothesis import FOREIGN, OTHER, Hypothesis
+from edge_agent.stock.hypothesis import ACROSS, FOREIGN, OTHER, Hypothesis
 from edge_agent.stock.pan import Pan
 from edge_agent.stock.plate_belief import PlateBelief
 from edge_agent.stock.sensors import Sensors
@@ -162,7 +162,7 @@ def _strangers(fits: Sequence[Hypothesis]) -> list[Stranger]:
             shares[one.foreign] = shares.get(one.foreign, 0.0) + exp(one.log_weight)
     whole = sum(exp(one.log_weight) for one in fits)
     return [
-        Stranger(gtin=None if what == OTHER else what, probability=round(share / whole, 3))
+        Stranger(gtin=None if what in (OTHER, ACROSS) else what, probability=round(share / whole, 3))
         for what, share in sorted(shares.items(), key=lambda pair: -pair[1])
         if share >= LEAST * whole
     ]

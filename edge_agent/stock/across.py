@@ -44,4 +44,4 @@ def leans(pan: Pan, neighbour: Pan) -> Iterator[Lean]:
     for item in neighbour.belief.items:
         borne_g = item.unit_weight_g - neighbour.changed_g
         if 0.0 < neighbour.changed_g < item.unit_weight_g:
-            yield Lean(False, borne_g, hypot(noise_g, item.unit_sd_g, item.bias_sd_g()))
+            yield Lean(False, borne_g, hypot(noise_g, item.unit_sd_g, item.bias_sd_g(pan.belief.habits)))

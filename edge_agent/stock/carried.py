@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 UNTOLD_PER_H = 0.02
 """Items that leave each hour though no sale tells of them: stolen, broken, scanned as something else."""
@@ -11,32 +12,48 @@ UNTOLD_PER_LINE = 0.02
 WRONG_LINE = 0.02
 """A line of a sale or delivery that says nothing of this facing: scanned as another item, for example."""
 RECOUNTED_RIGHT = 0.98
+SURELY_BEFORE, TOO_LONG_BEFORE = timedelta(minutes=5), timedelta(days=2)
+"""A line from so long before a count is in it: clocks and hands are not exact, and one from longer ago is of
+a till whose clock is wrong."""
 _LEAST = 1e-4
 
 
 @dataclass(slots=True)
 class Carried:
-    """Count to probability; empty as long as nothing was told. `most` items have room."""
+    """Count to probability; empty as long as nobody has counted. `most` items have room."""
 
     most: int
     shares: dict[int, float] = field(default_factory=dict)
-    at_s: float = 0.0
+    counted_at: datetime | None = None
+    """When somebody counted: lines of before are in that count."""
+    _at_s: float | None = None
 
-    def recounted(self, on_hand: int, at_s: float) -> None:
+    def recounted(self, on_hand: int, at: datetime, at_s: float) -> None:
         """A person counted."""
-        self.at_s = at_s
+        self.counted_at, self._at_s = at, at_s
         beside = (1 - RECOUNTED_RIGHT) / 2
         self._become({on_hand - 1: beside, on_hand: RECOUNTED_RIGHT, on_hand + 1: beside})
 
-    def moved(self, change: int, at_s: float) -> None:
-        """So many items came (or left, below 0), says a line of a receipt or of a delivery."""
+    def moved(self, change: int, at_s: float, *, occurred_at: datetime | None) -> bool:
+        """So many items came (or left, below 0), says a line of a receipt or of a delivery.
+
+        False where that says nothing: nobody has counted yet, or did so after it.
+        """
+        if not self.shares or self._counted_since(occurred_at):
+            return False
         self._wait(at_s)
         found: dict[int, float] = {}
-        for n, share in (self.shares or self._flat()).items():
+        for n, share in self.shares.items():
             right = 1 - WRONG_LINE - UNTOLD_PER_LINE
             for after, part in ((n + change, right), (n, WRONG_LINE), (n + change - 1, UNTOLD_PER_LINE)):
                 found[after] = found.get(after, 0.0) + part * share
         self._become(found)
+        return True
+
+    def _counted_since(self, occurred_at: datetime | None) -> bool:
+        if occurred_at is None or self.counted_at is None:
+            return False
+        return SURELY_BEFORE < self.counted_at - occurred_at < TOO_LONG_BEFORE
 
     def now(self, at_s: float) -> dict[int, float]:
         """Count to probability at this moment; all the same where nothing was told."""
@@ -48,8 +65,9 @@ class Carried:
 
     def _wait(self, at_s: float) -> None:
         """Losses of which nobody tells."""
-        lost = 1.0 - 2.0 ** (-UNTOLD_PER_H * max(0.0, at_s - self.at_s) / 3600)
-        self.at_s = at_s
+        since_s = at_s if self._at_s is None else self._at_s
+        lost = 1.0 - 2.0 ** (-UNTOLD_PER_H * max(0.0, at_s - since_s) / 3600)
+        self._at_s = at_s
         found: dict[int, float] = {}
         for n, share in self.shares.items():
             found[n] = found.get(n, 0.0) + share * (1.0 - lost if n else 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import log
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,8 @@ from edge_agent.stock.pan import Pan, PlateKey, pans
 from edge_agent.stock.presence import BACK_ROOM, Moved, Presence
 from edge_agent.stock.sensors import Sensors, Wiring
 from edge_agent.stock.shelf_tags import ShelfTags
-from edge_agent.stock.takes import Takes
+from edge_agent.stock.tag_evidence import Heard
+from edge_agent.stock.takes import FOR_S, Takes
 from edge_agent.stock.teller import Teller
 from edge_agent.stock.telling import cause_of, interval_of, status_of, taken_after
 
@@ -72,12 +73,14 @@ class Estimator:
         }
         self._sensors = Sensors(wiring, self._lying)
         self.presence, self._takes = Presence(), Takes()
+        self._readers = {BACK_ROOM: {reader for reader, _ in wiring.back_room}} | self._sensors.covering
         self._tags = ShelfTags(self.presence, self._sensors.covering)
         self._evidence = Evidence(self._assortment, self._lying, self._tags, habits)
         self.accountant = Accountant(self._evidence, self._tags, self._sensors, self._lying)
         self._oddities = Oddities(self._lying)
         self._due_s: dict[str, float] = {}
         self._limits: dict[str, float] = {}
+        self._heard: dict[str, Heard] = {}
         self._teller = Teller(
             planogram.facings, beliefs, self._evidence, self._takes, Demand(zone), step=confidence_step
         )
@@ -90,11 +93,17 @@ class Estimator:
             pan.restore(position, now)
 
     def restore_tag(self, *, epc: str, device: str, facing: str, mono_s: float) -> None:
-        """Put back a tag that was present when the process stopped."""
-        tag = self.presence.restore(epc=epc, device=device, facing=facing, mono_s=mono_s)
+        """Put back a tag that was present when the process stopped.
+
+        A reader that was replaced hands its tags to one that hears the same place, or to any.
+        """
+        readers = self._readers.get(facing) or set().union(*self._readers.values()) or {device}
+        reader = device if device in readers else min(readers)
+        tag = self.presence.restore(epc=epc, device=reader, facing=facing, mono_s=mono_s)
         item = decode_epc(epc)
         if item is not None and facing in self._facings and item.gtin == self._facings[facing].gtin:
             self._tags.came(facing, tag)
+            self._due_s.setdefault(facing, mono_s + AGAIN_S)
 
     def weight(self, reading: WeightReading, now: Moment) -> Effects | None:
         """One weight. None when it has no consequence (a plate at rest said so again)."""
@@ -149,36 +158,45 @@ class Estimator:
 
     def sale(self, reading: Sale, now: Moment) -> Effects | None:
         """A line of a receipt. It moves what no sensor counts (given back: as if it lay there again)."""
-        effects, places = Effects(), self._places(reading.gtin)
-        uncounted = {name: carried for name, carried in places.items() if carried is not None}
-        if uncounted:
+        effects, places = Effects(), self._assortment.places(reading.gtin)
+        uncounted = [name for name in places if self._evidence.uncounted(name) is not None]
+        left = reading.quantity
+        if left > 0 and len(uncounted) < len(places):
+            # Shoppers were seen to take it where a sensor counts.
+            left = self._takes.sold(reading.gtin, left, now.mono_s)
+        if uncounted and left:
             fullest = max(uncounted, key=lambda name: self.beliefs[name].on_hand or 0)
-            uncounted[fullest].moved(-reading.quantity, now.mono_s)
-            kind: Cause = "sale" if reading.quantity > 0 else "return"
-            self._judge(effects, fullest, now, unseen=False, cause=kind)
-            self._teller.keep(effects, fullest)
-            return effects
-        missed = self._takes.sold(reading.gtin, max(0, reading.quantity), now.mono_s)
+            kind: Cause = "sale" if left > 0 else "return"
+            return self._line(fullest, -left, reading.occurred_at, kind, now)
+        old = reading.occurred_at is not None and now.at - reading.occurred_at > timedelta(seconds=FOR_S)
         weighed = [name for name in places if name in self._lying]
-        if not missed or not weighed:
+        if left <= 0 or old or not weighed or not self._takes.watched(now.mono_s):
             return None
         name = min(weighed, key=lambda name: self.beliefs[name].confidence)
         (pan, index), on_hand = self._lying[name], self.beliefs[name].on_hand or 0
         if pan.belief is not None and pan.belief.hypotheses:
-            fewer = range(max(0, on_hand - missed) + 1)
+            fewer = range(max(0, on_hand - left) + 1)
             pan.belief.hint(index, dict.fromkeys(fewer, 0.0), log(SALE_WRONG))
+            pan.before = []
             self._judge(effects, name, now, unseen=False, cause="sale")
         return effects if effects.events else None
 
     def delivery(self, reading: Delivery, now: Moment) -> Effects | None:
         """A line of a delivery. It moves a facing that it names and that no sensor counts."""
-        carried = self._places(reading.gtin).get(reading.facing or "")
-        if reading.facing is None or carried is None:
+        if reading.facing not in self._assortment.places(reading.gtin):
+            return None
+        return self._line(reading.facing, reading.quantity, reading.occurred_at, "restock", now)
+
+    def _line(
+        self, name: str, change: int, occurred_at: datetime | None, cause: Cause, now: Moment
+    ) -> Effects | None:
+        """A line of a receipt or delivery moves what is carried of a facing."""
+        carried = self._evidence.uncounted(name)
+        if carried is None or not carried.moved(change, now.mono_s, occurred_at=occurred_at):
             return None
         effects = Effects()
-        carried.moved(reading.quantity, now.mono_s)
-        self._judge(effects, reading.facing, now, unseen=False, cause="restock")
-        self._teller.keep(effects, reading.facing)
+        self._judge(effects, name, now, unseen=False, cause=cause)
+        self._teller.keep(effects, name)
         return effects
 
     def recount(self, reading: Recount, now: Moment) -> Effects | None:
@@ -190,11 +208,14 @@ class Estimator:
         belief = lying[0].belief if lying is not None else None
         if lying is not None and belief is not None and belief.hypotheses:
             belief.recount(lying[1], reading.on_hand, lying[0].rest_g)
+            lying[0].before = []
             for key, last in lying[0].positions.items():
                 effects.plates.append(lying[0].position(key, last.weight_g, now))
         else:
             room = 2 * self._facings[name].capacity
-            self._evidence.carried.setdefault(name, Carried(room)).recounted(reading.on_hand, now.mono_s)
+            self._evidence.carried.setdefault(name, Carried(room)).recounted(
+                reading.on_hand, now.at, now.mono_s
+            )
         self._evidence.counted(name, reading.on_hand, now.mono_s)
         self._judge(effects, name, now, unseen=False, cause="recount")
         self._teller.keep(effects, name)
@@ -204,6 +225,8 @@ class Estimator:
         """From now on the device is silent; `tick` lets the confidence of its facings fall."""
         self._sensors.lost(device, now.mono_s)
         self._tags.reader_lost(device)
+        for name in self._sensors.facings(device):
+            self._heard.pop(name, None)
         self._evidence.forget_camera(device)
         self.presence.troubled(device, now.mono_s)
 
@@ -213,7 +236,8 @@ class Estimator:
         effects = self._moved(departures, now) if departures else Effects()
         for name in [name for name, due_s in self._due_s.items() if due_s <= now.mono_s]:
             del self._due_s[name]
-            self._judge(effects, name, now, unseen=name in self._lying)
+            if name in self._lying or self._says_else(name, now):
+                self._judge(effects, name, now, unseen=name in self._lying)
             if (
                 name not in self._lying
                 or self._tags.listened(name, now.mono_s) < HEARD_SHARE
@@ -225,9 +249,15 @@ class Estimator:
                 self._judge(effects, name, now, unseen=True)
         return effects if effects.events else None
 
-    def _places(self, gtin: str) -> dict[str, Carried | None]:
-        """The facings of an item; for those that no sensor counts what is carried of them."""
-        return {name: self._evidence.uncounted(name) for name in self._assortment.places(gtin)}
+    def _says_else(self, name: str, now: Moment) -> bool:
+        """Whether the tags of a facing without a plate, looked at often, say anything else than before."""
+        if self._sensors.limit(name, now.mono_s) != self._limits.get(name, 1.0):
+            return True
+        heard = self._tags.heard(name, now.mono_s)
+        if self._tags.listened(name, now.mono_s) < HEARD_SHARE:
+            return False
+        before, self._heard[name] = self._heard.get(name), heard
+        return before != heard
 
     def _confirm(self, pan: Pan, now: Moment) -> None:
         """A plate at rest is evidence that goes on; noted once a second, for it is no event."""

@@ -21,6 +21,8 @@ HEARD_SHARE = 0.95
 """Tags speak when a reader has heard this share of what is there."""
 DOUBT = 0.1
 """With fewer tags in doubt than this it is clear which are there."""
+OVERFULL = 0.05
+"""A count beyond the capacity, against one that has room."""
 SELDOM_TAGGED = 0.5
 """Where no plate weighs, tags count the facing if more than this share of its items have one."""
 
@@ -73,7 +75,7 @@ class Evidence:
         belief = pan.belief if pan is not None and pan.belief and pan.belief.hypotheses else None
         carried = self.carried.get(name)
         tags = self._tags_say(name, at_s, watched=believed == 1.0)
-        flat = dict.fromkeys(range(facing.capacity + 1), 1.0 / (facing.capacity + 1))
+        flat = _anything(facing.capacity)
         if belief is not None:
             alone["weight"] = belief.distribution(index)
             shares = belief.with_tags(index, tags) if tags is not None else alone["weight"]
@@ -164,13 +166,14 @@ class Evidence:
         tagged = self._assortment.product(name).tagged
         if not tagged or self._tags.listened(name, at_s) < HEARD_SHARE:
             return None
-        return TagLikelihood(
+        likelihood = TagLikelihood(
             self._tags.heard(name, at_s, watched=watched),
             2 * self._assortment.facings[name].capacity,
             tagged=tagged * self._habits.readable,
             strays=self._habits.strays,
             power=self._habits.tag_power,
         )
+        return None if likelihood.says_nothing else likelihood
 
     def _cameras_say(self, name: str, counts: Iterable[int], at_s: float) -> dict[int, float] | None:
         capacity, touched_s = self._assortment.facings[name].capacity, self._tags.touched_s(name)
@@ -181,6 +184,11 @@ class Evidence:
                 for n in says:
                     says[n] *= gap_evidence.likelihood(n, capacity, gap=seen.gap, fill=seen.fill)
         return says
+
+
+def _anything(capacity: int) -> dict[int, float]:
+    """Any count that has room is as probable as another; more than the capacity is rare."""
+    return _normalised({n: 1.0 if n <= capacity else OVERFULL for n in range(2 * capacity + 1)})
 
 
 def _mean(tags: TagLikelihood, known: Sequence[tuple[Known, float]], on_hand: int) -> float:

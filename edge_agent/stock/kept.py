@@ -12,7 +12,8 @@ from edge_agent.stock.plate_belief import PlateBelief
 
 LEAST = 1e-3
 """What is less probable is forgotten at a restart."""
-_DIGITS = 6
+_DIGITS = 12
+"""Entries of a covariance cancel: what is left of them is a millionth."""
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -28,8 +29,8 @@ class _Plate(msgspec.Struct, array_like=True):
     items: list[tuple[str, str, float]]
     """Facing, GTIN and unit weight: a belief about other items is worth nothing."""
     hypotheses: list[_Kept]
-    spreads: list[tuple[float, float]] = []
-    """For each item the ratio of its learnt variance to the printed one, and how much taught it."""
+    spreads: list[tuple[float, float, float]] = []
+    """For each item its printed spread, the ratio of the learnt variance to that, and how much taught it."""
     tags: list[int | None] = []
 
 
@@ -50,7 +51,7 @@ def write(belief: PlateBelief) -> str:
         for one in belief.hypotheses
         if exp(one.log_weight) >= LEAST
     ]
-    spreads = [(_short(one.ratio), _short(one.seen)) for one in belief.spreads]
+    spreads = [(one.printed_sd_g, _short(one.ratio), _short(one.seen)) for one in belief.spreads]
     return _encode(_Plate(_items(belief), kept, spreads, belief.tags)).decode()
 
 
@@ -81,12 +82,20 @@ def read(text: str, belief: PlateBelief, at_s: float) -> bool:
         for one in plate.hypotheses
         if one.foreign in (None, OTHER, ACROSS) or one.foreign in belief.neighbours
     ]
+    hypotheses = [one for one in hypotheses if _fits(one, belief)]
     if hypotheses:
         belief.restore(hypotheses, at_s)
-        for spread, (ratio, seen) in zip(belief.spreads, plate.spreads, strict=False):
-            spread.ratio, spread.seen = ratio, seen
+        for spread, (printed_sd_g, ratio, seen) in zip(belief.spreads, plate.spreads, strict=False):
+            if printed_sd_g == spread.printed_sd_g:
+                spread.ratio, spread.seen = ratio, seen
         belief.tags = plate.tags or belief.tags
     return bool(hypotheses)
+
+
+def _fits(one: Hypothesis, belief: PlateBelief) -> bool:
+    """So many have room (the planogram may have changed), and its weight varies by something."""
+    room = all(0 <= n <= item.most for n, item in zip(one.counts, belief.items, strict=True))
+    return room and one.state.expect(one.weights())[1] >= 0.0
 
 
 def _items(belief: PlateBelief) -> list[tuple[str, str, float]]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 
 class Memory(msgspec.Struct, omit_defaults=True):
-    """`carried`: count to probability where no plate weighs; `known`: items once counted, and how many of
-    them have no tag; `gaps`: cameras that see a gap; `run_rate` as `stock.run_rate` writes it."""
+    """What the journal keeps for the stock package.
+
+    `carried`: count to probability where no plate weighs, `counted_at` by hand; `known`: items once counted,
+    how many of them have no tag; `gaps`: cameras that see a gap; `run_rate` as that module writes it.
+    """
 
     carried: list[tuple[int, float]] = []
+    counted_at: datetime | None = None
     known: tuple[int, int] | None = None
     gaps: list[str] = []
     run_rate: str = ""

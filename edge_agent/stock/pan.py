@@ -14,10 +14,13 @@ from edge_agent.stock.habits import Habits
 from edge_agent.stock.hypothesis import Hypothesis
 from edge_agent.stock.plate_belief import PlateBelief
 from edge_agent.stock.settle import Plate
+from edge_agent.stock.spread import Spread
 from edge_agent.stock.turns import Lean
 
 BLIND_S = 5.0
 """A change found after at least this long without a reading is a correction: nobody saw who did it."""
+LONGEST_S = 60.0
+"""A longer gap is no rhythm."""
 
 PlateKey = tuple[str, int | None]
 
@@ -41,6 +44,9 @@ class Pan:
     """What was believed before that, as long as a neighbour may still say something of it."""
     positions: dict[PlateKey, PlatePosition] = field(default_factory=dict)
     _weighed_g: float | None = None
+    _said: list[Lean] = field(default_factory=list)
+    _moved_g: Sequence[float | None] = ()
+    _spreads: list[Spread] = field(default_factory=list)
     _rests_g: dict[PlateKey, float] = field(default_factory=dict)
     _viewed: dict[PlateKey, tuple[float, float]] = field(default_factory=dict)
 
@@ -79,9 +85,11 @@ class Pan:
             return
         seen = bool(self._rests_g) and not self.unseen
         self.changed_g = rest_g - sum(self._rests_g.values()) if seen else None
-        places = self._places() if seen and len(self.plates) > 1 else ()
+        self._said = list(leans)
+        self._moved_g = self._places() if seen and len(self.plates) > 1 else ()
         self.before, self._weighed_g = self.belief.hypotheses if seen else [], rest_g
-        self.belief.weigh(rest_g, at_s, unseen=self.unseen, leans=leans, places=places)
+        self._spreads = [replace(spread) for spread in self.belief.spreads]
+        self.belief.weigh(rest_g, at_s, unseen=self.unseen, leans=leans, places=self._moved_g)
         self.unseen = False
         self._rested(at_s)
 
@@ -89,15 +97,17 @@ class Pan:
         """It is still at rest: what changed is drift."""
         if self.belief is not None:
             self.belief.rest(rest_g, at_s)
-        self.before = []
+        self.before, self._spreads, self.changed_g = [], [], None
         self._rested(at_s)
 
     def weigh_again(self, leans: Sequence[Lean]) -> None:
         """A neighbour came to rest that was touched with it: the last change seen in the light of that."""
         if self.belief is None or not self.before or self._weighed_g is None or self.changed_g is None:
             return
+        self._said += leans
         self.belief.hypotheses = self.before
-        self.belief.weigh(self._weighed_g, self.rested_s, leans=leans)
+        self.belief.spreads = [replace(spread) for spread in self._spreads]
+        self.belief.weigh(self._weighed_g, self.rested_s, leans=self._said, places=self._moved_g)
 
     def _rested(self, at_s: float) -> None:
         self.rested_s = at_s
@@ -141,7 +151,7 @@ class Pan:
         if gap_s > max(BLIND_S, 3 * rhythm_s):
             self.unseen = True
             plate.disturb()
-        usual_s = rhythm_s if gap_s == float("inf") else rhythm_s + 0.2 * (gap_s - rhythm_s)
+        usual_s = rhythm_s if gap_s == float("inf") else rhythm_s + 0.2 * (min(gap_s, LONGEST_S) - rhythm_s)
         self._viewed[key] = (mono_s, usual_s)
 
 

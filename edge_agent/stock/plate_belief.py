@@ -34,6 +34,8 @@ KEPT, LEAST = 16, 1e-4
 """So many hypotheses at most are kept, and none of less weight than this."""
 LEAST_AT_FIRST = 1e-3
 """The same for the first weight: in a store of thousands of plates all of them begin at once."""
+FIRST_LOOKED_AT = 64
+"""So many combinations of counts at most are looked at for the first weight."""
 ELSEWHERE = 0.4
 """Share of misplaced items that belong to another shelf."""
 FROM_NOWHERE = 0.2
@@ -202,7 +204,11 @@ class PlateBelief:
 
     def _begin(self, weight_g: float) -> None:
         alien = self.habits.foreign_at_start
-        for counts in self._first_counts(weight_g):
+        nothing = (0,) * len(
+            self.items
+        )  # a plate that was tared with something on it may weigh less than that
+        near = heapq.nlargest(FIRST_LOOKED_AT, self._first_counts(weight_g), key=self._nearness(weight_g))
+        for counts in near or [nothing]:
             for foreign, share in ((None, 1 - alien), (OTHER, alien)):
                 state = Gauss.independent(*self._first_state(counts))
                 if foreign is not None:
@@ -212,6 +218,20 @@ class PlateBelief:
                 self.hypotheses.append(one)
         self._prune(LEAST_AT_FIRST)
         self._learn(weight_g)
+
+    def _nearness(self, weight_g: float) -> Callable[[Counts], float]:
+        """How well counts explain a first weight, roughly: of many combinations a few are looked at."""
+        if len(self.items) == 1:
+            return lambda _: 0.0
+
+        def nearness(counts: Counts) -> float:
+            _, variance = self._first_state(counts)
+            spread = sum(variance[0:1]) + sum(variance[ITEMS::2]) + self.habits.rest_sd_g**2
+            spread += sum(n * n * one for n, one in zip(counts, variance[ITEMS + 1 :: 2], strict=True))
+            surprise_g = weight_g - nominal_g(counts, self.items)
+            return log_density(surprise_g, spread) + self._log_stocked(counts)
+
+        return nearness
 
     def _log_stocked(self, counts: Counts) -> float:
         """A facing is filled up to its capacity; more on it is rare."""

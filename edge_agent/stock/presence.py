@@ -140,7 +140,7 @@ class Presence:
         here = tag.here
         if facing == here.facing:
             here.note(rssi_dbm, channel, mono_s)
-            tag.away = 0
+            tag.device, tag.away = device, 0
             return []
         there = tag.at(facing)
         there.note(rssi_dbm, channel, mono_s)

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb, exp, factorial
+from math import exp, factorial, lgamma
 
 MISSED = 0.002
 """Share of the readable tags that are not heard though they are there and had the time."""
 _STRAYS = 4
-_LEAST = 1e-12
+_LEAST, _LARGE = 1e-12, 1e100
 
 Known = tuple[int, int]
 """So many items once surely lay there, so many of them without a tag."""
@@ -64,9 +64,14 @@ class TagLikelihood:
     def __call__(self, on_hand: int, known: Known = (0, 0)) -> float:
         """If so many items lie there, of which some are known."""
         parts = _without_tag(on_hand, self._tagged, known)
-        return float(
-            max(_LEAST, sum(share * self._of_tags[on_hand - bare] for bare, share in parts)) ** self._power
-        )
+        most = len(self._of_tags)
+        found = sum(share * self._of_tags[on_hand - bare] for bare, share in parts if on_hand - bare < most)
+        return float(max(_LEAST, found) ** self._power)
+
+    @property
+    def says_nothing(self) -> bool:
+        """No number of tags explains what is heard: there are far more than room for items."""
+        return max(self._of_tags) <= _LEAST
 
 
 def _of_tags(heard: Heard, most: int, strays: float) -> list[float]:
@@ -79,19 +84,28 @@ def _of_tags(heard: Heard, most: int, strays: float) -> list[float]:
         own, there = heard.sure - extra, max(0, old - extra)
         for stay, ways in enumerate(staying):
             if own + stay <= most:
-                choices = comb(there + silent, silent - stay) if heard.drawn else 1
-                found[own + stay] += share * ways / choices
+                choices = _log_comb(there + silent, silent - stay) if heard.drawn else 0.0
+                found[own + stay] += share * ways * exp(-choices)
     for tags in range(1, most + 1):
         found[tags] += heard.unheard * found[tags - 1]
     return found
 
 
 def _staying(odds: Sequence[float]) -> list[float]:
-    """For 0, 1, ... of the silent tags there: the products of their odds, summed over all choices."""
+    """For 0, 1, ... of the silent tags there: the products of their odds, summed over all choices.
+
+    Up to a factor that all have in common.
+    """
     ways = [1.0]
     for one in odds:
         ways = [a + one * b for a, b in zip([*ways, 0.0], [0.0, *ways], strict=True)]
+        largest = max(ways)
+        ways = [way / largest for way in ways] if largest > _LARGE else ways
     return ways
+
+
+def _log_comb(n: int, k: int) -> float:
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
 @lru_cache(maxsize=65_536)
@@ -102,9 +116,11 @@ def _without_tag(on_hand: int, tagged: float, known: Known) -> list[tuple[int, f
     new = on_hand - old
     shares: dict[int, float] = {}
     for bare_old in range(max(0, old - (before - bare_before)), min(old, bare_before) + 1):
-        ways = comb(bare_before, bare_old) * comb(before - bare_before, old - bare_old) / comb(before, old)
+        ways = _log_comb(bare_before, bare_old) + _log_comb(before - bare_before, old - bare_old)
+        ways -= _log_comb(before, old)
         for bare_new in range(new + 1):
-            share = ways * comb(new, bare_new) * (1 - tagged) ** bare_new * tagged ** (new - bare_new)
+            drawn = (1 - tagged) ** bare_new * tagged ** (new - bare_new)
+            share = exp(ways + _log_comb(new, bare_new)) * drawn if drawn else 0.0
             if share > _LEAST:
                 shares[bare_old + bare_new] = shares.get(bare_old + bare_new, 0.0) + share
     return list(shares.items())

@@ -32,9 +32,12 @@ class Takes:
         return len(taken_s)
 
     def sold(self, gtin: str, quantity: int, at_s: float) -> int:
-        """So many were paid for; returns of how many nobody saw that they were taken."""
+        """So many were paid for; returns for how many nobody was seen to take one."""
         known = min(quantity, self.away(gtin, at_s))
         for _ in range(known):
             self._taken_s[gtin].popleft()
-        watched = self.watched_since_s is not None and at_s - self.watched_since_s > FOR_S
-        return quantity - known if watched else 0
+        return quantity - known
+
+    def watched(self, at_s: float) -> bool:
+        """Whether somebody has watched for so long that a sale without a take says something."""
+        return self.watched_since_s is not None and at_s - self.watched_since_s > FOR_S

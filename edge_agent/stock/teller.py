@@ -11,6 +11,7 @@ from edge_agent.moment import Moment
 from edge_agent.readings import GapSeen
 from edge_agent.stock import memory
 from edge_agent.stock.belief import Belief
+from edge_agent.stock.carried import Carried
 from edge_agent.stock.demand import SHOPPERS, Demand
 from edge_agent.stock.effects import Effects
 from edge_agent.stock.evidence import Evidence
@@ -78,6 +79,7 @@ class Teller:
         carried = self._evidence.carried.get(name)
         kept = Memory(
             carried=[(n, round(share, 4)) for n, share in carried.shares.items()] if carried else [],
+            counted_at=carried.counted_at if carried else None,
             known=self._evidence.known.get(name),
             gaps=sorted(self._gaps.get(name, ())),
             run_rate=self._demand.write(name),
@@ -90,7 +92,10 @@ class Teller:
             self._demand.recall(name, kept.run_rate)
         if kept.known is not None:
             self._evidence.known[name] = kept.known
-        if kept.carried and name in self._evidence.carried:
-            self._evidence.carried[name].shares = dict(kept.carried)
+        most = 2 * self._facings[name].capacity
+        shares = {n: share for n, share in kept.carried if 0 <= n <= most}
+        if shares:
+            carried = self._evidence.carried.setdefault(name, Carried(most))
+            carried.shares, carried.counted_at = shares, kept.counted_at
         if kept.gaps:
             self._gaps[name] = set(kept.gaps)

@@ -16,10 +16,13 @@ UNSURE_BELOW, STILL_ABOVE = 0.5, 0.45
 
 
 def worth_telling(before: Belief, after: Belief, *, step: float) -> bool:
-    """The emission rule: a new count, status or reason, or a confidence that moved by `step`."""
+    """The emission rule: a new count, status, reason or source, or a confidence that moved by `step`.
+
+    A source that speaks no more is told with the next of these: a camera looks now and then.
+    """
     return (
         (after.on_hand, after.status, after.reasons) != (before.on_hand, before.status, before.reasons)
-        or after.sources != before.sources
+        or not set(after.sources) <= set(before.sources)
         or abs(after.confidence - before.confidence) >= step
     )
 

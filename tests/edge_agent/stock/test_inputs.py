@@ -58,9 +58,10 @@ class Store:
     def recount(self, facing: str, on_hand: int) -> None:
         self.note(self.estimator.recount(Recount(facing, on_hand), self.now()))
 
-    def sell(self, gtin: str, quantity: int = 1) -> None:
+    def sell(self, gtin: str, quantity: int = 1, *, ago: timedelta | None = None) -> None:
         self.lines += 1
-        self.note(self.estimator.sale(Sale("", "r", str(self.lines), gtin, quantity), self.now()))
+        at = None if ago is None else self.now().at - ago
+        self.note(self.estimator.sale(Sale("", "r", str(self.lines), gtin, quantity, at), self.now()))
 
     def deliver(self, gtin: str, quantity: int, facing: str | None) -> None:
         self.lines += 1
@@ -115,6 +116,59 @@ def test_a_facing_that_nothing_counts_is_unknown_until_somebody_does() -> None:
     assert store.last() == (9, 4, "restock"), "the back room is on no facing"
     store.sell(TEA, -1)
     assert store.last() == (10, 1, "return")
+
+
+def test_a_line_that_comes_late_is_in_the_count_that_was_made_since() -> None:
+    store = Store()
+    store.recount("A1-02", 8)
+    store.sell(TEA, 2, ago=timedelta(hours=3))
+    assert store.last() == (8, 8, "recount")
+    store.sell(TEA, 2, ago=timedelta(seconds=20))
+    store.sell(TEA, 1, ago=timedelta(days=4000))
+    assert store.last() == (5, -1, "sale"), "just before, or by a clock that is wrong"
+
+
+def test_a_line_before_the_first_count_counts_nothing() -> None:
+    store = Store()
+    store.sell(TEA)
+    store.deliver(TEA, 6, "A1-02")
+    assert store.told == []
+    assert store.estimator.beliefs["A1-02"].on_hand is None
+
+
+def test_what_was_seen_taken_from_one_place_is_not_sold_from_another() -> None:
+    """Cola on a plate and, not counted by anything, beside the till."""
+    store = Store()
+    store.planogram.facings.append(Facing(id="T1", gtin=COLA, capacity=20))
+    store.estimator = Estimator(store.planogram, store.wiring)
+    store.recount("T1", 15)
+    store.hold(10 * UNIT_G)
+    store.hold(8 * UNIT_G)
+    store.sell(COLA, 3)
+    beliefs = store.estimator.beliefs
+    assert (beliefs["A1-01"].on_hand, beliefs["T1"].on_hand) == (8, 14)
+
+
+def test_a_restart_takes_nothing_from_what_was_counted_by_hand() -> None:
+    store = Store()
+    store.recount("A1-02", 8)
+    beliefs = list(store.estimator.beliefs.values())
+    for boot in range(5):
+        store = Store()
+        store.t = 2e6 + boot
+        store.estimator = Estimator(store.planogram, store.wiring, beliefs)
+        store.see(gap=False, fill=0.7)
+        beliefs = list(store.estimator.beliefs.values())
+    assert store.estimator.beliefs["A1-02"].on_hand == 8
+
+
+def test_a_camera_that_looks_now_and_then_does_not_flicker() -> None:
+    store = Store()
+    store.hold(10 * UNIT_G)
+    for _ in range(10):
+        store.see(gap=False, fill=0.5, facing="A1-01")
+        store.hold(10 * UNIT_G, 300)
+    assert len(store.told) == 2, "its first count, and once that a camera speaks too"
 
 
 def test_a_count_by_hand_is_believed_less_with_each_line_and_each_day() -> None:

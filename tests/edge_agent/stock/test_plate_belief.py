@@ -175,3 +175,40 @@ def test_a_belief_is_at_most_a_few_kilobytes() -> None:
         assert len(belief.hypotheses) <= 16
         assert len(kept.write(belief)) < 20_000
         assert sum(exp(one.log_weight) for one in belief.hypotheses) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("unit_g", [10.0, 200.0])
+def test_a_plate_that_was_tared_with_its_tray_and_begins_without_it(unit_g: float) -> None:
+    belief = PlateBelief([Item("A1", "x", unit_g, 0.01 * unit_g, 20)])
+    belief.weigh(-700.0, 0.0)
+    belief.weigh(0.0, 60.0)
+    assert sum(belief.distribution(0).values()) == pytest.approx(1.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([(1000.0, 50.0, 30), (352.0, 3.5, 24), (20.0, 1.0, 60)]))
+def test_what_is_kept_can_be_gone_on_with(seed: int, kind: tuple[float, float, int]) -> None:
+    unit_g, sd_g, capacity = kind
+    draw, belief = random.Random(seed), PlateBelief([Item("A1", "x", unit_g, sd_g, capacity)])
+    for step in range(8):
+        n = draw.randint(0, capacity)
+        again = PlateBelief(belief.items)
+        belief.weigh(n * unit_g * 1.02 + draw.gauss(0, 1), 60.0 * step)
+        assert kept.read(kept.write(belief), again, 60.0 * step)
+        belief = again
+    assert sum(belief.distribution(0).values()) == pytest.approx(1.0)
+
+
+def test_counts_that_have_no_room_any_more_are_not_restored() -> None:
+    belief = PlateBelief([COLA])
+    belief.weigh(20 * 352.0, 0.0)
+    smaller = PlateBelief([Item("A1", "cola", 352.0, 3.5, 6)])
+    assert not kept.read(kept.write(belief), smaller, 0.0)
+    assert smaller.hypotheses == []
+
+
+def test_three_kinds_of_sixty_begin_at_once() -> None:
+    items = [Item(f"A{n}", f"g{n}", 100.0 + 37 * n, 1.0 + n, 60) for n in range(3)]
+    belief = PlateBelief(items)
+    belief.weigh(20 * 100.0 + 30 * 137.0 + 10 * 174.0, 0.0)
+    assert len(belief.hypotheses) <= 16

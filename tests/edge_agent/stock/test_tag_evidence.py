@@ -78,3 +78,21 @@ def test_of_tags_that_may_leave_one_by_one_each_counts_for_itself() -> None:
     odds = (50.0, 0.01)
     one_by_one = Heard(3, silent=odds, drawn=False)
     assert likely(one_by_one, tagged=1.0) == 4
+
+
+def test_a_facing_with_hundreds_of_tags_of_which_an_antenna_loses_all() -> None:
+    heard = Heard(0, silent=(250.0,) * 400, drawn=False)
+    likelihood = TagLikelihood(heard, 1000, tagged=1.0)
+    assert likelihood(399) > likelihood(300) > 0.0
+    drawn = TagLikelihood(Heard(0, silent=(0.5,) * 400), 1000, tagged=0.9)
+    assert 0.0 <= drawn(400) <= 1.0
+    assert likelihood(1200, (0, 0)) <= 1e-12, "more than there is room for"
+
+
+def test_a_thousand_items_are_no_overflow() -> None:
+    assert TagLikelihood(Heard(1050), 2400, tagged=0.95)(1100) > 0.0
+
+
+def test_far_more_tags_than_room_for_items_say_nothing() -> None:
+    assert TagLikelihood(Heard(30), 8, tagged=1.0).says_nothing
+    assert not TagLikelihood(Heard(8), 8, tagged=1.0).says_nothing
