@@ -41,8 +41,12 @@ def newest(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("select store, max(n) from command group by store").fetchall())
 
 
-def hand_out(tx: Transaction, store: str, *, after: int, now: str) -> HandedOut:
-    """The commands behind `after` whose fate is open; those that are too old are closed."""
+def hand_out(tx: Transaction, store: str, *, after: int, newest: int, now: str) -> HandedOut:
+    """The commands behind `after` whose fate is open; those that are too old are closed.
+
+    `newest` is the number that the store's agent is told of: its row may be pruned already, and the agent
+    must pass it all the same.
+    """
     expired = tx.connection.execute(
         "update command set outcome = 'expired', done_at = ?"
         " where store = ? and outcome is null and expires_at <= ?",
@@ -57,9 +61,10 @@ def hand_out(tx: Transaction, store: str, *, after: int, now: str) -> HandedOut:
         "update command set handed_at = coalesce(handed_at, ?) where n = ?", [(now, row[0]) for row in found]
     )
     if len(found) < AT_ONCE:
-        (last,) = tx.connection.execute(
+        (kept,) = tx.connection.execute(
             "select coalesce(max(n), 0) from command where store = ?", (store,)
         ).fetchone()
+        last = max(kept, newest)
     else:
         last = found[-1][0]
     commands = [
