@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -86,30 +87,32 @@ class _Lines:
 
     def of(self, whole: Any, at: datetime | None, into: Understood) -> Iterator[_Line]:
         """The lines with items on them; what has no GTIN (a deposit, a discount) is none of them."""
-        document, taken = self._document.of(whole), set[str]()
-        for position, (key, item) in enumerate(items(self._each, whole), 1):
+        document, taken = self._document.of(whole), set[tuple[str, str]]()
+        positions = Counter[str | None]()
+        for key, item in items(self._each, whole):
+            named = said.name(self._document.of(item) if document is None else document)
+            positions[named] += 1
             given = self._gtin.of(item)
             if given is None:
                 continue
             own = self._number.of(item)
-            name = own if own is not None else position if key is None else key
+            name = own if own is not None else positions[named] if key is None else key
             try:
-                line = self._line(item, document, name, given)
+                line = self._line(item, named, name, given)
             except ValueError as error:
                 into.faults.append(f"line {name!r:.40}: {error}")
                 continue
-            if line.number in taken:
+            if (line.document, line.number) in taken:
                 into.faults.append(f"line {name!r:.40} is there twice")
                 continue
-            taken.add(line.number)
+            taken.add((line.document, line.number))
             if line.quantity == 0:
                 into.others += 1  # a line that was made void
                 continue
             own_time = said.moment(self._time.of(item)) if self._time is not None else None
             yield replace(line, at=own_time or at)
 
-    def _line(self, item: Any, document: Any, number: Any, given: Any) -> _Line:
-        named = said.name(self._document.of(item) if document is None else document)
+    def _line(self, item: Any, named: str | None, number: Any, given: Any) -> _Line:
         if named is None:
             raise ValueError(f"no {self._called} number")
         numbered = said.name(number)

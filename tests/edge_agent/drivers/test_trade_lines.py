@@ -61,7 +61,25 @@ def test_a_list_of_lines_that_each_name_their_receipt() -> None:
     sent = [{"receipt": "a", "gtin": COLA}, {"receipt": "b", "gtin": TEA, "quantity": 3.0}]
     assert readings({"sale": {"each": "@"}}, sent) == [
         Sale("till-1", "a", "1", COLA, 1),
-        Sale("till-1", "b", "2", TEA, 3),
+        Sale("till-1", "b", "1", TEA, 3),
+    ]
+
+
+def test_lines_of_two_receipts_in_one_message_have_their_own_numbers() -> None:
+    sent = {
+        "lines": [
+            {"receipt": 1, "line": 1, "gtin": COLA},
+            {"receipt": 2, "line": 1, "gtin": COLA, "quantity": 3},
+            {"receipt": 3, "gtin": COLA},
+            {"receipt": 4, "deposit": 0.25},
+            {"receipt": 4, "gtin": TEA},
+        ]
+    }
+    assert readings({"sale": LINES}, sent) == [
+        Sale("till-1", "1", "1", COLA, 1),
+        Sale("till-1", "2", "1", COLA, 3),
+        Sale("till-1", "3", "1", COLA, 1),
+        Sale("till-1", "4", "2", TEA, 1),
     ]
 
 
