@@ -14,6 +14,7 @@ from edge_agent.contract.messages import Command, CommandDone
 from edge_agent.contract.times import parse_rfc3339
 
 AT_ONCE: Final = 100
+COUNTED_AGAIN: Final = "the facing was counted again before this was handed out"
 GATEWAY_REPLACED: Final = "handed out to a gateway whose memory is gone; nobody knows whether it was done"
 
 
@@ -21,8 +22,16 @@ def add(tx: Transaction, command: CommandRecord) -> int:
     """Keep one command and return its number.
 
     Numbers are milliseconds since 1970 where that rises, so that a database that was restored from a backup
-    does not give a number again that an agent has passed.
+    does not give a number again that an agent has passed. A newer count of a facing closes older ones that
+    nobody was handed yet.
     """
+    if command.kind == "recount":
+        tx.connection.execute(
+            "update command set outcome = 'expired', reason = ?, done_at = ?"
+            " where store = ? and kind = 'recount' and outcome is null and handed_at is null"
+            " and json_extract(body, '$.facing') = json_extract(?, '$.facing')",
+            (COUNTED_AGAIN, command.issued_at, command.store, command.body),
+        )
     (last,) = tx.connection.execute("select coalesce(max(n), 0) from command").fetchone()
     number = max(int(last) + 1, _ms(command.issued_at))
     tx.connection.execute(

@@ -193,3 +193,19 @@ async def test_a_count_that_the_facing_has_overtaken_is_refused(
 async def test_an_old_count_of_a_facing_where_nothing_happened_is_taken(pipeline: Pipeline) -> None:
     await pipeline.obey(command(age_s=600))
     assert pipeline.estimator.beliefs["A1"].on_hand == 7
+
+
+async def test_of_two_counts_that_waited_for_the_line_the_newer_is_believed(pipeline: Pipeline) -> None:
+    await pipeline.obey(command(1, age_s=600, facing="A1", on_hand=7))
+    await pipeline.obey(command(2, age_s=480, facing="A1", on_hand=8))
+    await pipeline.obey(command(3, age_s=540, facing="A1", on_hand=6))
+    assert [done["outcome"] for done in told(pipeline, "command.done")] == ["applied", "applied", "refused"]
+    assert pipeline.estimator.beliefs["A1"].on_hand == 8
+
+
+async def test_what_is_sold_behind_a_count_of_hq_overtakes_the_next_one(pipeline: Pipeline) -> None:
+    await pipeline.obey(command(1, age_s=600, facing="A1", on_hand=7))
+    await pipeline.take(SALE)
+    await pipeline.obey(command(2, age_s=480, facing="A1", on_hand=8))
+    assert [done["outcome"] for done in told(pipeline, "command.done")] == ["applied", "refused"]
+    assert pipeline.estimator.beliefs["A1"].on_hand == 5
