@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edge_agent import journal_state
 from edge_agent.contract.errors import DoesNotFit, LineDiffers, NotInPlanogram
 from edge_agent.contract.messages import Command
 from edge_agent.contract.planogram import Facing, Planogram, Product
@@ -135,12 +136,37 @@ async def test_a_line_of_an_item_that_nobody_planned_does_not_stop_a_device(pipe
     assert pipeline.estimator.beliefs["A1"].on_hand == 8
 
 
-async def test_lines_are_forgotten_in_time(pipeline: Pipeline) -> None:
+async def test_lines_are_forgotten_in_time(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_state, "LINES_KEPT", 0)
     await pipeline.take(SALE)
     pipeline.journal.forget_lines(rfc3339(utc_now() - timedelta(days=1))).result(5)
     assert not await pipeline.take(SALE)
     pipeline.journal.forget_lines(rfc3339(utc_now() + timedelta(days=1))).result(5)
     assert await pipeline.take(SALE)
+
+
+async def test_the_newest_lines_are_known_whatever_the_clock_says_and_commands_too(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway without a clock of its own takes lines in 1970, and then is told the time."""
+    monkeypatch.setattr(journal_state, "LINES_KEPT", 2)
+    await pipeline.obey(command())
+    for number in range(3):
+        await pipeline.take(replace(SALE, line=str(number)))
+    pipeline.journal.forget_lines("2999").result(5)
+    assert [await pipeline.take(replace(SALE, line=str(n))) for n in (1, 2, 0)] == [False, False, True]
+    assert pipeline.journal.content_of(("command", f"{1:032x}", "")) == "recount"
+
+
+async def test_there_are_never_more_lines_than_agreed(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_state, "MOST_LINES", 3)
+    for number in range(5):
+        await pipeline.take(replace(SALE, line=str(number)))
+    pipeline.journal.forget_lines("1970").result(5)
+    known = [pipeline.journal.content_of(("sale", "r-1", str(n))) is not None for n in range(5)]
+    assert known == [False, False, True, True, True]
 
 
 async def test_a_command_is_done_once_also_after_a_restart_and_its_fate_is_told(tmp_path: Path) -> None:
