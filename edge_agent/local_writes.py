@@ -144,6 +144,13 @@ class Writes:
                 return _unfit(error, model)
             except web.HTTPRequestEntityTooLarge:
                 return problem(413, f"a body has at most {LARGEST_BODY} bytes", code="E-TOO-LARGE")
+            except web.RequestPayloadError:
+                return problem(
+                    400,
+                    "the body is not what its headers say",
+                    code="E-BAD-REQUEST",
+                    hint="see Content-Encoding and Transfer-Encoding",
+                )
             except ShelfEdgeError as error:
                 status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
                 headers = {"Retry-After": "1"} if status == 503 else {}
