@@ -226,10 +226,12 @@ async def test_a_body_that_is_not_what_its_headers_say_is_a_400_and_nothing_for_
 ) -> None:
     """Whoever reaches the port could write tracebacks into the log."""
     headers = {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}
-    async with aiohttp.ClientSession() as http:
-        async with http.post(f"{url(agent)}/v1/sales", headers=headers, data=b"hello") as answer:
-            assert answer.status == status
-            await answer.read()
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{url(agent)}/v1/sales", headers=headers, data=b"hello") as answer,
+    ):
+        assert answer.status == status
+        await answer.read()
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
