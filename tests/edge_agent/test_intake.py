@@ -235,3 +235,22 @@ async def test_what_is_sold_behind_a_count_of_hq_overtakes_the_next_one(pipeline
     await pipeline.obey(command(2, age_s=480, facing="A1", on_hand=8))
     assert [done["outcome"] for done in told(pipeline, "command.done")] == ["applied", "refused"]
     assert pipeline.estimator.beliefs["A1"].on_hand == 5
+
+
+async def test_a_devices_line_that_does_not_count_is_told_once_unless_a_till_sold_what_stands_elsewhere(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pipeline.take(SALE)
+    astray, strange = Delivery("till", "d", "1", GTIN, 1, "A9"), replace(SALE, gtin="80614141123458")
+    changed = replace(SALE, device="till", quantity=3)
+    for _ in range(3):
+        await pipeline.emit([astray, changed, replace(strange, device="till")])
+    await pipeline.emit([Delivery("till", "d", "2", strange.gtin, 1)])
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == 3
+    assert "there is no 'A9'" in warned[0]
+    assert "another content" in warned[1]
+    assert f"till: a line does not count: gtin: {strange.gtin}" in warned[2]
+    monkeypatch.setattr("edge_agent.pipeline.MOST_REFUSALS_TOLD", 3)
+    await pipeline.emit([replace(astray, facing="A8")])
+    assert "'A8'" not in caplog.text
