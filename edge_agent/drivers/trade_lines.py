@@ -13,10 +13,9 @@ from edge_agent.contract.gs1 import parse_gtin
 from edge_agent.drivers import said
 from edge_agent.drivers.json_path import JsonPath, items, json_path
 from edge_agent.drivers.topic import Understood
+from edge_agent.lines import MOST_ITEMS, name_of
 from edge_agent.readings import Delivery, Sale
 
-MOST_ITEMS = 99_999
-"""A line of more items is a number in the wrong place: a price in cents, a barcode."""
 _SHORTEST_GTIN = 8
 
 
@@ -90,7 +89,7 @@ class _Lines:
         document, taken = self._document.of(whole), set[tuple[str, str]]()
         positions = Counter[str | None]()
         for key, item in items(self._each, whole):
-            named = said.name(self._document.of(item) if document is None else document)
+            named = name_of(self._document.of(item) if document is None else document)
             positions[named] += 1
             given = self._gtin.of(item)
             if given is None:
@@ -115,7 +114,7 @@ class _Lines:
     def _line(self, item: Any, named: str | None, number: Any, given: Any) -> _Line:
         if named is None:
             raise ValueError(f"no {self._called} number")
-        numbered = said.name(number)
+        numbered = name_of(number)
         if numbered is None:
             raise ValueError("not a line's number")
         return _Line(named, numbered, _gtin(given), self._count(self._quantity.of(item)), item)
