@@ -34,6 +34,7 @@ from cloud_bridge.stream import Hub
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import MAX_BATCH_BYTES
 from edge_agent.contract.times import rfc3339, utc_now
+from edge_agent.service import client_errors
 from edge_agent.service.stop import stop_event
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Bridge:
 
     @contextlib.asynccontextmanager
     async def _served(self, app: web.Application) -> AsyncIterator[None]:
+        client_errors.quiet()
         runner = web.AppRunner(
             app, auto_decompress=False, access_log=None, shutdown_timeout=_CLOSE_S, handle_signals=False
         )

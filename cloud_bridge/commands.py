@@ -69,7 +69,10 @@ class Commands:
         """What the agent of this token is asked for, behind `after`: not done yet and not too old."""
         store = self._access.store(request)
         query = parse(request, After)
-        handed = await self._engine.hand_out_commands(store, after=query.after, now=rfc3339(utc_now()))
+        newest = self.newest(store)  # before the question: what is issued meanwhile is told of by itself
+        handed = await self._engine.hand_out_commands(
+            store, after=query.after, newest=newest, now=rfc3339(utc_now())
+        )
         if handed.expired:
             log.warning(
                 "store %s: %d command(s) were not done within %s and are too old now",

@@ -55,6 +55,12 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             hint="GET /openapi.json lists the calls" if error.status in (404, 405) else "",
             headers=allowed,
         )
+    except web.RequestPayloadError:
+        return _of_error(
+            BadRequest(
+                "the body is not what its headers say", hint="see Content-Encoding and Transfer-Encoding"
+            )
+        )
     except ConnectionError:
         raise
     except Exception as error:

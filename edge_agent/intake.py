@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -30,6 +31,17 @@ FRESH = timedelta(seconds=30)
 """A count that HQ was told so recently is not asked whether the facing changed since."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """A count of HQ's that was believed: it overtakes no newer count of the same facing."""
+
+    counted_at: datetime
+    changed_at: datetime | None
+    """When the facing changed for this count."""
+    before: datetime | None
+    """When it had changed before."""
+
+
 class Intake:
     """Folds lines, recounts and commands into captures. Single-threaded, like the pipeline around it."""
 
@@ -38,6 +50,7 @@ class Intake:
         self._gtins = {product.gtin for product in planogram.products}
         self._estimator, self._journal = estimator, journal
         self._under_way: dict[Key, str] = {}
+        self._ordered: dict[str, _Ordered] = {}
 
     def line(self, reading: Sale | Delivery, now: Moment, capture: Capture) -> bool:
         """Fold one line; False when it counts already.
@@ -137,12 +150,20 @@ class Intake:
             order = msgspec.convert(command.body, RecountOrder)
         except msgspec.ValidationError as error:
             raise DoesNotFit(f"the body of {command.kind} does not fit: {error}") from error
-        belief, age = self._estimator.beliefs.get(order.facing), timedelta(milliseconds=command.age_ms)
-        is_overtaken = belief is not None and belief.changed_at and belief.changed_at > now.at - age
-        if age > FRESH and is_overtaken:
+        age = timedelta(milliseconds=command.age_ms)
+        counted_at, before = now.at - age, self._changed_at(order.facing)
+        ordered = self._ordered.get(order.facing)
+        if ordered is not None and ordered.changed_at == before and counted_at > ordered.counted_at:
+            before = ordered.before
+        if age > FRESH and before is not None and before > counted_at:
             seconds = round(age.total_seconds())
             raise DoesNotFit(f"{order.facing} has changed since it was counted {seconds} s ago: count again")
         self.recount(Recount(order.facing, order.on_hand), now, capture)
+        self._ordered[order.facing] = _Ordered(counted_at, self._changed_at(order.facing), before)
+
+    def _changed_at(self, facing: str) -> datetime | None:
+        belief = self._estimator.beliefs.get(facing)
+        return None if belief is None else belief.changed_at
 
 
 def line_of(reading: Sale | Delivery) -> Line:

@@ -22,6 +22,7 @@ from edge_agent.environment import Quantity
 from edge_agent.health import Condition
 from edge_agent.journal_state import (
     Restored,
+    forget_lines,
     keep_buckets,
     keep_conditions,
     keep_effects,
@@ -147,9 +148,8 @@ class Journal:
         return self._submit(lambda: self._forget_others(facings, devices))
 
     def forget_lines(self, before: str) -> Future[Any]:
-        """Forget which lines were taken before `before` (RFC 3339)."""
-        statement = "delete from line where taken_at < ?"
-        return self._submit(lambda: self._db.execute(statement, (before,)))
+        """Forget one step of the lines that were taken before `before` (RFC 3339), never the newest."""
+        return self._submit(lambda: forget_lines(self._db, before))
 
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to at most `pages` pages: a full disk for tests and drills."""

@@ -47,7 +47,8 @@ def looked_back_to(journal: Journal) -> str | None:
 def lines_since(journal: Journal, since: str) -> tuple[list[tuple[str, str, str]], str]:
     """(kind, content, taken at) of the newest lines of tills and suppliers, and since when that is all."""
     statement = (
-        "select kind, content, taken_at from line where taken_at > ? and kind in ('sale', 'delivery') "
+        # `+` keeps SQLite to the index by time: the one by kind would lead through the whole table.
+        "select kind, content, taken_at from line where taken_at > ? and +kind in ('sale', 'delivery') "
         "order by taken_at desc limit ?"
     )
     lines = journal.look(lambda db: db.execute(statement, (since, LINES)).fetchall())

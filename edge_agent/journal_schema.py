@@ -33,8 +33,8 @@ _TABLES_3 = """
     alter table plate add column belief text
 """
 _TABLES_4 = """
-    create table line(kind text, document text, line text, content text, taken_at text,
-        primary key(kind, document, line)) strict, without rowid;
+    create table line(n integer primary key, kind text, document text, line text, content text,
+        taken_at text, unique(kind, document, line)) strict;
     create index line_by_time on line(taken_at);
     alter table facing add column memory text
 """

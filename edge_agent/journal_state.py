@@ -17,6 +17,13 @@ from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.presence import Moved
 from edge_agent.traffic import Bucket
 
+LINES_KEPT = 50_000
+"""So many of the newest lines are known whatever the clock says."""
+MOST_LINES = 500_000
+"""Lines that are known at most: about 80 MB."""
+LINES_AT_ONCE = 20_000
+"""Lines that one transaction forgets, so that captures need not wait for long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -122,8 +129,28 @@ def keep_lines(db: sqlite3.Connection, lines: Sequence[Line], taken_at: str) -> 
     twice."""
     if lines:
         db.executemany(
-            "insert into line values(?,?,?,?,?)", [(*line.key, line.content, taken_at) for line in lines]
+            "insert into line(kind, document, line, content, taken_at) values(?,?,?,?,?)",
+            [(*line.key, line.content, taken_at) for line in lines],
         )
+
+
+def forget_lines(db: sqlite3.Connection, before: str) -> None:
+    """Forget one step of the lines of sales and deliveries that were taken before `before` (RFC 3339).
+
+    The clock may have been wrong when they were taken, or be wrong now: the newest LINES_KEPT stay whatever
+    it says, and commands stay. There are never many more than MOST_LINES; then the first that came go.
+    """
+    db.execute(
+        # `+` keeps SQLite to the index by time: another would lead through the whole table.
+        "delete from line where n in (select n from line where taken_at < ? and +kind <> 'command'"
+        " and +n <= (select max(n) from line) - ? limit ?)",
+        (before, LINES_KEPT, LINES_AT_ONCE),
+    )
+    db.execute(
+        "delete from line where n in (select n from line where n <= (select max(n) from line) - ?"
+        " order by n limit ?)",
+        (MOST_LINES, LINES_AT_ONCE),
+    )
 
 
 def _keep_tags(db: sqlite3.Connection, moves: Sequence[Moved]) -> None:

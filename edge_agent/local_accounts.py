@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from difflib import get_close_matches
 from functools import partial
+from heapq import nlargest
 from typing import Final
 
 import msgspec
@@ -16,6 +17,11 @@ from edge_agent.service.problem import problem
 
 AT_ONCE: Final = 2
 """Questions that read the journal at the same time; the others wait."""
+COMPARED: Final = 500
+"""The most names that a wrong one is compared with letter by letter, on the event loop: those that begin
+most like it."""
+LONGEST: Final = 64
+"""What a wrong name has more of is not compared: no facing has a longer one."""
 NAMED: Final = 12
 """The most facings that a hint names."""
 
@@ -58,6 +64,14 @@ def known(name: str, names: list[str]) -> str:
     """Which there are: all of them where they are few, else those that are spelt alike and the first ones."""
     if len(names) <= NAMED:
         return f"known: {', '.join(names) or 'none'}"
-    alike = get_close_matches(name, names, n=3)
+    name = name[:LONGEST]
+    likeliest = nlargest(COMPARED, names, key=partial(_shared, name))
+    alike = get_close_matches(name, likeliest, n=3)
     first = [one for one in names if one not in alike][: NAMED - len(alike)]
     return f"known: {', '.join([*alike, *first])}, … {len(names)} in all (GET /v1/facings)"
+
+
+def _shared(name: str, other: str) -> int:
+    """With how many of the same letters both begin."""
+    differing = (index for index, (one, two) in enumerate(zip(name, other, strict=False)) if one != two)
+    return next(differing, min(len(name), len(other)))

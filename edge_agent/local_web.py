@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from edge_agent.config.store import Http
 from edge_agent.contract.errors import ConfigError
+from edge_agent.service import client_errors
 from edge_agent.service.metrics import REGISTRY
 
 SHUTDOWN_S = 0.5
@@ -43,6 +44,7 @@ class LocalWeb:
                 *self._more,
             ]
         )
+        client_errors.quiet()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:

@@ -27,12 +27,11 @@ from edge_agent.contract.errors import (
 from edge_agent.contract.gs1 import Gtin
 from edge_agent.contract.planogram import Identifier
 from edge_agent.contract.times import parse_rfc3339
+from edge_agent.lines import LONGEST_NAME, MOST_ITEMS, name_of
 from edge_agent.readings import Delivery, Recount, Sale
 from edge_agent.service.problem import problem
 
 LARGEST_BODY: Final = 16 * 1024
-MOST_AT_ONCE: Final = 10_000
-"""Items of one line, as many as a facing may hold."""
 _STATUS: Final[dict[type[ShelfEdgeError], int]] = {
     DoesNotFit: 400,
     NotInPlanogram: 404,
@@ -45,14 +44,11 @@ Take = Callable[[Sale | Delivery | Recount], Awaitable[bool]]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _one_line(value: str) -> str:
-    if not value.isprintable() or value != value.strip():
-        raise ValueError("must be printable, without space around it")
-    return value
+def _name(value: Any) -> str:
+    named = name_of(value)
+    if named is None:
+        raise ValueError(f"must be a number or a printable text of 1 to {LONGEST_NAME} characters")
+    return named
 
 
 def _not_zero(value: int) -> int:
@@ -69,9 +65,7 @@ def _moment(value: str) -> str:
     return value
 
 
-Name = Annotated[
-    str, BeforeValidator(_as_text), Field(min_length=1, max_length=128), AfterValidator(_one_line)
-]
+Name = Annotated[str, BeforeValidator(_name)]
 """A number or a short text of somebody else's: 7 and "7" are the same."""
 
 
@@ -85,7 +79,7 @@ class SaleBody(_Body):
     receipt: Name
     line: Name
     gtin: Gtin
-    quantity: Annotated[StrictInt, Field(ge=-MOST_AT_ONCE, le=MOST_AT_ONCE), AfterValidator(_not_zero)]
+    quantity: Annotated[StrictInt, Field(ge=-MOST_ITEMS, le=MOST_ITEMS), AfterValidator(_not_zero)]
     occurred_at: Annotated[str, AfterValidator(_moment)]
 
     def reading(self) -> Sale:
@@ -100,7 +94,7 @@ class DeliveryBody(_Body):
     delivery: Name
     line: Name
     gtin: Gtin
-    quantity: Annotated[StrictInt, Field(ge=1, le=MOST_AT_ONCE)]
+    quantity: Annotated[StrictInt, Field(ge=1, le=MOST_ITEMS)]
     facing: Identifier | None = None
 
     def reading(self) -> Delivery:
@@ -144,6 +138,13 @@ class Writes:
                 return _unfit(error, model)
             except web.HTTPRequestEntityTooLarge:
                 return problem(413, f"a body has at most {LARGEST_BODY} bytes", code="E-TOO-LARGE")
+            except web.RequestPayloadError:
+                return problem(
+                    400,
+                    "the body is not what its headers say",
+                    code="E-BAD-REQUEST",
+                    hint="see Content-Encoding and Transfer-Encoding",
+                )
             except ShelfEdgeError as error:
                 status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
                 headers = {"Retry-After": "1"} if status == 503 else {}

@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 IN_FLIGHT = 2_000
 """The most emits between fold and commit. Policy: block, so that devices and the broker hold the rest."""
 TICK_S = 0.5
+MOST_REFUSALS_TOLD = 1_000
+"""The log warns once of each line of a device that does not count, and of no more; the metric counts all."""
 
 
 def read_clocks() -> Moment:
@@ -75,6 +77,7 @@ class Pipeline:
     """Told of each device that is back after it was offline."""
     planogram: Planogram = field(default_factory=Planogram)
     intake: Intake = field(init=False)
+    _refused: set[tuple[str, str]] = field(init=False, default_factory=set)
     _room: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
 
     def __post_init__(self) -> None:
@@ -211,7 +214,12 @@ class Pipeline:
         try:
             self._line(reading, now, capture)
         except ShelfEdgeError as error:
-            level = logging.DEBUG if isinstance(error, NotInPlanogram) else logging.WARNING
+            is_elsewhere = isinstance(reading, Sale) and isinstance(error, NotInPlanogram)
+            what = reading.device, error.message
+            is_told = is_elsewhere or what in self._refused or len(self._refused) >= MOST_REFUSALS_TOLD
+            if not is_told:
+                self._refused.add(what)
+            level = logging.DEBUG if is_told else logging.WARNING
             log.log(level, "%s: a line does not count: %s", reading.device, error)
 
     def _footfall(self, buckets: list[Bucket], at: datetime, capture: Capture) -> None:

@@ -166,7 +166,8 @@ class Uplink:
             reply = await self._hq.get("commands", {"after": str(session.handed)}, CommandsReply)
             for command in reply.commands:
                 await self._obey(command)
-            session.handed = max(reply.after, session.handed + 1)
+            behind = session.handed + 1 if reply.commands else session.commands
+            session.handed = max(reply.after, behind)
 
     def _state(self, session: Session) -> State:
         as_of_seq, present = self._journal.present()

@@ -69,7 +69,7 @@ class Engine(Protocol):
         """The number of each store's newest command."""
         ...
 
-    async def hand_out_commands(self, store: str, *, after: int, now: str) -> HandedOut:
+    async def hand_out_commands(self, store: str, *, after: int, newest: int, now: str) -> HandedOut:
         """What a store is asked for and has not said to be done."""
         ...
 

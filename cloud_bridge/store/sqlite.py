@@ -133,9 +133,10 @@ class SqliteEngine:
         """The number of each store's newest command."""
         return await self._read(commands.newest)
 
-    async def hand_out_commands(self, store: str, *, after: int, now: str) -> HandedOut:
+    async def hand_out_commands(self, store: str, *, after: int, newest: int, now: str) -> HandedOut:
         """What a store is asked for and has not said to be done."""
-        return await self.writer.submit(partial(commands.hand_out, store=store, after=after, now=now))
+        work = partial(commands.hand_out, store=store, after=after, newest=newest, now=now)
+        return await self.writer.submit(work)
 
     async def save_heard(self, heard: dict[str, Heard]) -> None:
         """Keep soft state over a restart."""

@@ -11,7 +11,7 @@ from cloud_bridge.picture import Picture
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite_history import ancestry, chain_at, refold
 from cloud_bridge.store.sqlite_picture import load_facings
-from cloud_bridge.store.sqlite_schema import open_reader
+from cloud_bridge.store.sqlite_schema import open_reader, refuse_older
 from edge_agent.contract.messages import chain_next
 
 _LISTED = 20
@@ -26,6 +26,7 @@ def audit(path: Path, only: str | None = None) -> list[StoreAudit]:
     connection = open_reader(path)
     try:
         connection.execute("begin")
+        refuse_older(connection, path)
         rows = connection.execute(
             "select store from store where ? is null or store = ? order by store", (only, only)
         )

@@ -14,6 +14,7 @@ from edge_agent.contract.messages import Command, CommandDone
 from edge_agent.contract.times import parse_rfc3339
 
 AT_ONCE: Final = 100
+COUNTED_AGAIN: Final = "the facing was counted again before this was handed out"
 GATEWAY_REPLACED: Final = "handed out to a gateway whose memory is gone; nobody knows whether it was done"
 
 
@@ -21,8 +22,16 @@ def add(tx: Transaction, command: CommandRecord) -> int:
     """Keep one command and return its number.
 
     Numbers are milliseconds since 1970 where that rises, so that a database that was restored from a backup
-    does not give a number again that an agent has passed.
+    does not give a number again that an agent has passed. A newer count of a facing closes older ones that
+    nobody was handed yet.
     """
+    if command.kind == "recount":
+        tx.connection.execute(
+            "update command set outcome = 'expired', reason = ?, done_at = ?"
+            " where store = ? and kind = 'recount' and outcome is null and handed_at is null"
+            " and json_extract(body, '$.facing') = json_extract(?, '$.facing')",
+            (COUNTED_AGAIN, command.issued_at, command.store, command.body),
+        )
     (last,) = tx.connection.execute("select coalesce(max(n), 0) from command").fetchone()
     number = max(int(last) + 1, _ms(command.issued_at))
     tx.connection.execute(
@@ -41,8 +50,12 @@ def newest(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("select store, max(n) from command group by store").fetchall())
 
 
-def hand_out(tx: Transaction, store: str, *, after: int, now: str) -> HandedOut:
-    """The commands behind `after` whose fate is open; those that are too old are closed."""
+def hand_out(tx: Transaction, store: str, *, after: int, newest: int, now: str) -> HandedOut:
+    """The commands behind `after` whose fate is open; those that are too old are closed.
+
+    `newest` is the number that the store's agent is told of: its row may be pruned already, and the agent
+    must pass it all the same.
+    """
     expired = tx.connection.execute(
         "update command set outcome = 'expired', done_at = ?"
         " where store = ? and outcome is null and expires_at <= ?",
@@ -57,9 +70,10 @@ def hand_out(tx: Transaction, store: str, *, after: int, now: str) -> HandedOut:
         "update command set handed_at = coalesce(handed_at, ?) where n = ?", [(now, row[0]) for row in found]
     )
     if len(found) < AT_ONCE:
-        (last,) = tx.connection.execute(
+        (kept,) = tx.connection.execute(
             "select coalesce(max(n), 0) from command where store = ?", (store,)
         ).fetchone()
+        last = max(kept, newest)
     else:
         last = found[-1][0]
     commands = [

@@ -236,6 +236,16 @@ def _refuse_newer(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
+def refuse_older(connection: sqlite3.Connection, path: Path) -> None:
+    """For who only reads: DataDirUnusable when an earlier version of this program wrote the database."""
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version < len(MIGRATIONS):
+        raise DataDirUnusable(
+            f"{path} has the older schema version {version}, this program reads {len(MIGRATIONS)}",
+            hint="start cloud-bridge once: the database becomes a current one, nothing is lost",
+        )
+
+
 def _unusable(path: Path, error: sqlite3.Error) -> DataDirUnusable:
     return DataDirUnusable(
         f"{path}: {error}", hint="check the disk and the owner of data_dir; a damaged file needs a backup"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,10 +13,9 @@ from edge_agent.contract.gs1 import parse_gtin
 from edge_agent.drivers import said
 from edge_agent.drivers.json_path import JsonPath, items, json_path
 from edge_agent.drivers.topic import Understood
+from edge_agent.lines import MOST_ITEMS, name_of
 from edge_agent.readings import Delivery, Sale
 
-MOST_ITEMS = 99_999
-"""A line of more items is a number in the wrong place: a price in cents, a barcode."""
 _SHORTEST_GTIN = 8
 
 
@@ -86,33 +86,35 @@ class _Lines:
 
     def of(self, whole: Any, at: datetime | None, into: Understood) -> Iterator[_Line]:
         """The lines with items on them; what has no GTIN (a deposit, a discount) is none of them."""
-        document, taken = self._document.of(whole), set[str]()
-        for position, (key, item) in enumerate(items(self._each, whole), 1):
+        document, taken = self._document.of(whole), set[tuple[str, str]]()
+        positions = Counter[str | None]()
+        for key, item in items(self._each, whole):
+            named = name_of(self._document.of(item) if document is None else document)
+            positions[named] += 1
             given = self._gtin.of(item)
             if given is None:
                 continue
             own = self._number.of(item)
-            name = own if own is not None else position if key is None else key
+            name = own if own is not None else positions[named] if key is None else key
             try:
-                line = self._line(item, document, name, given)
+                line = self._line(item, named, name, given)
             except ValueError as error:
                 into.faults.append(f"line {name!r:.40}: {error}")
                 continue
-            if line.number in taken:
+            if (line.document, line.number) in taken:
                 into.faults.append(f"line {name!r:.40} is there twice")
                 continue
-            taken.add(line.number)
+            taken.add((line.document, line.number))
             if line.quantity == 0:
                 into.others += 1  # a line that was made void
                 continue
             own_time = said.moment(self._time.of(item)) if self._time is not None else None
             yield replace(line, at=own_time or at)
 
-    def _line(self, item: Any, document: Any, number: Any, given: Any) -> _Line:
-        named = said.name(self._document.of(item) if document is None else document)
+    def _line(self, item: Any, named: str | None, number: Any, given: Any) -> _Line:
         if named is None:
             raise ValueError(f"no {self._called} number")
-        numbered = said.name(number)
+        numbered = name_of(number)
         if numbered is None:
             raise ValueError("not a line's number")
         return _Line(named, numbered, _gtin(given), self._count(self._quantity.of(item)), item)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import re
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 from pydantic import TypeAdapter, ValidationError
 
 from cloud_bridge.api import Api
+from cloud_bridge.problems import problems
 from cloud_bridge.replies import cell
 
 FACING_KEYS = {
@@ -293,3 +297,36 @@ async def test_health_and_metrics_need_no_token_here(hq, filled):
         assert "hq_sync_rows_total" in text
     async with hq.http.get(f"{hq.url}/metrics", headers={"X-Forwarded-For": "198.51.100.7"}) as reply:
         assert reply.status == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/stores/s1/recounts", "/v1/sync/hello", "/v1/sync/batch"])
+async def test_a_client_that_goes_in_the_middle_of_a_body_is_nothing_for_the_log(hq, store, caplog, path):
+    caplog.set_level("DEBUG", "aiohttp.server")
+    token = store.token if "sync" in path else hq.token
+    reader, writer = await asyncio.open_connection("127.0.0.1", hq.bridge.port)
+    writer.write(
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\n"
+        "Content-Length: 9\r\n\r\n".encode()
+    )
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+    writer.write(b"{")
+    await writer.drain()
+    writer.close()
+    async with asyncio.timeout(10):
+        while "Connection lost" not in caplog.text:  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0.01)
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def test_a_body_that_cannot_be_unpacked_is_a_400(caplog):
+    app = web.Application(middlewares=[problems])
+
+    async def read(request):
+        return web.Response(body=await request.read())
+
+    app.router.add_post("/", read)
+    async with TestServer(app) as server, ClientSession() as http:
+        headers = {"Content-Encoding": "gzip"}
+        async with http.post(server.make_url("/"), data=b"hello", headers=headers) as reply:
+            assert (reply.status, (await reply.json(content_type=None))["code"]) == (400, "E-BAD-REQUEST")
+    assert "failed" not in caplog.text

@@ -6,6 +6,8 @@ import sqlite3
 
 import pytest
 
+from cloud_bridge.errors import DataDirUnusable
+from cloud_bridge.store.sqlite_audit import audit
 from cloud_bridge.store.sqlite_reads import facing
 from cloud_bridge.store.sqlite_schema import MIGRATIONS, open_reader, open_writer
 
@@ -31,3 +33,20 @@ def test_a_facing_of_before_is_shown_without_a_due_time(tmp_path, as_of_seq):
     reader.close()
     assert (record.on_hand, record.version, record.reorder_due_at) == (7, 3, None)
     assert record.received_at == ("now" if as_of_seq else "then")
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_audit_says_of_an_older_database_what_to_do_and_not_that_it_is_damaged(tmp_path, version):
+    path = tmp_path / "bridge.sqlite3"
+    old = sqlite3.connect(path)
+    for script in MIGRATIONS[:version]:
+        old.executescript(script)
+    old.execute(f"pragma user_version = {version}")
+    old.execute("insert into store (store, added_at) values ('s1', 'then')")
+    old.commit()
+    old.close()
+    with pytest.raises(DataDirUnusable, match=f"older schema version {version}") as refused:
+        audit(path)
+    assert "start cloud-bridge once" in refused.value.hint
+    open_writer(path).close()
+    assert [(result.store, result.problems) for result in audit(path)] == [("s1", [])]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edge_agent import journal_state
 from edge_agent.contract.errors import DoesNotFit, LineDiffers, NotInPlanogram
 from edge_agent.contract.messages import Command
 from edge_agent.contract.planogram import Facing, Planogram, Product
@@ -135,12 +136,37 @@ async def test_a_line_of_an_item_that_nobody_planned_does_not_stop_a_device(pipe
     assert pipeline.estimator.beliefs["A1"].on_hand == 8
 
 
-async def test_lines_are_forgotten_in_time(pipeline: Pipeline) -> None:
+async def test_lines_are_forgotten_in_time(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_state, "LINES_KEPT", 0)
     await pipeline.take(SALE)
     pipeline.journal.forget_lines(rfc3339(utc_now() - timedelta(days=1))).result(5)
     assert not await pipeline.take(SALE)
     pipeline.journal.forget_lines(rfc3339(utc_now() + timedelta(days=1))).result(5)
     assert await pipeline.take(SALE)
+
+
+async def test_the_newest_lines_are_known_whatever_the_clock_says_and_commands_too(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway without a clock of its own takes lines in 1970, and then is told the time."""
+    monkeypatch.setattr(journal_state, "LINES_KEPT", 2)
+    await pipeline.obey(command())
+    for number in range(3):
+        await pipeline.take(replace(SALE, line=str(number)))
+    pipeline.journal.forget_lines("2999").result(5)
+    assert [await pipeline.take(replace(SALE, line=str(n))) for n in (1, 2, 0)] == [False, False, True]
+    assert pipeline.journal.content_of(("command", f"{1:032x}", "")) == "recount"
+
+
+async def test_there_are_never_more_lines_than_agreed(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_state, "MOST_LINES", 3)
+    for number in range(5):
+        await pipeline.take(replace(SALE, line=str(number)))
+    pipeline.journal.forget_lines("1970").result(5)
+    known = [pipeline.journal.content_of(("sale", "r-1", str(n))) is not None for n in range(5)]
+    assert known == [False, False, True, True, True]
 
 
 async def test_a_command_is_done_once_also_after_a_restart_and_its_fate_is_told(tmp_path: Path) -> None:
@@ -193,3 +219,38 @@ async def test_a_count_that_the_facing_has_overtaken_is_refused(
 async def test_an_old_count_of_a_facing_where_nothing_happened_is_taken(pipeline: Pipeline) -> None:
     await pipeline.obey(command(age_s=600))
     assert pipeline.estimator.beliefs["A1"].on_hand == 7
+
+
+async def test_of_two_counts_that_waited_for_the_line_the_newer_is_believed(pipeline: Pipeline) -> None:
+    await pipeline.obey(command(1, age_s=600, facing="A1", on_hand=7))
+    await pipeline.obey(command(2, age_s=480, facing="A1", on_hand=8))
+    await pipeline.obey(command(3, age_s=540, facing="A1", on_hand=6))
+    assert [done["outcome"] for done in told(pipeline, "command.done")] == ["applied", "applied", "refused"]
+    assert pipeline.estimator.beliefs["A1"].on_hand == 8
+
+
+async def test_what_is_sold_behind_a_count_of_hq_overtakes_the_next_one(pipeline: Pipeline) -> None:
+    await pipeline.obey(command(1, age_s=600, facing="A1", on_hand=7))
+    await pipeline.take(SALE)
+    await pipeline.obey(command(2, age_s=480, facing="A1", on_hand=8))
+    assert [done["outcome"] for done in told(pipeline, "command.done")] == ["applied", "refused"]
+    assert pipeline.estimator.beliefs["A1"].on_hand == 5
+
+
+async def test_a_devices_line_that_does_not_count_is_told_once_unless_a_till_sold_what_stands_elsewhere(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pipeline.take(SALE)
+    astray, strange = Delivery("till", "d", "1", GTIN, 1, "A9"), replace(SALE, gtin="80614141123458")
+    changed = replace(SALE, device="till", quantity=3)
+    for _ in range(3):
+        await pipeline.emit([astray, changed, replace(strange, device="till")])
+    await pipeline.emit([Delivery("till", "d", "2", strange.gtin, 1)])
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == 3
+    assert "there is no 'A9'" in warned[0]
+    assert "another content" in warned[1]
+    assert f"till: a line does not count: gtin: {strange.gtin}" in warned[2]
+    monkeypatch.setattr("edge_agent.pipeline.MOST_REFUSALS_TOLD", 3)
+    await pipeline.emit([replace(astray, facing="A8")])
+    assert "'A8'" not in caplog.text

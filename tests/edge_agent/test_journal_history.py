@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,4 +88,22 @@ def test_lines_come_newest_first_and_say_since_when_that_is_all(
     assert [content for _, content, _ in lines] == ["g 3", "g 2"]
     assert since == lines[-1][2]
     assert lines_since(journal, "9999") == ([], "9999")
+    journal.close()
+
+
+def test_the_lines_since_a_time_are_found_by_it_and_not_by_reading_them_all(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def look(question: Callable[[sqlite3.Connection], Any]) -> Any:
+        with closing(sqlite3.connect(journal.path)) as db:
+            db.set_trace_callback(asked.append)
+            return question(db)
+
+    monkeypatch.setattr(journal, "look", look)
+    lines_since(journal, "2026")
+    with closing(sqlite3.connect(journal.path)) as db:
+        plan = [row[3] for row in db.execute(f"explain query plan {asked[-1]}")]
+    assert plan == ["SEARCH line USING INDEX line_by_time (taken_at>?)"]
     journal.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from edge_agent import local_accounts
 from edge_agent.app import StoreAgent, build
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import AgentUnreachable, ConfigError
@@ -133,3 +135,18 @@ def test_a_hint_names_few_of_many_and_first_what_is_spelt_alike() -> None:
     assert hint.endswith("… 2000 in all (GET /v1/facings)")
     assert len(hint) < 200
     assert known("x", []) == "known: none"
+
+
+def test_a_hint_compares_few_of_ten_thousand_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made on the event loop, and comparing all of them took seconds."""
+    compared: list[tuple[str, int]] = []
+
+    def spy(name: str, names: list[str], n: int) -> list[str]:
+        compared.append((name, len(names)))
+        return get_close_matches(name, names, n=n)
+
+    monkeypatch.setattr(local_accounts, "get_close_matches", spy)
+    names = [f"aisle-{n // 100:03}.shelf-{n % 7}.position-{n:05}" for n in range(10_000)]
+    assert names[5_217] in known(f"{names[5_217]}x", names)
+    known("a" * 10_000, names)
+    assert [(len(name), count) for name, count in compared] == [(33, 500), (64, 500)]

@@ -127,7 +127,7 @@ async def test_a_gtin_of_any_length_is_the_same_item(post: Post, agent: StoreAge
         ("sales", {"occurred_at": "2026-11-22T10:00:00"}, 400, "occurred_at"),
         ("sales", {"occurred_at": "0001-01-01T00:00:00+14:00"}, 400, "occurred_at"),
         ("sales", {"receipt": ""}, 400, "receipt"),
-        ("sales", {"receipt": "a\nb"}, 400, "receipt: must be printable"),
+        ("sales", {"receipt": "a\nb"}, 400, "receipt: must be a number or a printable text of 1 to 128"),
         ("sales", {"receipt": "x" * 129}, 400, "receipt"),
         ("sales", {"line": True}, 400, "line"),
         ("sales", {"line": None}, 400, "line"),
@@ -218,3 +218,29 @@ async def test_when_the_disk_is_full_nobody_is_told_that_it_counted(tmp_path: Pa
     counted = [again.content_of(("sale", "x" * 128, str(n))) is not None for n in range(len(statuses))]
     assert counted == [status == 201 for status in statuses]
     again.close()
+
+
+@pytest.mark.parametrize(("token", "status"), [(TOKEN, 400), ("none", 401)])
+async def test_a_body_that_is_not_what_its_headers_say_is_a_400_and_nothing_for_the_log(
+    agent: StoreAgent, caplog: pytest.LogCaptureFixture, token: str, status: int
+) -> None:
+    """Whoever reaches the port could write tracebacks into the log."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Encoding": "gzip"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{url(agent)}/v1/sales", headers=headers, data=b"hello") as answer,
+    ):
+        assert answer.status == status
+        await answer.read()
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def test_what_is_no_http_is_nothing_for_the_log(
+    agent: StoreAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", agent.settings.agent.http.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")
+    async with asyncio.timeout(10):
+        assert b"400 Bad Request" in await reader.read()
+    writer.close()
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []

@@ -50,6 +50,8 @@ class ScriptedHq:
         self.commands: list[Command] = []
         self.at_once = 100
         self.asked: list[int] = []
+        self.forgotten = 0
+        """Commands of before that this HQ has forgotten, though it tells that they were there."""
 
     async def serve(self, request: web.Request) -> web.Response:
         call = request.path.rsplit("/", 1)[1]
@@ -89,7 +91,7 @@ class ScriptedHq:
             safe=self.head.seq if self.safe is None else self.safe,
             next_delay_ms=0,
             server_time=rfc3339(utc_now()),
-            commands_after=len(self.commands),
+            commands_after=self.forgotten + len(self.commands),
         )
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -371,6 +373,21 @@ async def test_commands_are_asked_for_only_when_there_are_some_and_done_in_order
     await scripted.until(lambda: len(scripted.sizes) > heartbeats + 3)
     assert scripted.asked == [0, 2, 4]
     assert obeyed == [command.id for command in scripted.commands]
+    task.cancel()
+    journal.close()
+
+
+async def test_an_hq_that_has_forgotten_its_newest_command_is_asked_once_and_gets_the_rows(
+    tmp_path: Path, hq: tuple[ScriptedHq, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.sync.HEARTBEAT_S", 0.02)
+    (scripted, url), journal = hq, Journal(tmp_path, commit_window_s=0)
+    scripted.forgotten = 2**52
+    task = asyncio.create_task(obeying(journal, url, []).run())
+    await scripted.until(lambda: len(scripted.asked) == 1)
+    keep(journal, 10)
+    await scripted.until(lambda: len(scripted.rows) == 10)
+    assert scripted.asked == [0]
     task.cancel()
     journal.close()
 

@@ -15,6 +15,7 @@ from edge_agent.config.mappings import MqttJson
 from edge_agent.drivers.decode import decode_stream
 from edge_agent.drivers.mqtt_json import Mapper
 from edge_agent.drivers.topic import Understood
+from edge_agent.local_writes import SaleBody
 from edge_agent.readings import Delivery, Reading, Sale
 
 COLA, TEA = "06901234567892", "04012345678901"
@@ -61,7 +62,25 @@ def test_a_list_of_lines_that_each_name_their_receipt() -> None:
     sent = [{"receipt": "a", "gtin": COLA}, {"receipt": "b", "gtin": TEA, "quantity": 3.0}]
     assert readings({"sale": {"each": "@"}}, sent) == [
         Sale("till-1", "a", "1", COLA, 1),
-        Sale("till-1", "b", "2", TEA, 3),
+        Sale("till-1", "b", "1", TEA, 3),
+    ]
+
+
+def test_lines_of_two_receipts_in_one_message_have_their_own_numbers() -> None:
+    sent = {
+        "lines": [
+            {"receipt": 1, "line": 1, "gtin": COLA},
+            {"receipt": 2, "line": 1, "gtin": COLA, "quantity": 3},
+            {"receipt": 3, "gtin": COLA},
+            {"receipt": 4, "deposit": 0.25},
+            {"receipt": 4, "gtin": TEA},
+        ]
+    }
+    assert readings({"sale": LINES}, sent) == [
+        Sale("till-1", "1", "1", COLA, 1),
+        Sale("till-1", "2", "1", COLA, 3),
+        Sale("till-1", "3", "1", COLA, 1),
+        Sale("till-1", "4", "2", TEA, 1),
     ]
 
 
@@ -105,9 +124,9 @@ def test_gtins_of_any_length_have_14_digits(sent: Any, gtin: str) -> None:
         ({"gtin": ""}, "not a GTIN: ''"),
         ({"gtin": True}, "not a GTIN: True"),
         ({"gtin": 6901234567892.0}, "not a GTIN: 6901234567892.0"),
-        ({"quantity": 0.35}, "quantity is no whole number from -99999 to 99999: 0.35"),
-        ({"quantity": "two"}, "quantity is no whole number from -99999 to 99999: 'two'"),
-        ({"quantity": 6901234567892}, "quantity is no whole number from -99999 to 99999: 6901234567892"),
+        ({"quantity": 0.35}, "quantity is no whole number from -10000 to 10000: 0.35"),
+        ({"quantity": "two"}, "quantity is no whole number from -10000 to 10000: 'two'"),
+        ({"quantity": 6901234567892}, "quantity is no whole number from -10000 to 10000: 6901234567892"),
         ({"line": [1]}, "not a line's number"),
     ],
 )
@@ -119,7 +138,7 @@ def test_a_bad_line_is_one_line_of_text_and_the_others_count(line: dict[str, Any
     assert found.faults == [f"line {bad['line']!r}: {fault}"]
 
 
-@pytest.mark.parametrize("receipt", [None, "", 1.5, True, "x" * 101, "\n", ["a"]])
+@pytest.mark.parametrize("receipt", [None, "", 1.5, True, "x" * 129, "\n", ["a"]])
 def test_without_a_number_of_the_receipt_nothing_can_count_once(receipt: Any) -> None:
     found = understood({"sale": LINES}, {"receipt": receipt, "lines": [{"gtin": COLA}]})
     assert (found.readings, found.faults) == ([], ["line 1: no receipt number"])
@@ -168,7 +187,7 @@ def test_one_facing_for_a_whole_delivery_and_that_of_a_line_before_it() -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ({"quantity": -1}, "line 1: quantity is no whole number from 0 to 99999: -1"),
+        ({"quantity": -1}, "line 1: quantity is no whole number from 0 to 10000: -1"),
         ({"facing": 1.5}, "line 1: facing is no name: 1.5"),
         ({"gtin": "1"}, "line 1: GTIN '1' must have 8, 12, 13 or 14 digits"),
     ],
@@ -238,3 +257,32 @@ def test_whatever_a_till_says_nothing_breaks_and_what_counts_is_whole(sent: Any)
 def test_a_mapping_that_cannot_work_is_named(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         settings(**given)
+
+
+def number_and_quantity(found: list[Reading]) -> tuple[str, int]:
+    (sale,) = found
+    assert isinstance(sale, Sale)
+    return sale.receipt, sale.quantity
+
+
+@pytest.mark.parametrize(
+    ("receipt", "quantity", "is_taken"),
+    [
+        ("x" * 128, 10_000, True), (" 7 ", -10_000, True), (7, 1, True), (10**60, 1, True),
+        ("x" * 129, 1, False), ("r", 10_001, False), ("r", -10_001, False), ("a\tb", 1, False),
+    ],
+)  # fmt: skip
+def test_a_line_has_the_same_limits_and_name_over_mqtt_and_over_the_api(
+    receipt: Any, quantity: int, is_taken: bool
+) -> None:
+    sent = {"receipt": receipt, "line": 1, "gtin": COLA, "quantity": quantity}
+    over_mqtt = understood({"sale": {}}, sent).readings
+    over_the_api = dict(sent, occurred_at="2026-11-22T10:00:00Z")
+    if not is_taken:
+        assert over_mqtt == []
+        with pytest.raises(ValidationError):
+            SaleBody.model_validate(over_the_api)
+        return
+    assert number_and_quantity(over_mqtt) == number_and_quantity(
+        [SaleBody.model_validate(over_the_api).reading()]
+    )
