@@ -12,7 +12,7 @@ UNTOLD_PER_LINE = 0.02
 WRONG_LINE = 0.02
 """A line of a sale or delivery that says nothing of this facing: scanned as another item, for example."""
 RECOUNTED_RIGHT = 0.98
-SURELY_BEFORE, TOO_LONG_BEFORE = timedelta(minutes=5), timedelta(days=2)
+SURELY_BEFORE, TOO_LONG_BEFORE = timedelta(minutes=15), timedelta(days=2)
 """A line from so long before a count is in it: clocks and hands are not exact, and one from longer ago is of
 a till whose clock is wrong."""
 _LEAST = 1e-4
