@@ -27,6 +27,7 @@ products: [{{gtin: '{GTIN}', name: Cola}}]
 facings:
   - {{id: A1, gtin: '{GTIN}', capacity: 500, reorder_point: 6}}
 """
+KILLS = 4
 
 
 class Shop:
@@ -112,7 +113,7 @@ def test_a_sale_whose_answer_was_lost_in_a_kill_counts_once_when_it_is_sent_agai
     shop.world.start_hq()
     shop.world.start_agent()
     assert shop.edge("recounts", {"facing": "A1", "on_hand": 100}) == 201
-    for number in range(4):
+    for number in range(KILLS):
         body = json.dumps(sale(f"r-{number}")).encode()
         head = f"POST /v1/sales HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", shop.world.edge_port)) as till:
@@ -123,10 +124,10 @@ def test_a_sale_whose_answer_was_lost_in_a_kill_counts_once_when_it_is_sent_agai
             shop.world.kill("agent")
         shop.world.start_agent()
         statuses[shop.sell(f"r-{number}")] += 1
-    print(f"of 6 killed posts {statuses[200]} had counted, {statuses[201]} had not")
-    assert statuses[200] + statuses[201] == 6
-    shop.settle(94)
-    assert Counter(cause for cause, _ in shop.causes()) == {"recount": 1, "sale": 6}
+    print(f"of {KILLS} killed posts {statuses[200]} had counted, {statuses[201]} had not")
+    assert statuses[200] + statuses[201] == KILLS
+    shop.settle(100 - KILLS)
+    assert Counter(cause for cause, _ in shop.causes()) == {"recount": 1, "sale": KILLS}
 
 
 def test_a_recount_through_a_cut_line_and_a_killed_agent_is_done_once(shop: Shop, line: Any) -> None:
