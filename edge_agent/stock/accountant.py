@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from math import exp, sqrt
 
 from edge_agent.contract.messages import Source
@@ -68,10 +67,7 @@ class Accountant:
 
     def _judgement(self, name: str, at_s: float, believed: float) -> Judgement:
         """The evidence now, without letting what is carried move on in time."""
-        aside = copy(self._evidence)
-        carried = aside.carried.get(name)
-        aside.carried = {} if carried is None else {name: copy(carried)}
-        return aside.of(name, at_s, believed=believed) or Judgement({})
+        return self._evidence.aside(name).of(name, at_s, believed=believed) or Judgement({})
 
     def _heard(self, name: str, at_s: float, *, watched: bool) -> TagAccount:
         heard, (items, bare) = self._tags.heard(name, at_s, watched=watched), self._evidence.known_tags(name)

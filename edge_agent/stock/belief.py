@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from edge_agent.contract.messages import Cause, FacingState, FacingStatus, Source, StockChanged
 from edge_agent.contract.times import rfc3339
 
+Reason = Literal["foreign_object", "misplaced", "drift", "conflict", "recount", "stale"]
+"""What may be odd about a count."""
 DOUBTED_BELOW = 0.5
 """Under this confidence a doubted count is not called ok, low or out: the status is unknown."""
 
@@ -68,7 +71,7 @@ class Belief:
         )
 
 
-def doubted(belief: Belief, confidence: float, reason: str) -> Belief:
+def doubted(belief: Belief, confidence: float, reason: Reason) -> Belief:
     """The same count with less confidence and one more reason."""
     reasons = belief.reasons if reason in belief.reasons else (*belief.reasons, reason)
     status: FacingStatus = belief.status if confidence >= DOUBTED_BELOW else "unknown"

@@ -20,7 +20,7 @@ from edge_agent.stock.belief import Belief, doubted
 from edge_agent.stock.carried import Carried
 from edge_agent.stock.demand import Demand
 from edge_agent.stock.effects import Effects, PlatePosition
-from edge_agent.stock.evidence import HEARD_SHARE, Evidence
+from edge_agent.stock.evidence import DOUBT, HEARD_SHARE, Evidence
 from edge_agent.stock.habits import USUAL, Habits
 from edge_agent.stock.oddities import Oddities
 from edge_agent.stock.pan import Pan, PlateKey, pans
@@ -40,7 +40,7 @@ UNTOUCHED_MARGIN = 0.1
 """A plate that nobody touched gets another count only when that is so much more probable."""
 MOST_CONFIDENT = 0.999
 UTC = ZoneInfo("UTC")
-AGAIN_S, DOUBT = 5.0, 0.1
+AGAIN_S = 5.0
 """So often a facing is judged again, while so many of its tags are in doubt."""
 SALE_WRONG = 0.1
 """An item that was paid for and that nobody saw leave: scanned as something else, or taken from elsewhere."""

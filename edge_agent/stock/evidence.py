@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from math import comb
@@ -64,6 +65,13 @@ class Evidence:
         """It sees nothing any more."""
         for verdicts in self._gaps.values():
             verdicts.pop(device, None)
+
+    def aside(self, name: str) -> Evidence:
+        """The same for one facing, to look at: nothing of it moves on."""
+        found, carried = copy(self), self.carried.get(name)
+        found.carried = {} if carried is None else {name: copy(carried)}
+        found._counted_s = dict(self._counted_s)
+        return found
 
     def of(self, name: str, at_s: float, *, believed: float = 1.0) -> Judgement | None:
         """What is to be believed now; None where nothing has ever spoken.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edge_agent.stock.belief import Belief
+from edge_agent.stock.belief import Belief, Reason
 from edge_agent.stock.evidence import Judgement
 from edge_agent.stock.pan import Pan
 from edge_agent.stock.telling import foreign_reasons
@@ -24,9 +24,9 @@ class Oddities:
 
     def of(
         self, before: Belief, on_hand: int, found: Judgement, at_s: float, *, recounted: bool
-    ) -> tuple[str, ...]:
+    ) -> tuple[Reason, ...]:
         """foreign_object, misplaced, drift, conflict, recount: what applies to a count that is told now."""
-        reasons: tuple[str, ...] = ()
+        reasons: tuple[Reason, ...] = ()
         pan, index = self._lying.get(before.facing, (None, 0))
         belief = pan.belief if pan is not None else None
         if belief is not None and belief.hypotheses:

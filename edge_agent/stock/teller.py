@@ -12,7 +12,7 @@ from edge_agent.readings import GapSeen
 from edge_agent.stock import memory
 from edge_agent.stock.belief import Belief
 from edge_agent.stock.carried import Carried
-from edge_agent.stock.demand import SHOPPERS, Demand
+from edge_agent.stock.demand import Demand
 from edge_agent.stock.effects import Effects
 from edge_agent.stock.evidence import Evidence
 from edge_agent.stock.memory import Memory
@@ -52,7 +52,7 @@ class Teller:
         """A facing is believed anew; HQ is told where that is worth it."""
         if after.on_hand != before.on_hand:
             after = replace(after, changed_at=now.at)
-            if cause in SHOPPERS and cause != "sale":
+            if cause in ("pick", "return"):
                 self._takes.moved(after.gtin, (after.on_hand or 0) - (before.on_hand or 0), now.mono_s)
         self.beliefs[after.facing] = after
         self._demand.follow(before, after, cause, now.at)

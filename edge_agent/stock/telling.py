@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from edge_agent.contract.messages import Cause, FacingStatus
 from edge_agent.contract.planogram import Facing
-from edge_agent.stock.belief import Belief
+from edge_agent.stock.belief import Belief, Reason
 from edge_agent.stock.hypothesis import OTHER
 
 RETURN_MOST = 2
@@ -68,7 +68,7 @@ def taken_after(before: Belief, after: Belief, cause: Cause) -> int:
     return 0 if cause in ("initial", "restock", "recount") else before.taken
 
 
-def foreign_reasons(foreign: Mapping[str, float]) -> tuple[str, ...]:
+def foreign_reasons(foreign: Mapping[str, float]) -> tuple[Reason, ...]:
     """What lies on a plate beside its items, when that is more probable than nothing."""
     if sum(foreign.values()) <= 0.5:
         return ()

@@ -80,7 +80,7 @@ def lived(made: Scenario, seconds: float = 1200.0) -> tuple[VirtualStore, list[R
         for topic, decoder in decoders:
             if topic_matches_sub(topic, said.topic):
                 for one in decoder.feed(Heard("in", said.body, said.topic)):
-                    (faults if isinstance(one, str) else found).append(one)  # type: ignore[arg-type]
+                    (faults if isinstance(one, str) else found).append(one)  # type: ignore[arg-type]  # by its kind
     return store, found, faults
 
 
