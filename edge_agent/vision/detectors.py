@@ -2,7 +2,8 @@
 
 Whoever replaces the file of `model.path` changes the detector between two frames: the new file is loaded,
 warmed up and checked on the golden frame in a thread of its own, at low priority, while the old detector
-goes on. A file that fails is left, said once in the log, and told by `report`.
+goes on. A file that fails is left, said once in the log, and told by `report`. The family is the
+configuration's, so a file of another family fails.
 """
 
 from __future__ import annotations
@@ -170,6 +171,10 @@ class Detectors:
             for chosen, shared in list(self._shared.items()):
                 if chosen.path is not None:
                     shared.look()
+
+
+IN_USE = Detectors()
+"""Those of the cameras of this process."""
 
 
 def _mark_of(path: Path) -> Mark | None:

@@ -88,10 +88,6 @@ class Tracker:
         self._tracks: list[Track] = []
         self._born = 0
 
-    def use(self, rules: TrackRules) -> None:
-        """Go on by other rules: from now on the boxes come from another model."""
-        self._rules = rules
-
     def update(self, boxes: Boxes, at_s: float) -> list[Track]:
         """Take the boxes [n, 5] of one frame; returns the tracks seen in it, confirmed or not."""
         rules = self._rules

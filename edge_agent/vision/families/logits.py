@@ -12,10 +12,10 @@ from edge_agent.vision.families.trial import are_shares
 
 
 def are_boxes_and_logits(boxes: Any, logits: Any) -> bool:
-    """Whether these are boxes [1, n, 4] of 0 to 1 and logits [1, n, classes], which are no shares."""
+    """Whether these are boxes [1, n, 4] of 0 to 1 and logits [1, n, classes], negative where nothing is."""
     if boxes.ndim != 3 or logits.ndim != 3 or boxes.shape[2] != 4 or boxes.shape[1] != logits.shape[1]:
         return False
-    return boxes.size > 0 and are_shares(boxes) and not are_shares(logits)
+    return boxes.size > 0 and are_shares(boxes) and bool(logits.min() < 0)
 
 
 def people_of(boxes: Floats, logits: Floats, *, width: int, height: int, lowest_score: float) -> Boxes:
