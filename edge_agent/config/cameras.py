@@ -114,9 +114,8 @@ class VisionModel(Settings):
     @model_validator(mode="after")
     def _named_or_given(self) -> Self:
         if self.path is None:
-            settings = ("family", "person_class", "input_size", "normalisation", "checked")
-            for setting in settings:
-                if setting in self.model_fields_set:
+            for setting in ("family", "person_class", "input_size", "normalisation", "checked"):
+                if getattr(self, setting) != VisionModel.model_fields[setting].default:
                     raise ValueError(f"{setting} says how to read the file of path, and there is no path")
         elif self.name is not None:
             raise ValueError("name and path are two models; keep one")
