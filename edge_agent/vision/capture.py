@@ -73,7 +73,8 @@ class Capture:
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
         self._heard_s = monotonic() + OPEN_TIMEOUT_S
-        self._thread = threading.Thread(target=self._run, name=f"capture {shown(self._address)}", daemon=True)
+        # No daemon: a thread that comes back from FFmpeg while Python ends aborts the process.
+        self._thread = threading.Thread(target=self._run, name=f"capture {shown(self._address)}")
         self._thread.start()
         return self
 

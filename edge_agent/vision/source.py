@@ -22,6 +22,8 @@ Polygon = Sequence[Sequence[float]]
 """Corners in pixels of the frame."""
 
 OPEN_TIMEOUT_S = 5.0
+_EARLY_SHARE = 0.1
+"""A frame that comes this share of the interval too early is due: a camera's frames arrive unevenly."""
 _KINDS: dict[str, Kind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "usb": "usb"}
 
 
@@ -116,14 +118,15 @@ class Shots:
         """One shot for every frame, until the end of a file. Errors: see `Source`."""
         while (at_s := source.grab()) is not None:
             self._due_s = at_s if self._due_s is None else self._due_s
-            if at_s < self._due_s - 1e-3:
+            late_s = at_s - self._due_s + _EARLY_SHARE * self._every_s
+            if late_s < 0:
                 yield Shot(at_s)
                 continue
             picture = source.picture()
             if picture is None:
                 yield Shot(at_s, is_damaged=True)
                 continue
-            self._due_s += self._every_s * (1 + (at_s - self._due_s) // self._every_s)
+            self._due_s += self._every_s * (1 + late_s // self._every_s)
             yield self._shot(picture, at_s)
 
     def _shot(self, picture: Picture, at_s: float) -> Shot:
