@@ -12,6 +12,8 @@ from edge_agent.contract.planogram import Identifier
 from edge_agent.service.settings import FilePath, Settings
 
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+Outline = Annotated[list[Point], Field(min_length=3)]
+"""The corners of a polygon, in pixels of the source's frame."""
 
 
 class CountingLine(Settings):
@@ -36,7 +38,6 @@ class Footfall(Settings):
 
     lines: Annotated[list[CountingLine], Field(min_length=1)]
     detections_per_s: Annotated[float, Field(gt=0, le=10)] = 5.0
-    masks: list[Annotated[list[Point], Field(min_length=3)]] = []
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -50,7 +51,7 @@ class Footfall(Settings):
 class ShelfGap(Settings):
     """Facing to the polygon of its place in the picture."""
 
-    facings: dict[Identifier, Annotated[list[Point], Field(min_length=3)]]
+    facings: dict[Identifier, Outline]
 
 
 class VisionModel(Settings):
@@ -81,12 +82,21 @@ def _camera_source(source: str, info: ValidationInfo) -> str:
 
 
 class Camera(Device):
-    """A camera: `source` is an RTSP or HTTP URL, a video file, or a USB index like `usb:0`."""
+    """A camera: `source` is an RTSP or HTTP URL, a video file, or a USB index like `usb:0`.
+
+    `masks` are burnt in before anything sees a frame.
+    """
 
     silence_s: ClassVar[float | None] = 10.0
 
     driver: Literal["camera"]
     source: Annotated[str, AfterValidator(_camera_source)]
+    masks: list[Outline] = []
     footfall: Footfall | None = None
     shelf_gap: ShelfGap | None = None
     model: VisionModel = VisionModel()
+
+    @property
+    def frames_per_s(self) -> float:
+        """How many frames a second are looked at."""
+        return self.footfall.detections_per_s if self.footfall is not None else 1.0

@@ -1,0 +1,22 @@
+"""What a camera is there for: each duty turns what is seen into readings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from edge_agent.readings import Reading
+from edge_agent.vision.capture import Frame
+from edge_agent.vision.people import Seen
+
+
+class Duty(Protocol):
+    """One duty of one camera."""
+
+    def check(self, frame: Frame) -> None:
+        """Told the first frame of every connection. ConfigError when the duty cannot be done on it."""
+        ...
+
+    async def readings(self, seen: Seen) -> Sequence[Reading]:
+        """What follows from one frame. Heavy work takes its turn in the inference thread."""
+        ...

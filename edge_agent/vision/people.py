@@ -1,0 +1,47 @@
+"""Who is in the frames of one camera: detector, then tracker."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_agent.config.cameras import VisionModel
+from edge_agent.vision.capture import Frame
+from edge_agent.vision.detect import Detector
+from edge_agent.vision.families import Boxes
+from edge_agent.vision.inference import in_turn
+from edge_agent.vision.track import RULES, Track, Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One frame, the people that the detector found in it, and the tracks seen in it."""
+
+    frame: Frame
+    boxes: Boxes
+    tracks: Sequence[Track]
+
+
+class People:
+    """Follows the people before one camera. Cameras with the same model share its detector."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._tracker = Tracker(RULES[detector.family])
+
+    @classmethod
+    async def with_model(cls, chosen: VisionModel) -> People:
+        """With the detector of `chosen`, which is loaded once. Raises ModelError or AssetsMissing."""
+        return cls(await in_turn(lambda: _detector(chosen)))
+
+    async def look(self, frame: Frame) -> Seen:
+        """The people in the frame; the detector takes its turn in the inference thread."""
+        boxes = await in_turn(functools.partial(self._detector.people, frame.picture))
+        return Seen(frame, boxes, self._tracker.update(boxes, frame.at_s))
+
+
+@functools.cache
+def _detector(chosen: VisionModel) -> Detector:
+    """Safe to share because all inference is in one thread."""
+    return Detector(chosen)
