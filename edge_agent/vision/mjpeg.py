@@ -22,6 +22,7 @@ from edge_agent.vision.login import Login, target
 from edge_agent.vision.source import OPEN_TIMEOUT_S, shown
 
 _LARGEST_FRAME = 32 << 20
+_END_OF_IMAGE = b"\xff\xd9"
 _BROKEN = (OSError, http.client.HTTPException, ValueError)
 
 
@@ -113,6 +114,9 @@ class MjpegStream:
         """See `Source`."""
         import cv2
 
+        # Of a frame that was cut short the decoder would make a picture that is grey below.
+        if self._jpeg.rfind(_END_OF_IMAGE, len(self._jpeg) // 2) < 0:
+            return None
         picture = cv2.imdecode(np.frombuffer(self._jpeg, np.uint8), cv2.IMREAD_COLOR)
         return None if picture is None else np.asarray(picture, np.uint8)
 
