@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationInfo, model_validator
 
 from edge_agent.config.devices import Device
 from edge_agent.contract.planogram import Identifier
@@ -140,7 +140,9 @@ def _camera_source(source: str, info: ValidationInfo) -> str:
 class Camera(Device):
     """A camera: `source` is an RTSP or HTTP URL, a video file, or a USB index like `usb:0`.
 
-    `masks` are burnt in before anything sees a frame.
+    `masks` are burnt in before anything sees a frame. `drawn_on` is the width and height of the picture on
+    which masks, lines and places were drawn; without it, that of the first frame of every connection. A live
+    picture that repeats to the last bit for `frozen_after_s` is frozen.
     """
 
     silence_s: ClassVar[float | None] = 10.0
@@ -148,6 +150,8 @@ class Camera(Device):
     driver: Literal["camera"]
     source: Annotated[str, AfterValidator(_camera_source)]
     masks: list[Outline] = []
+    drawn_on: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None = None
+    frozen_after_s: Annotated[float, Field(ge=1)] = 30.0
     footfall: Footfall | None = None
     shelf_gap: ShelfGap | None = None
     model: VisionModel = VisionModel()
