@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from edge_agent.vision.families.picture import Boxes, Floats, around_centres, boxes_of
-from edge_agent.vision.families.trial import are_shares
+
+_FARTHEST_SHARE = 4.0
+"""RF-DETR does not clip its boxes: doubtful ones reach out of the picture, yet are no pixels."""
 
 
 def are_boxes_and_logits(boxes: Any, logits: Any) -> bool:
-    """Whether these are boxes [1, n, 4] of 0 to 1 and logits [1, n, classes], negative where nothing is."""
+    """Whether these are boxes [1, n, 4] in shares and logits [1, n, classes], negative where nothing is."""
     if boxes.ndim != 3 or logits.ndim != 3 or boxes.shape[2] != 4 or boxes.shape[1] != logits.shape[1]:
         return False
-    return boxes.size > 0 and are_shares(boxes) and bool(logits.min() < 0)
+    if boxes.size == 0 or logits.size == 0:
+        return False
+    return bool(np.abs(boxes).max() <= _FARTHEST_SHARE and boxes[..., 2:].min() >= 0 and logits.min() < 0)
 
 
 def people_of(boxes: Floats, logits: Floats, *, width: int, height: int, lowest_score: float) -> Boxes:

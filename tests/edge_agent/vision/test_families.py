@@ -234,6 +234,14 @@ def test_a_normalisation_of_ones_own_replaces_that_of_the_family(known_model: Kn
     assert light == pytest.approx((200 - 100) / 50, abs=0.01)
 
 
+def test_doubtful_boxes_of_a_detr_may_reach_out_of_the_picture(known_model: KnownModel) -> None:
+    """RF-DETR's boxes are not clipped; rfdetr/models/lwdetr.py, bbox_reparam."""
+    known = rf_detr()
+    known.outputs["dets"][0, 20] = (1.1, -0.2, 0.4, 1.6)
+    people = detector(known_model(**known.model), "rf-detr").people(blank())
+    assert people[:, :4].tolist() == [pytest.approx(PERSON, abs=0.1)]
+
+
 def test_another_class_can_be_that_of_people(known_model: KnownModel) -> None:
     path = known_model(**rf_detr().model)
     assert detector(path, "rf-detr", person_class=2).people(blank()).shape == (0, 5)
