@@ -15,6 +15,7 @@ from edge_agent.vision.duty import Duty
 from edge_agent.vision.line_duty import LineDuty
 from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
+from edge_agent.vision.view import CameraView
 
 _log = logging.getLogger(__name__)
 
@@ -24,16 +25,20 @@ class CameraDriver:
 
     When a video file ends, the device is degraded, with that reason, and stays so: it is never
     replayed unasked. Besides `DeviceError`, `run` raises ConfigError when there is nothing that this
-    camera could do, and ModelError or AssetsMissing when its detector cannot be used.
+    camera could do, and ModelError or AssetsMissing when its detector cannot be used. With a `view` it
+    shows there what it sees, and need have nothing else to do: its lines may be drawn there.
     """
 
-    def __init__(self, settings: Camera) -> None:
+    def __init__(self, settings: Camera, view: CameraView | None = None) -> None:
         self._settings = settings
+        self._view = view
 
     async def run(self, emit: Emit) -> None:
         """See `Driver`."""
         settings, device = self._settings, self._settings.id
         duties = _duties(settings)
+        if not duties and self._view is None:
+            raise ConfigError(f"{device}: this camera has nothing to do", hint="give it footfall with a line")
         people = await People.with_model(settings.model)
         answered, dropped = False, 0
         async with Capture(settings.source, per_s=settings.frames_per_s, masks=settings.masks) as frames:
@@ -50,6 +55,8 @@ class CameraDriver:
                 seen = await people.look(frame)
                 for duty in duties:
                     readings += await duty.readings(seen)
+                if self._view is not None:
+                    self._view.show(seen, readings)
                 if readings:
                     await emit(readings)
         _log.info("%s: the video %s has ended", device, shown(settings.source))
@@ -63,8 +70,4 @@ def _duties(settings: Camera) -> Sequence[Duty]:
             f"{settings.id}: this version cannot watch shelves for gaps",
             hint="remove shelf_gap from the camera",
         )
-    if settings.footfall is None:
-        raise ConfigError(
-            f"{settings.id}: this camera has nothing to do", hint="give it footfall with a line"
-        )
-    return [LineDuty(settings.id, settings.footfall.lines)]
+    return [LineDuty(settings.id, settings.footfall.lines)] if settings.footfall is not None else []
