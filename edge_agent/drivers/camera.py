@@ -57,6 +57,8 @@ class CameraDriver:
                     readings += await duty.readings(seen)
                 if self._view is not None:
                     self._view.show(seen, readings)
+                if not duties:  # nothing else would say that it is there
+                    readings.append(DeviceAnswered(device))
                 if readings:
                     await emit(readings)
         _log.info("%s: the video %s has ended", device, shown(settings.source))

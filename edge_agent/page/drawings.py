@@ -17,8 +17,9 @@ from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import ConfigError
 
 _HEADER = """\
-# Drawn at the camera page. edge-agent lays it over store.yaml: what is here counts, what is not here stays as
-# it is there. To keep it in store.yaml, copy it there, then discard it at the page.
+# Drawn at the camera page. edge-agent lays it over store.yaml:
+# what is here counts, what is not here stays as it is there.
+# To keep it in store.yaml, copy it there, then discard it at the page.
 """
 
 

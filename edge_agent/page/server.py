@@ -18,6 +18,7 @@ from edge_agent.page.access import Access
 from edge_agent.page.drawings import Drawings
 from edge_agent.page.routes import Routes
 from edge_agent.service import client_errors, tls
+from edge_agent.service.problem import problem
 from edge_agent.service.settings import read_secret
 from edge_agent.vision.view import Views
 
@@ -85,7 +86,10 @@ class CameraPageServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        return self._access.refusal(request) or await handler(request)
+        try:
+            return self._access.refusal(request) or await handler(request)
+        except web.HTTPRequestEntityTooLarge as error:
+            return problem(413, str(error.text), code="E-TOO-LARGE")
 
     async def _close_views(self, _app: web.Application) -> None:
         await self._routes.viewing.close()
