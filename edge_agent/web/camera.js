@@ -88,6 +88,14 @@ export class CameraPage {
     this.edit(this.shapes.map((shape, n) => (n === index ? { ...shape, ...values } : shape)));
   }
 
+  /** While somebody types: a row or button that was replaced now would lose the click that ends the typing. */
+  rename(index, id) {
+    this.edits.set(this.id, this.shapes.map((shape, n) => (n === index ? { ...shape, id } : shape)));
+    this.said = null;
+    this.renderSave();
+    this.stage.render();
+  }
+
   remove(index) {
     this.selected = -1;
     this.edit(this.shapes.filter((_, n) => n !== index));
@@ -174,7 +182,7 @@ export class CameraPage {
   renderList() {
     fill(this.parts.list, panel(this.shapes, {
       selected: this.selected, crossed: this.crossed, facings: this.facings,
-      change: (index, values) => this.change(index, values), remove: (index) => this.remove(index), select: (index) => this.choose(index),
+      rename: (index, id) => this.rename(index, id), change: (index, values) => this.change(index, values), remove: (index) => this.remove(index), select: (index) => this.choose(index),
     }));
   }
 
