@@ -6,15 +6,16 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 
-from edge_agent.config.devices import Device
+from edge_agent.config.cameras import Camera
+from edge_agent.config.drawn import with_drawn
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
@@ -23,13 +24,14 @@ from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
 from edge_agent.environment import Environment
-from edge_agent.health import Condition, Health
+from edge_agent.health import Health
 from edge_agent.intake import REMEMBERED
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.web import LiveRoutes
 from edge_agent.local_accounts import Accounts
 from edge_agent.local_web import LocalWeb
 from edge_agent.local_writes import Writes
+from edge_agent.page.server import CameraPageServer
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.service import metrics
 from edge_agent.service.loop import LooseThreads, collect_by_time, open_many_files
@@ -38,7 +40,8 @@ from edge_agent.service.tls import trusted
 from edge_agent.supervisor import KeptDevice, keep_running, nudge_neighbours
 from edge_agent.sync import Uplink
 from edge_agent.traffic import Traffic
-from edge_agent.wiring import bounds, estimator_of, place_of
+from edge_agent.vision.view import Views
+from edge_agent.wiring import bounds, condition_of, estimator_of, place_of
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ class StoreAgent:
     taps: Taps = field(default_factory=Taps)
     write_token: str | None = None
     """What writing to the agent's own API needs; None: nobody may."""
+    page: CameraPageServer | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s."""
@@ -75,7 +79,7 @@ class StoreAgent:
         writes, accounts = Writes(self.write_token, self.pipeline.take), Accounts(self.pipeline)
         routes = [*self._live().routes(), *writes.routes(), *accounts.routes()]
         web = LocalWeb(self.settings.agent.http, self.status, self.facings, routes)
-        async with web, asyncio.TaskGroup() as core:
+        async with web, self.page or nullcontext(), asyncio.TaskGroup() as core:
             tasks = [
                 core.create_task(self.pipeline.run(), name="pipeline"),
                 core.create_task(self._retention(), name="retention"),
@@ -276,8 +280,10 @@ class StoreAgent:
 def build(settings: StoreSettings) -> StoreAgent:
     """Open the journal, restore the state and wire every part; touches no device yet.
 
-    Raises ConfigError, JournalLocked or SchemaTooNew.
+    Raises ConfigError, JournalLocked or SchemaTooNew. `settings` are those of the file: what was drawn at
+    the camera page is laid over them here.
     """
+    written, settings = settings, with_drawn(settings)
     uplink_token = read_secret(settings.uplink.token_file) if settings.uplink else None
     write_token = read_secret(settings.agent.http.token_file)
     uplink_tls = trusted(settings.uplink.ca_file) if settings.uplink else None
@@ -295,7 +301,9 @@ def build(settings: StoreSettings) -> StoreAgent:
     for epc, device, facing in restored.tags:
         estimator.restore_tag(epc=epc, device=device, facing=facing, mono_s=now.mono_s)
     before = {c.device: c for c in restored.conditions}
-    conditions = [_condition(device, before.get(device.id), now.mono_s) for device in settings.devices]
+    conditions = [
+        condition_of(device, before.get(device.id), mono_s=now.mono_s) for device in settings.devices
+    ]
     environment = Environment(bounds(settings.devices), restored.quantities)
     pipeline = Pipeline(
         estimator,
@@ -305,7 +313,8 @@ def build(settings: StoreSettings) -> StoreAgent:
         environment=environment,
         planogram=settings.planogram,
     )
-    resources = Resources(mqtt=mqtt, taps=taps)
+    views = Views() if settings.agent.camera_page.enabled else None
+    resources = Resources(mqtt=mqtt, taps=taps, views=views)
     devices = [
         KeptDevice(
             device.id,
@@ -318,6 +327,13 @@ def build(settings: StoreSettings) -> StoreAgent:
     pipeline.returned = partial(nudge_neighbours, devices)
     pipeline.bulletin.untold = {device.id for device in settings.devices}
     agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, time.monotonic(), taps, write_token)
+    if views is not None:
+        agent.page = CameraPageServer(
+            written,
+            views,
+            conditions=pipeline.health.conditions,
+            redrawn=partial(_redraw, devices, resources),
+        )
     if settings.uplink is not None and uplink_token is not None:
         agent.uplink = Uplink(
             journal,
@@ -368,22 +384,13 @@ def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:
     return MqttSession(settings.mqtt, store=settings.store.id, topics=topics, states=states, taps=taps)
 
 
-def _condition(device: Device, before: Condition | None, mono_s: float) -> Condition:
-    """At start every device is as it was; one never seen is offline until it answers."""
-    driver = str(getattr(device, "driver", ""))
-    expect = device.expect_every_s or device.silence_s
-    if before is None or before.driver != driver:
-        return Condition(device.id, driver, "offline", "not seen yet", utc_now(), expect_every_s=expect)
-    return Condition(
-        device.id,
-        driver,
-        before.status,
-        before.reason,
-        before.since,
-        before.last_seen_at,
-        expect_every_s=expect,
-        heard_s=mono_s,
-    )
+def _redraw(devices: Sequence[KeptDevice], resources: Resources, camera: Camera) -> None:
+    """Have a camera go on with its new settings. What it shows until then was masked by the old ones."""
+    if (view := resources.view_of(camera)) is not None:
+        view.clear()
+    for kept in devices:
+        if kept.device == camera.id:
+            kept.remake(partial(make_driver, camera, resources))
 
 
 def _quietly(loop: asyncio.AbstractEventLoop, wake: object) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
+from edge_agent.config.drawn import drawn_notes, with_drawn
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.service import log, loop, terminal
 from edge_agent.service.settings import load
@@ -46,19 +47,22 @@ def run(
 ) -> None:
     """Run the service in the foreground; SIGTERM or Ctrl-C drains and stops within 10 s."""
     log.setup(level="DEBUG" if verbose else "INFO")
-    settings = _load(config)
-    loop.run(_run(settings))
+    loop.run(_run(_as_written(config)))
 
 
 @app.command(epilog="Example: edge-agent check -c store.yaml")
 def check(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False) -> None:
     """Check configuration and planogram only; touches no device."""
     settings = _load(config)
+    notes = [note.text for note in drawn_notes(settings)]
     facts = {"config": str(config), "devices": len(settings.devices), "facings": len(settings.facings)}
+    facts["notes"] = notes
     if as_json:
         _print_json(facts)
     else:
         typer.echo(f"{config}: ok, {facts['devices']} devices, {facts['facings']} facings")
+        for note in notes:
+            typer.echo(f"note: {note}")
 
 
 @app.command(epilog="Example: edge-agent doctor -c store.yaml")
@@ -257,6 +261,11 @@ async def _until_stopped(work: Coroutine[Any, Any, None], seconds: float | None 
 
 
 def _load(config: Path) -> StoreSettings:
+    """The settings in use: the file's, with what was drawn at the camera page."""
+    return with_drawn(_as_written(config))
+
+
+def _as_written(config: Path) -> StoreSettings:
     return load(config, StoreSettings, env_prefix=ENV_PREFIX)
 
 

@@ -13,17 +13,20 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 
+from edge_agent.config.camera_page import CameraPage
 from edge_agent.config.cameras import Camera, VisionModel
 from edge_agent.config.devices import Device, MqttDevice
+from edge_agent.config.drawn import drawn_notes
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
 from edge_agent.contract.messages import Whoami
 from edge_agent.contract.times import parse_rfc3339, utc_now
 from edge_agent.drivers import Driver, Framed, Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt_trial import Trial, try_broker
+from edge_agent.page.access import Access
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
+from edge_agent.service import tls
 from edge_agent.service.settings import read_secret
-from edge_agent.service.tls import trusted
 
 Level = Literal["ok", "warn", "FAIL"]
 
@@ -48,7 +51,12 @@ class Finding:
 async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
     """Everything, in the order in which it must work."""
     yield Finding("ok", "config", f"{len(settings.devices)} devices, {len(settings.facings)} facings")
+    for note in drawn_notes(settings):
+        hint = "discard it at the camera page, or delete it from that file"
+        yield Finding("ok" if note.is_used else "warn", "config", note.text, "" if note.is_used else hint)
     yield _disk(settings.agent.data_dir)
+    if settings.agent.camera_page.enabled:
+        yield _camera_page(settings.agent.camera_page)
     async for finding in _broker(settings):
         yield finding
     async for finding in _models([d for d in settings.devices if isinstance(d, Camera)]):
@@ -76,6 +84,18 @@ def _disk(data_dir: Path) -> Finding:
             "warn", "disk", f"{free_mb} MB free at {place}", "free space, or lower agent.disk_quota_mb"
         )
     return Finding("ok", "disk", f"{free_mb} MB free")
+
+
+def _camera_page(page: CameraPage) -> Finding:
+    try:
+        Access(page, read_secret(page.token_file))
+        if page.cert_file is not None and page.key_file is not None:
+            tls.shown(page.cert_file, page.key_file)
+    except ShelfEdgeError as error:
+        return Finding("FAIL", "camera page", error.message, error.hint)
+    where = f"http{'s' if page.is_https else ''}://{page.host}:{page.port}"
+    who = "whoever has its token" if page.token_file else "every user of this machine"
+    return Finding("ok", "camera page", f"{where} shows the cameras to {who}")
 
 
 async def _broker(settings: StoreSettings) -> AsyncIterator[Finding]:
@@ -202,7 +222,7 @@ async def _hq(settings: StoreSettings) -> AsyncIterator[Finding]:
         return
     try:
         token = read_secret(settings.uplink.token_file)
-        tls = trusted(settings.uplink.ca_file)
+        trust = tls.trusted(settings.uplink.ca_file)
     except ShelfEdgeError as error:
         yield Finding("FAIL", "HQ", error.message, error.hint)
         return
@@ -212,7 +232,7 @@ async def _hq(settings: StoreSettings) -> AsyncIterator[Finding]:
         async with (
             asyncio.timeout(ANSWER_WITHIN_S),
             aiohttp.ClientSession() as http,
-            http.get(f"{url}/v1/sync/whoami", headers=headers, ssl=tls or True) as response,
+            http.get(f"{url}/v1/sync/whoami", headers=headers, ssl=trust or True) as response,
         ):
             status, answer = response.status, await response.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

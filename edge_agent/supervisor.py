@@ -66,6 +66,7 @@ class KeptDevice:
     _crashes: deque[float] = field(default_factory=deque)
     _crashed_at: set[str] = field(default_factory=set)
     _nudged: bool = False
+    _life: asyncio.Timeout | None = None
 
     @property
     def host(self) -> str | None:
@@ -88,7 +89,11 @@ class KeptDevice:
         attempt = 0
         while True:
             started, mark = time.monotonic(), self._mark()
-            reason, hint = await self._try(emit)
+            ended = await self._try(emit)
+            if ended is None:
+                attempt = 0
+                continue
+            reason, hint = ended
             if self._spent():
                 log.error("%s failed more than %d times in a minute: given up", self.device, CRASHES)
                 await self.lost(self.device, f"failed: {reason}", hint="please report it; restart the agent")
@@ -105,19 +110,31 @@ class KeptDevice:
         """Try again soon: something that the device needs is back."""
         self._nudged = True
 
-    async def _try(self, emit: Emit) -> tuple[str, str]:
-        """One life of the driver; returns why it ended and what to do."""
+    def remake(self, make: Callable[[], Driver]) -> None:
+        """Go on at once with drivers that `make` builds: the settings have changed. That is no loss."""
+        self.make = make
+        self.nudge()
+        if self._life is not None and not self._life.expired():
+            self._life.reschedule(asyncio.get_running_loop().time())
+
+    async def _try(self, emit: Emit) -> tuple[str, str] | None:
+        """One life of the driver; returns why it ended and what to do, None when it is to be another one."""
+        life = asyncio.timeout(None)
         try:
-            self._driver = self.make()
-            await self._driver.run(emit)
+            async with life:
+                self._life = life
+                self._driver = self.make()
+                await self._driver.run(emit)
         except Exception as error:  # noqa: BLE001  # a driver's defect may not end the others
+            if life.expired():
+                return None
             cause = _cause(error)
             if isinstance(cause, ShelfEdgeError):
                 return str(cause), cause.hint
             self._note_crash(cause)
             return f"{type(cause).__name__}: {cause}", "please report it with the traceback of the log"
         finally:
-            self._skipped_before, self._driver = self.skipped_bytes, None
+            self._skipped_before, self._driver, self._life = self.skipped_bytes, None, None
         return "the driver ended by itself", ""
 
     async def _plugged_in_within(self, delay_s: float, mark: Mark | None) -> bool:

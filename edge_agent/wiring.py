@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from edge_agent.config.devices import Device, Llrp, Reader, Scale, Sensor, SerialDevice
 from edge_agent.config.store import StoreSettings
+from edge_agent.contract.times import utc_now
 from edge_agent.environment import Bounds, Key
+from edge_agent.health import Condition
 from edge_agent.stock.belief import Belief
 from edge_agent.stock.estimate import Estimator
 from edge_agent.stock.habits import Habits
@@ -64,4 +66,22 @@ def estimator_of(settings: StoreSettings, beliefs: Iterable[Belief]) -> Estimato
         habits=Habits(tag_power=stock.tag_power),
         zone=settings.store.zone,
         confidence_step=stock.confidence_step,
+    )
+
+
+def condition_of(device: Device, before: Condition | None, *, mono_s: float) -> Condition:
+    """At start every device is as it was; one never seen is offline until it answers."""
+    driver = str(getattr(device, "driver", ""))
+    expect = device.expect_every_s or device.silence_s
+    if before is None or before.driver != driver:
+        return Condition(device.id, driver, "offline", "not seen yet", utc_now(), expect_every_s=expect)
+    return Condition(
+        device.id,
+        driver,
+        before.status,
+        before.reason,
+        before.since,
+        before.last_seen_at,
+        expect_every_s=expect,
+        heard_s=mono_s,
     )

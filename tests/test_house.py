@@ -28,7 +28,8 @@ def tracked() -> list[Path]:
 
 
 def test_no_source_file_is_longer_than_400_lines() -> None:
-    scripts = [p for p in (ROOT / "cloud_bridge/web").rglob("*.js") if "vendor" not in p.parts]
+    webs = (ROOT / "cloud_bridge/web", ROOT / "edge_agent/web")
+    scripts = [p for web in webs for p in web.rglob("*.js") if "vendor" not in p.parts]
     sizes = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in [*SOURCES, *scripts]}
     assert {name: lines for name, lines in sizes.items() if lines > 400} == {}
 
@@ -124,9 +125,10 @@ def test_the_generated_schemas_are_fresh(command: str) -> None:
     assert json.loads(kept.read_text()) == json.loads(made), "run: make schema"
 
 
-def test_catalogues_have_the_same_keys() -> None:
+@pytest.mark.parametrize("package", ["cloud_bridge", "edge_agent"])
+def test_catalogues_have_the_same_keys(package: str) -> None:
     english, chinese = (
-        json.loads((ROOT / f"cloud_bridge/web/i18n/{code}.json").read_text()) for code in ("en", "zh-CN")
+        json.loads((ROOT / f"{package}/web/i18n/{code}.json").read_text()) for code in ("en", "zh-CN")
     )
     assert english.keys() == chinese.keys()
 

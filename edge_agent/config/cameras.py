@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
@@ -49,6 +50,14 @@ class CountingLine(Settings):
         return self
 
 
+def distinct_lines(lines: Sequence[CountingLine]) -> None:
+    """ValueError when two lines of one camera have the same id."""
+    ids = [line.id for line in lines]
+    for line in ids:
+        if ids.count(line) > 1:
+            raise ValueError(f"line id {line!r} is used twice; ids are unique on a camera")
+
+
 class Footfall(Settings):
     """Counting people over lines."""
 
@@ -57,10 +66,7 @@ class Footfall(Settings):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        ids = [line.id for line in self.lines]
-        for line in ids:
-            if ids.count(line) > 1:
-                raise ValueError(f"line id {line!r} is used twice; ids are unique on a camera")
+        distinct_lines(self.lines)
         return self
 
 

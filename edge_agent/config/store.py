@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
+from edge_agent.config.camera_page import CameraPage
 from edge_agent.config.cameras import Camera
 from edge_agent.config.devices import (
     M100,
@@ -97,6 +98,7 @@ class Agent(Settings):
 
     data_dir: FilePath = Path("./var")
     http: Http = Http()
+    camera_page: CameraPage = CameraPage()
     disk_quota_mb: Annotated[int, Field(ge=16)] = 1024
     retain_days: Annotated[float, Field(ge=0)] = 3.0
     commit_window_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0

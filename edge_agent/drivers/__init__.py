@@ -17,6 +17,7 @@ from edge_agent.readings import Emit
 if TYPE_CHECKING:
     from edge_agent.drivers.modbus_line import ModbusPort
     from edge_agent.drivers.mqtt import MqttSession
+    from edge_agent.vision.view import CameraView, Views
 
 
 class Driver(Protocol):
@@ -44,12 +45,13 @@ class Framed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What drivers share. `mqtt` is None in a store without a broker."""
+    """What drivers share. `mqtt` is None in a store without a broker, `views` without a camera page."""
 
     mqtt: MqttSession | None = None
     taps: Taps = field(default_factory=Taps)
     modbus_ports: dict[str, ModbusPort] = field(default_factory=dict)
     event_numbers: dict[str, TopicNumbers] = field(default_factory=dict)
+    views: Views | None = None
 
     def broker_of(self, device: Device) -> MqttSession:
         """The broker's session; ConfigError in a store without one."""
@@ -68,6 +70,10 @@ class Resources:
     def numbers_of(self, device: Device) -> TopicNumbers:
         """The event numbers of one device; they outlive its driver, for what an outage has cost."""
         return self.event_numbers.setdefault(device.id, TopicNumbers())
+
+    def view_of(self, camera: Camera) -> CameraView | None:
+        """Where a camera shows what it sees; None where nobody may look."""
+        return self.views.of(camera.id) if self.views is not None else None
 
 
 # Any, because each builder takes the settings of its own driver: `driver:` decides, as in the configuration.
@@ -109,8 +115,8 @@ def _llrp(settings: Llrp, resources: Resources) -> Driver:
         ) from error
 
 
-def _camera(settings: Camera, _resources: Resources) -> Driver:
-    return _made_by("camera", "CameraDriver", settings)
+def _camera(settings: Camera, resources: Resources) -> Driver:
+    return _made_by("camera", "CameraDriver", settings, resources.view_of(settings))
 
 
 DRIVERS: dict[str, Builder] = {

@@ -10,12 +10,13 @@ from edge_agent.config.cameras import Camera
 from edge_agent.contract.errors import ConfigError
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
 from edge_agent.service import metrics
-from edge_agent.vision.capture import Capture
+from edge_agent.vision.capture import Capture, Frame
 from edge_agent.vision.duty import Duty
 from edge_agent.vision.frame_size import FrameSize
 from edge_agent.vision.line_duty import LineDuty
 from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
+from edge_agent.vision.view import CameraView
 
 _log = logging.getLogger(__name__)
 
@@ -26,43 +27,74 @@ class CameraDriver:
     While its pictures tell nothing (see `PictureHealth`) the device is degraded, and nothing is watched.
     When a video file ends, the device is degraded, with that reason, and stays so: it is never
     replayed unasked. Besides `DeviceError`, `run` raises ConfigError when there is nothing that this
-    camera could do, and ModelError or AssetsMissing when its detector cannot be used.
+    camera could do, and ModelError or AssetsMissing when its detector cannot be used. With a `view` it
+    shows there what it sees, and need have nothing else to do: its lines may be drawn there.
     """
 
-    def __init__(self, settings: Camera) -> None:
+    def __init__(self, settings: Camera, view: CameraView | None = None) -> None:
         self._settings = settings
+        self._view = view
 
     async def run(self, emit: Emit) -> None:
         """See `Driver`."""
         settings, device = self._settings, self._settings.id
         duties = _duties(settings)
-        people = await People.with_model(settings.model)
-        answered, problem, dropped, damaged = False, None, 0, 0
+        if not duties and self._view is None:
+            raise ConfigError(f"{device}: this camera has nothing to do", hint="give it footfall with a line")
+        watch = _Watch(device, await People.with_model(settings.model), duties, self._view)
         async with _capture(settings) as frames:
+            losses = _Losses(device)
             async for frame in frames:
-                metrics.frames_dropped.labels(device).inc(frames.dropped - dropped)
-                metrics.frames_damaged.labels(device).inc(frames.damaged - damaged)
-                dropped, damaged = frames.dropped, frames.damaged
-                if frame.problem != problem:
-                    problem = frame.problem
-                    await emit([DeviceDegraded(device, problem) if problem else DeviceAnswered(device)])
-                if problem:
-                    continue
-                readings: list[Reading] = []
-                if not answered:
-                    for duty in duties:
-                        duty.check(frame)
-                    _log.info("%s: frames come from %s", device, shown(settings.source))
-                    readings.append(DeviceAnswered(device))
-                    answered = True
-                seen = await people.look(frame)
-                for duty in duties:
-                    readings += await duty.readings(seen)
-                if readings:
+                losses.count(frames)
+                if readings := await watch.readings(frame):
                     await emit(readings)
         _log.info("%s: the video %s has ended", device, shown(settings.source))
         await emit([DeviceDegraded(device, "the video file has ended")])
         await asyncio.Event().wait()
+
+
+class _Watch:
+    """What one connection to a camera says, frame by frame."""
+
+    def __init__(self, device: str, people: People, duties: Sequence[Duty], view: CameraView | None) -> None:
+        self._device, self._people, self._duties, self._view = device, people, duties, view
+        self._is_checked = False
+        self._said: str | None = "nothing yet"
+
+    async def readings(self, frame: Frame) -> list[Reading]:
+        """What follows from the frame; of one with a problem only that, once."""
+        said, self._said = self._said, frame.problem
+        if frame.problem is not None:
+            return [DeviceDegraded(self._device, frame.problem)] if frame.problem != said else []
+        self._check(frame)
+        # Without a duty nothing else would say that the camera is there.
+        readings: list[Reading] = [DeviceAnswered(self._device)] if said or not self._duties else []
+        seen = await self._people.look(frame)
+        for duty in self._duties:
+            readings += await duty.readings(seen)
+        if self._view is not None:
+            self._view.show(seen, readings)
+        return readings
+
+    def _check(self, frame: Frame) -> None:
+        if not self._is_checked:
+            for duty in self._duties:
+                duty.check(frame)
+            _log.info("%s: frames come, of %s pixels", self._device, FrameSize.of(frame.picture))
+            self._is_checked = True
+
+
+class _Losses:
+    """Into the metrics, what one connection has lost."""
+
+    def __init__(self, device: str) -> None:
+        self._device, self._dropped, self._damaged = device, 0, 0
+
+    def count(self, frames: Capture) -> None:
+        """Count what has been lost since the last time."""
+        metrics.frames_dropped.labels(self._device).inc(frames.dropped - self._dropped)
+        metrics.frames_damaged.labels(self._device).inc(frames.damaged - self._damaged)
+        self._dropped, self._damaged = frames.dropped, frames.damaged
 
 
 def _capture(settings: Camera) -> Capture:
@@ -81,8 +113,4 @@ def _duties(settings: Camera) -> Sequence[Duty]:
             f"{settings.id}: this version cannot watch shelves for gaps",
             hint="remove shelf_gap from the camera",
         )
-    if settings.footfall is None:
-        raise ConfigError(
-            f"{settings.id}: this camera has nothing to do", hint="give it footfall with a line"
-        )
-    return [LineDuty(settings.id, settings.footfall.lines)]
+    return [LineDuty(settings.id, settings.footfall.lines)] if settings.footfall is not None else []

@@ -38,10 +38,18 @@ FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 """A path; a relative one is relative to the configuration file."""
 
 
-def load(path: Path, model: type[M], *, env_prefix: str, environ: Mapping[str, str] | None = None) -> M:
+def load(
+    path: Path,
+    model: type[M],
+    *,
+    env_prefix: str,
+    environ: Mapping[str, str] | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> M:
     """Read `path` into `model`. `PREFIX__A__B=value` in the environment wins over `a: {b: …}` in the file.
 
-    Raises ConfigError with one problem a line; nothing is ever read from the devices.
+    `context` is what the model's validators may know beside the file. Raises ConfigError with one problem a
+    line; nothing is ever read from the devices.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -58,7 +66,7 @@ def load(path: Path, model: type[M], *, env_prefix: str, environ: Mapping[str, s
         raise ConfigError(f"{path}:1:1: must be a mapping of settings, found {type(values).__name__}")
     overridden = _apply_environment(values, env_prefix, os.environ if environ is None else environ)
     try:
-        return model.model_validate(values, context={"base": path.resolve().parent})
+        return model.model_validate(values, context={"base": path.resolve().parent, **(context or {})})
     except ValidationError as error:
         root = yaml.compose(text, Loader=_Loader)
         problems = tuple(_problem(path, root, item, model, overridden) for item in _flat(error))

@@ -49,10 +49,12 @@ class Told:
 
     def __init__(self) -> None:
         self.lost: list[tuple[str, str, str]] = []
+        self.first = asyncio.Event()
         self.given_up = asyncio.Event()
 
     async def __call__(self, device: str, reason: str, *, hint: str) -> None:
         self.lost.append((device, reason, hint))
+        self.first.set()
         if reason.startswith("failed"):
             self.given_up.set()
 
@@ -276,3 +278,32 @@ def test_back_off_is_fully_jittered_and_bounded(attempt: int) -> None:
     limit = min(60.0, 0.5 * 2**attempt)
     assert 0 <= min(delays) < 0.1 * limit
     assert 0.9 * limit < max(delays) <= limit
+
+
+async def test_a_device_with_new_settings_goes_on_at_once_and_is_not_lost() -> None:
+    first, second, told = Scripted(), Scripted(), Told()
+    kept = KeptDevice("cam", lambda: first, told)
+    task = asyncio.create_task(kept.run(emit))
+    async with asyncio.timeout(5):
+        await first.steady.wait()
+        kept.remake(lambda: second)
+        kept.remake(lambda: second)  # twice in a row ends one life, not two
+        await second.steady.wait()
+    assert (first.lives, second.lives, told.lost, kept.restarts) == (1, 1, [], 0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_new_settings_end_the_wait_of_a_lost_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "backoff_s", lambda _attempt, **_: 60.0)
+    monkeypatch.setattr(supervisor, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(supervisor, "SPREAD_S", 0.0)
+    lost, mended, told = Scripted(LinkLost("gone")), Scripted(), Told()
+    kept = KeptDevice("cam", lambda: lost, told)
+    task = asyncio.create_task(kept.run(emit))
+    async with asyncio.timeout(5):
+        await told.first.wait()
+        kept.remake(lambda: mended)
+        await mended.steady.wait()
+    task.cancel()

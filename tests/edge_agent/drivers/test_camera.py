@@ -21,6 +21,7 @@ from edge_agent.contract.times import utc_now
 from edge_agent.drivers.camera import CameraDriver
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, LineCrossing, LineWatched, Reading
 from edge_agent.vision import capture, model
+from edge_agent.vision.view import CameraView
 
 LEAVING = {"id": "leaving", "from": [560, 432], "to": [560, 0]}
 ACROSS = {"id": "across", "from": [10, 120], "to": [300, 120]}
@@ -250,6 +251,25 @@ async def test_what_the_camera_cannot_do_is_a_clear_error(change: dict[str, Any]
     values = camera("usb:0", ACROSS).model_dump(by_alias=True, exclude_none=True)
     with pytest.raises(ConfigError, match=words):
         await CameraDriver(Camera.model_validate({**values, **change})).run(unheard)
+
+
+async def test_with_a_page_a_camera_without_duties_is_looked_at_masked_and_says_that_it_is_there(
+    mjpeg: Any, emitted: Any, running: Any
+) -> None:
+    """So that its first line can be drawn."""
+    mask = [[0, 0], [160, 0], [160, 240], [0, 240]]
+    view = CameraView()
+    with mjpeg.serving(endless(mjpeg)) as address:
+        settings = Camera.model_validate(
+            {**camera(address, ACROSS).model_dump(by_alias=True), "footfall": None}
+        )
+        masked = settings.model_copy(update={"masks": [mask]})
+        async with running(CameraDriver(masked, view).run(emitted)):
+            look = await view.after(1)
+            await emitted.until(has(DeviceAnswered, 2))
+    assert look.size == (320, 240)
+    assert not look.picture[:, :150].any(), "what is masked is not shown either"
+    assert look.picture[:, 170:].all()
 
 
 async def test_a_line_outside_the_picture_is_a_clear_error(mjpeg: Any) -> None:
