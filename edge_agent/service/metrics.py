@@ -82,6 +82,9 @@ frames_dropped = Counter(
 camera_views = Counter(
     "edge_camera_views", "Times somebody opened a camera's view", ["device"], registry=REGISTRY
 )
+frames_damaged = Counter(
+    "edge_frames_damaged", "Frames that could not be decoded", ["device"], registry=REGISTRY
+)
 rfid_events_missed = Counter(
     "edge_rfid_events_missed", "Tag events numbered by a reader and never here", ["device"], registry=REGISTRY
 )
