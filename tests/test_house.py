@@ -28,7 +28,8 @@ def tracked() -> list[Path]:
 
 
 def test_no_source_file_is_longer_than_400_lines() -> None:
-    scripts = [p for p in (ROOT / "cloud_bridge/web").rglob("*.js") if "vendor" not in p.parts]
+    pages = [*(ROOT / "cloud_bridge/web").rglob("*.js"), *(ROOT / "edge_agent/web").rglob("*.js")]
+    scripts = [p for p in pages if "vendor" not in p.parts]
     sizes = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in [*SOURCES, *scripts]}
     assert {name: lines for name, lines in sizes.items() if lines > 400} == {}
 
@@ -124,11 +125,20 @@ def test_the_generated_schemas_are_fresh(command: str) -> None:
     assert json.loads(kept.read_text()) == json.loads(made), "run: make schema"
 
 
-def test_catalogues_have_the_same_keys() -> None:
+@pytest.mark.parametrize("package", ["cloud_bridge", "edge_agent"])
+def test_catalogues_have_the_same_keys(package: str) -> None:
     english, chinese = (
-        json.loads((ROOT / f"cloud_bridge/web/i18n/{code}.json").read_text()) for code in ("en", "zh-CN")
+        json.loads((ROOT / package / f"web/i18n/{code}.json").read_text()) for code in ("en", "zh-CN")
     )
     assert english.keys() == chinese.keys()
+
+
+def test_the_camera_page_asks_for_no_word_that_its_catalogue_lacks_nor_has_it_one_too_many() -> None:
+    known = json.loads((ROOT / "edge_agent/web/i18n/en.json").read_text()).keys()
+    scripts = "\n".join(path.read_text() for path in sorted((ROOT / "edge_agent/web").glob("*.js")))
+    assert set(re.findall(r"\bt\('([^']+)'", scripts)) - known == set()
+    begun = tuple(re.findall(r"`([a-z]+\.)\$\{", scripts))
+    assert [key for key in known if f"'{key}'" not in scripts and not key.startswith(begun)] == []
 
 
 def test_every_command_is_documented() -> None:

@@ -113,7 +113,8 @@ export class CameraPage {
   async save() {
     const problem = problemOf(this.shapes);
     if (problem) return this.say('bad', t(problem.key, problem.values));
-    await this.send({ method: 'PUT', body: asShapes(this.shapes), headers: { 'If-Match': this.drawing.revision } }, 'save.done');
+    const body = { ...asShapes(this.shapes), drawn_on: this.stage.seen?.size ?? this.drawing.drawn_on };
+    await this.send({ method: 'PUT', body, headers: { 'If-Match': this.drawing.revision } }, 'save.done');
   }
 
   async discard() {
