@@ -88,6 +88,15 @@ export class CameraPage {
     this.edit(this.shapes.map((shape, n) => (n === index ? { ...shape, ...values } : shape)));
   }
 
+  /** While it is typed: the list keeps its field, and a click that leaves the field still finds its button. */
+  rename(index, id) {
+    const wasEdited = this.isEdited && !this.said;
+    this.edits.set(this.id, this.shapes.map((shape, n) => (n === index ? { ...shape, id } : shape)));
+    this.said = null;
+    if (!wasEdited) this.renderSave();
+    this.stage.render();
+  }
+
   remove(index) {
     this.selected = -1;
     this.edit(this.shapes.filter((_, n) => n !== index));
@@ -175,7 +184,7 @@ export class CameraPage {
   renderList() {
     fill(this.parts.list, panel(this.shapes, {
       selected: this.selected, crossed: this.crossed, facings: this.facings,
-      change: (index, values) => this.change(index, values), remove: (index) => this.remove(index), select: (index) => this.choose(index),
+      change: (index, values) => this.change(index, values), rename: (index, id) => this.rename(index, id), remove: (index) => this.remove(index), select: (index) => this.choose(index),
     }));
   }
 

@@ -2,8 +2,8 @@
 import { el } from './dom.js';
 import { t } from './i18n.js';
 
-/** One row a shape. `change(index, values)`, `remove(index)`, `select(index)`; `facings` of the planogram. */
-export function panel(shapes, { selected, crossed, facings, change, remove, select }) {
+/** One row a shape. `change(index, values)`, `rename(index, id)`, `remove(index)`, `select(index)`; `facings` of the planogram. */
+export function panel(shapes, { selected, crossed, facings, change, rename, remove, select }) {
   if (!shapes.length) return el('p.quiet', {}, t('drawn.none'));
   return el('ul.shapes', {}, shapes.map((shape, index) => row(shape, index)));
 
@@ -20,7 +20,7 @@ export function panel(shapes, { selected, crossed, facings, change, remove, sele
   }
 
   function field(shape, index) {
-    const named = { 'aria-label': t(`${shape.kind}.name`), 'data-row': index, onchange: ({ target }) => change(index, { id: target.value.trim() }), onfocus: () => select(index) };
+    const named = { 'aria-label': t(`${shape.kind}.name`), 'data-row': index, oninput: ({ target }) => rename(index, target.value.trim()), onfocus: () => select(index) };
     if (shape.kind === 'line') return el('input.name', { ...named, value: shape.id, maxlength: 64, spellcheck: 'false', autocomplete: 'off' });
     if (shape.kind === 'mask') return el('span.name', {}, nameOf(shape));
     const known = facings.some(({ id }) => id === shape.id) ? facings : [{ id: shape.id, name: '' }, ...facings];
