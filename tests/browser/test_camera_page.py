@@ -145,9 +145,6 @@ def test_a_line_drawn_with_the_mouse_counts_at_once_and_after_a_restart(tab: Pag
             tab.goto(agent.url)
             expect(tab.locator(".status")).to_have_text("Online", timeout=15_000)
             tab.wait_for_function(f"({IS_LIT})(document.querySelector('.stage canvas'))")
-            door.enter()
-            expect(tab.locator(".seen rect").first).to_be_visible(timeout=15_000)
-
             tab.get_by_role("button", name="Line", exact=True).click()
             scale = drag(tab, door.camera.line, (640, 480))
             assert abs(scale - 1) > 0.1, "shown in another size than the frame's"
@@ -160,9 +157,9 @@ def test_a_line_drawn_with_the_mouse_counts_at_once_and_after_a_restart(tab: Pag
             assert line["id"] == "entrance"
             assert [line["from"], line["to"]] == [pytest.approx(point, abs=1) for point in door.camera.line]
 
-            expect(tab.locator(".line .ink").first).to_be_visible()
-            wait_until(lambda: not door.camera.busy, "the first one to be gone")
+            expect(tab.locator(".shape.line text").first).to_be_visible()
             door.enter()
+            expect(tab.locator(".seen rect").first).to_be_visible(timeout=15_000)
             expect(tab.locator(".followed .box").first).to_be_visible(timeout=15_000)
             expect(tab.locator(".count")).to_have_text("1 in, 0 out", timeout=15_000)
 
@@ -172,7 +169,7 @@ def test_a_line_drawn_with_the_mouse_counts_at_once_and_after_a_restart(tab: Pag
             tab.get_by_label("Token of the camera page").fill(TOKEN)
             tab.get_by_role("button", name="Log in").click()
             expect(tab.get_by_label("Name of the line")).to_have_value("entrance")
-            expect(tab.locator(".line .ink").first).to_be_visible(timeout=15_000)
+            expect(tab.locator(".shape.line text").first).to_be_visible(timeout=15_000)
             assert TOKEN not in tab.url
     said = agent.log
     assert len(re.findall(r"cam-door is shown to 127\.0\.0\.1", said)) == 2
