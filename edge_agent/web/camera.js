@@ -9,6 +9,7 @@ import { asList, asShapes, freeLine, problemOf } from './shapes.js';
 import { Stage } from './stage.js';
 
 const TOOLS = ['line', 'place', 'mask'];
+const STALE_MS = 5_000;
 
 export class CameraPage {
   constructor(id, { facings, onTrouble, edits }) {
@@ -41,6 +42,7 @@ export class CameraPage {
   close() {
     this.closed = true;
     this.stop?.();
+    clearTimeout(this.ageing);
     this.stage.close();
   }
 
@@ -51,12 +53,12 @@ export class CameraPage {
         const counted = JSON.stringify(seen.crossed) !== JSON.stringify(this.crossed);
         this.crossed = seen.crossed;
         this.stage.show(seen, bitmap);
-        this.link('live', seen.captured_at);
+        this.fresh(seen.captured_at);
         if (!hasPictures) this.renderTools();
         if (counted && !this.parts.list.contains(document.activeElement)) this.renderList();
       },
       onState: (state) => this.renderState(state),
-      onLink: (link) => link !== 'live' && this.link(link),
+      onLink: (link) => (link === 'live' ? this.answered() : this.link(link)),
       onLoggedOut: () => this.onTrouble({ status: 401 }),
     });
   }
@@ -149,8 +151,24 @@ export class CameraPage {
     this.render();
   }
 
+  /** A picture has come. One that is followed by none for a while is shown as an old one. */
+  fresh(at) {
+    this.link('live', at);
+    this.ageing = setTimeout(() => this.link('stale', at), STALE_MS);
+  }
+
+  /** The agent speaks, with or without pictures. */
+  answered() {
+    if (this.linked === 'live' || this.linked === 'stale') return;
+    const { seen } = this.stage;
+    this.link(seen ? 'stale' : 'waiting', seen?.captured_at);
+  }
+
   link(link, at) {
-    const words = link === 'live' ? clock(at) : t(`link.${link}`);
+    clearTimeout(this.ageing);
+    this.linked = link;
+    this.stage.element.classList.toggle('stale', link !== 'live');
+    const words = link === 'live' ? clock(at) : t(`link.${link}`, { time: at && clock(at) });
     fill(this.parts.link, el(`span.link.${link}`, {}, el('span.dot', { 'aria-hidden': 'true' }), el('span', {}, words)));
   }
 
