@@ -15,6 +15,8 @@ from edge_agent.service.settings import FilePath, Settings
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 Outline = Annotated[list[Point], Field(min_length=3)]
 """The corners of a polygon, in pixels of the source's frame."""
+PictureSize = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+"""Width and height in pixels."""
 
 
 def _in_shades(sd: float) -> float:
@@ -156,7 +158,7 @@ class Camera(Device):
     driver: Literal["camera"]
     source: Annotated[str, AfterValidator(_camera_source)]
     masks: list[Outline] = []
-    drawn_on: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None = None
+    drawn_on: PictureSize | None = None
     frozen_after_s: Annotated[float, Field(ge=1)] = 30.0
     footfall: Footfall | None = None
     shelf_gap: ShelfGap | None = None

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationInfo, model_validator
 
-from edge_agent.config.cameras import Camera, CountingLine, Outline, distinct_lines
+from edge_agent.config.cameras import Camera, CountingLine, Outline, PictureSize, distinct_lines
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.planogram import Identifier
 from edge_agent.service.settings import Place, Settings, invalid, load
@@ -40,6 +40,7 @@ class DrawnCamera(Settings):
 
     id: Identifier
     masks: list[Outline] | None = None
+    drawn_on: PictureSize | None = None
     footfall: DrawnFootfall | None = None
     shelf_gap: DrawnShelfGap | None = None
 
@@ -96,8 +97,7 @@ def over(camera: Camera, drawn: DrawnCamera) -> Camera:
     """The camera with its drawing. A duty with nothing drawn for it is no longer one."""
     values = camera.model_dump(by_alias=True, exclude_unset=True)
     changes = drawn.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, exclude={"id"})
-    if "masks" in changes:
-        values["masks"] = changes["masks"]
+    values.update({key: changes[key] for key in ("masks", "drawn_on") if key in changes})
     for duty in ("footfall", "shelf_gap"):
         if duty in changes:
             both = {**(values.get(duty) or {}), **changes[duty]}

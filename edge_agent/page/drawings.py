@@ -67,10 +67,11 @@ class Drawings:
 
         ConfigError when it cannot be written; then nothing has changed.
         """
-        written = self._shapes(self._written[drawn.id])
-        same = {key for key, shapes in _dumped(drawn).items() if key != "id" and shapes == written[key]}
+        file = self._written[drawn.id]
+        written = {**self._shapes(file), "drawn_on": file.drawn_on}
+        same = {key for key, value in _dumped(drawn).items() if key != "id" and value == written[key]}
         kept = DrawnCamera.model_validate(drawn.model_dump(by_alias=True, exclude_unset=True, exclude=same))
-        await self._keep(drawn.id, kept if kept.model_fields_set - {"id"} else None)
+        await self._keep(drawn.id, kept if kept.model_fields_set - {"id", "drawn_on"} else None)
 
     async def discard(self, camera: str) -> None:
         """Go back to what the file says of the camera. ConfigError as for `save`."""

@@ -126,8 +126,8 @@ class Routes:
             return problem(422, _sentences(error), code="E-CONFIG")
         (drawn,) = checked.devices
         newest = self._views.of(camera).newest
-        if newest is not None and not _all_within(drawn, newest.size):
-            return problem(422, "a point lies outside the picture", code="E-CONFIG")
+        if newest is not None and (why := _misfit(drawn, newest.size)):
+            return problem(422, why, code="E-CONFIG")
         return await self._change(self._drawings.save(drawn), camera, f"drawn by {_who(request, session)}")
 
     async def _discard(self, request: web.Request, session: Session) -> web.Response:
@@ -153,6 +153,7 @@ class Routes:
             "id": camera,
             "model": settings.model.name or (settings.model.path.name if settings.model.path else None),
             "shapes": self._drawings.shapes(camera),
+            "drawn_on": settings.drawn_on,
             "revision": self._drawings.revision(camera),
             "is_drawn": self._drawings.is_drawn(camera),
             "patch": {"path": str(self._drawings.path), "text": self._drawings.text()},
@@ -187,6 +188,13 @@ def _sentences(error: ValidationError) -> str:
         place = ".".join(str(part) for part in item["loc"][2:])
         lines.append(f"{place}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": "))
     return "; ".join(lines)
+
+
+def _misfit(drawn: DrawnCamera, size: tuple[int, int]) -> str | None:
+    """Why the drawing is none of a picture of this size."""
+    if drawn.drawn_on is not None and tuple(drawn.drawn_on) != size:
+        return f"the picture is {size[0]}x{size[1]} now, not as large as the one that was drawn on"
+    return None if _all_within(drawn, size) else "a point lies outside the picture"
 
 
 def _all_within(drawn: DrawnCamera, size: tuple[int, int]) -> bool:

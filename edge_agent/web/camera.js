@@ -9,6 +9,7 @@ import { asList, asShapes, freeLine, problemOf } from './shapes.js';
 import { Stage } from './stage.js';
 
 const TOOLS = ['line', 'place', 'mask'];
+const STALE_MS = 5_000;
 
 export class CameraPage {
   constructor(id, { facings, onTrouble, edits }) {
@@ -41,6 +42,7 @@ export class CameraPage {
   close() {
     this.closed = true;
     this.stop?.();
+    clearTimeout(this.ageing);
     this.stage.close();
   }
 
@@ -51,12 +53,12 @@ export class CameraPage {
         const counted = JSON.stringify(seen.crossed) !== JSON.stringify(this.crossed);
         this.crossed = seen.crossed;
         this.stage.show(seen, bitmap);
-        this.link('live', seen.captured_at);
+        this.fresh(seen.captured_at);
         if (!hasPictures) this.renderTools();
         if (counted && !this.parts.list.contains(document.activeElement)) this.renderList();
       },
       onState: (state) => this.renderState(state),
-      onLink: (link) => link !== 'live' && this.link(link),
+      onLink: (link) => (link === 'live' ? this.answered() : this.link(link)),
       onLoggedOut: () => this.onTrouble({ status: 401 }),
     });
   }
@@ -88,11 +90,12 @@ export class CameraPage {
     this.edit(this.shapes.map((shape, n) => (n === index ? { ...shape, ...values } : shape)));
   }
 
-  /** While somebody types: a row or button that was replaced now would lose the click that ends the typing. */
+  /** While it is typed: the list keeps its field, and a click that leaves the field still finds its button. */
   rename(index, id) {
+    const wasEdited = this.isEdited && !this.said;
     this.edits.set(this.id, this.shapes.map((shape, n) => (n === index ? { ...shape, id } : shape)));
     this.said = null;
-    this.renderSave();
+    if (!wasEdited) this.renderSave();
     this.stage.render();
   }
 
@@ -121,7 +124,8 @@ export class CameraPage {
   async save() {
     const problem = problemOf(this.shapes);
     if (problem) return this.say('bad', t(problem.key, problem.values));
-    await this.send({ method: 'PUT', body: asShapes(this.shapes), headers: { 'If-Match': this.drawing.revision } }, 'save.done');
+    const body = { ...asShapes(this.shapes), drawn_on: this.stage.seen?.size ?? this.drawing.drawn_on };
+    await this.send({ method: 'PUT', body, headers: { 'If-Match': this.drawing.revision } }, 'save.done');
   }
 
   async discard() {
@@ -147,8 +151,24 @@ export class CameraPage {
     this.render();
   }
 
+  /** A picture has come. One that is followed by none for a while is shown as an old one. */
+  fresh(at) {
+    this.link('live', at);
+    this.ageing = setTimeout(() => this.link('stale', at), STALE_MS);
+  }
+
+  /** The agent speaks, with or without pictures. */
+  answered() {
+    if (this.linked === 'live' || this.linked === 'stale') return;
+    const { seen } = this.stage;
+    this.link(seen ? 'stale' : 'waiting', seen?.captured_at);
+  }
+
   link(link, at) {
-    const words = link === 'live' ? clock(at) : t(`link.${link}`);
+    clearTimeout(this.ageing);
+    this.linked = link;
+    this.stage.element.classList.toggle('stale', link !== 'live');
+    const words = link === 'live' ? clock(at) : t(`link.${link}`, { time: at && clock(at) });
     fill(this.parts.link, el(`span.link.${link}`, {}, el('span.dot', { 'aria-hidden': 'true' }), el('span', {}, words)));
   }
 
@@ -182,7 +202,7 @@ export class CameraPage {
   renderList() {
     fill(this.parts.list, panel(this.shapes, {
       selected: this.selected, crossed: this.crossed, facings: this.facings,
-      rename: (index, id) => this.rename(index, id), change: (index, values) => this.change(index, values), remove: (index) => this.remove(index), select: (index) => this.choose(index),
+      change: (index, values) => this.change(index, values), rename: (index, id) => this.rename(index, id), remove: (index) => this.remove(index), select: (index) => this.choose(index),
     }));
   }
 

@@ -2,8 +2,8 @@
 import { el } from './dom.js';
 import { t } from './i18n.js';
 
-/** One row a shape. `rename(index, id)` leaves the rows as they are; `change(index, values)`, `remove(index)`, `select(index)`; `facings` of the planogram. */
-export function panel(shapes, { selected, crossed, facings, rename, change, remove, select }) {
+/** One row a shape. `change(index, values)`, `rename(index, id)`, `remove(index)`, `select(index)`; `facings` of the planogram. */
+export function panel(shapes, { selected, crossed, facings, change, rename, remove, select }) {
   if (!shapes.length) return el('p.quiet', {}, t('drawn.none'));
   return el('ul.shapes', {}, shapes.map((shape, index) => row(shape, index)));
 

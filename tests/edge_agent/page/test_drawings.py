@@ -77,6 +77,22 @@ async def test_a_drawn_line_is_kept_in_the_patch_and_the_camera_goes_on_with_it(
     assert door == camera, "a restart finds it"
 
 
+async def test_the_patch_says_on_what_size_of_picture_it_was_drawn(running: Running, tmp_path: Path) -> None:
+    """So a camera that comes back with another size is fitted, and not counted at the wrong place."""
+    async with running() as page, aiohttp.ClientSession() as http:
+        page.views.of("cam-door").show(seen(), [])
+        lines = {"footfall": {"lines": [SLANTED]}}
+        status, answer = await put(http, page, {**lines, "drawn_on": [100, 79]})
+        assert status == 422
+        assert "100x80 now" in answer["detail"]
+        assert (await put(http, page, {**lines, "drawn_on": [100, 80]}))[0] == 200
+        assert page.redrawn[0].drawn_on == [100, 80]
+        kept = yaml.safe_load(patch(tmp_path).read_text())["devices"][0]
+        assert kept == {"id": "cam-door", "drawn_on": [100, 80], **lines}
+        as_in_the_file = {"footfall": {"lines": DOOR["footfall"]["lines"]}, "drawn_on": [100, 80]}
+        assert not (await put(http, page, as_in_the_file))[1]["is_drawn"], "a size alone is no drawing"
+
+
 async def test_places_and_masks_are_kept_too_and_drawing_nothing_ends_the_duty(
     running: Running, tmp_path: Path
 ) -> None:
