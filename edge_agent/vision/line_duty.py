@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from edge_agent.config.cameras import CountingLine
 from edge_agent.contract.errors import ConfigError
@@ -19,7 +20,7 @@ class LineDuty:
 
     def __init__(self, device: str, lines: Sequence[CountingLine]) -> None:
         self._device, self._lines = device, lines
-        self._counter = LineCounter(lines)
+        self._counter: LineCounter | None = None
         self._ids = tuple(line.id for line in lines)
         self._watched_s: float | None = None
 
@@ -32,13 +33,15 @@ class LineDuty:
                     f"line {line.id} lies outside the picture of {width}x{height} pixels",
                     hint="give from and to in pixels of the source's frame",
                 )
+        self._counter = LineCounter(self._lines, (width, height))
 
     async def readings(self, seen: Seen) -> Sequence[Reading]:
         """See `Duty`."""
         at_s, captured_at = seen.frame.at_s, seen.frame.captured_at
-        crossings = self._counter.update(seen.tracks, at_s)
+        crossings = self._counter.update(seen.tracks, at_s) if self._counter is not None else ()
         readings: list[Reading] = [
-            LineCrossing(self._device, c.line, c.direction, captured_at) for c in crossings
+            LineCrossing(self._device, c.line, c.direction, captured_at - timedelta(seconds=at_s - c.at_s))
+            for c in crossings
         ]
         if self._watched_s is None or at_s - self._watched_s >= _WATCHED_EVERY_S:
             self._watched_s = at_s

@@ -41,7 +41,7 @@ class TrackRules:
 
 
 RULES: dict[Family, TrackRules] = {
-    "nanodet": TrackRules(),
+    "nanodet": TrackRules(doubtful_score=0.15),
     "ssd": TrackRules(doubtful_score=0.15, sure_score=0.35, new_score=0.4),
     "yolox": TrackRules(sure_score=0.4, least_doubtful_iou=0.3),
 }
@@ -72,6 +72,8 @@ class Track:
 
 _LONGEST_GUESS_S = 0.6
 _VELOCITY_GAIN = 0.4
+_BRIDGED_SHARE, _BRIDGE_END_SHARE = 0.75, 0.2
+"""So much of a box over two people is covered by both together, and by the lesser of them."""
 
 
 class Tracker:
@@ -85,7 +87,7 @@ class Tracker:
     def update(self, boxes: Boxes, at_s: float) -> list[Track]:
         """Take the boxes [n, 5] of one frame; returns the tracks seen in it, confirmed or not."""
         rules = self._rules
-        boxes = boxes[boxes[:, 4] >= rules.doubtful_score]
+        boxes = _doubted(boxes[boxes[:, 4] >= rules.doubtful_score], rules)
         self._tracks = [t for t in self._tracks if at_s - t.seen_at_s <= rules.lost_after_s]
         matches = self._match(boxes, at_s)
         matches += self._reborn(boxes, matches, at_s)
@@ -145,6 +147,28 @@ class Tracker:
         track = Track(self._born, (left, top, right, bottom), at_s, sure_at_s=at_s)
         self._tracks.append(track)
         return track
+
+
+def _doubted(boxes: Boxes, rules: TrackRules) -> Boxes:
+    """The boxes, with those that lie over two surer ones made doubtful: they show two people as one."""
+    if len(boxes) < 3:
+        return boxes
+    sure = boxes[:, 4] >= rules.sure_score
+    surer = (boxes[None, :, 4] > boxes[:, None, 4]) & sure
+    covered = np.sort(np.where(surer, _covered(boxes), 0), axis=1)[:, -2:]
+    bridges = sure & (covered.sum(axis=1) >= _BRIDGED_SHARE) & (covered[:, 0] >= _BRIDGE_END_SHARE)
+    boxes = boxes.copy()
+    boxes[bridges, 4] = rules.doubtful_score
+    return boxes
+
+
+def _covered(boxes: Boxes) -> npt.NDArray[np.float32]:
+    """The share of each box that each other one covers, [n, n]."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:4], boxes[None, :, 2:4])
+    area = (boxes[:, 2:4] - boxes[:, :2]).prod(axis=1)
+    share: npt.NDArray[np.float32] = np.maximum(high - low, 0).prod(axis=2) / np.maximum(area, 1e-6)[:, None]
+    return share
 
 
 def _widened(boxes: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
