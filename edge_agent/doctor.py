@@ -13,6 +13,7 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 
+from edge_agent.config.cameras import Camera, VisionModel
 from edge_agent.config.devices import Device, MqttDevice
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
@@ -49,6 +50,8 @@ async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
     yield Finding("ok", "config", f"{len(settings.devices)} devices, {len(settings.facings)} facings")
     yield _disk(settings.agent.data_dir)
     async for finding in _broker(settings):
+        yield finding
+    async for finding in _models([d for d in settings.devices if isinstance(d, Camera)]):
         yield finding
     async for finding in _devices([d for d in settings.devices if not isinstance(d, MqttDevice)]):
         yield finding
@@ -112,6 +115,26 @@ def _listened(device: str, topics: Sequence[str], trial: Trial) -> Finding:
         return Finding("ok", device, f"{topics[0]}: messages arrive")
     hint = "is the device on, does it publish there, and may the agent's user read it (acl_file)?"
     return Finding("warn", device, f"{topics[0]}: nothing within {LISTEN_S:.0f} s", hint)
+
+
+async def _models(cameras: Sequence[Camera]) -> AsyncIterator[Finding]:
+    """Each model once, with the cameras that use it."""
+    for model in dict.fromkeys(camera.model for camera in cameras):
+        users = ", ".join(camera.id for camera in cameras if camera.model == model)
+        yield await _model(f"model of {users}", model)
+
+
+async def _model(what: str, chosen: VisionModel) -> Finding:
+    """Load it, as the cameras do, and let it look at the golden frame."""
+    from edge_agent.vision.detectors import IN_USE
+    from edge_agent.vision.inference import in_turn
+
+    try:
+        used = (await in_turn(lambda: IN_USE.get(chosen))).report()
+    except ShelfEdgeError as error:
+        return Finding("FAIL", what, str(error), error.hint)
+    passed = "finds the people of the golden frame" if chosen.checked else "unchecked, as model.checked says"
+    return Finding("ok", what, f"{used.model} ({used.family}, {used.sha256}) {passed}")
 
 
 async def _devices(devices: Sequence[Device]) -> AsyncIterator[Finding]:

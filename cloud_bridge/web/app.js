@@ -10,6 +10,9 @@ import { Foot, TopBar } from './pages/topbar.js';
 const STORES_POLL_MS = 5_000;
 const CONNECTING = { link: 'connecting' };
 
+/** An answer that was on its way when the session ended does not bring the page back; only a login link does. */
+const unlessLoggedOut = (problem) => (problem?.code === 'login' ? problem : null);
+
 /** `#/stores` is the list; `#/stores/ID?show=low&view=table` is one store. */
 function readRoute() {
   const [path, query = ''] = location.hash.slice(1).split('?');
@@ -29,7 +32,7 @@ function App() {
     try {
       setMe(await get('/v1/me'));
       setStores((await getAll('/v1/stores')).items);
-      setProblem(null);
+      setProblem(unlessLoggedOut);
     } catch (trouble) {
       if (!trouble.code) throw trouble;
       setProblem(trouble);

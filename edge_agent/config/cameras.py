@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationInfo, model_validator
 
 from edge_agent.config.devices import Device
 from edge_agent.contract.planogram import Identifier
@@ -14,6 +14,22 @@ from edge_agent.service.settings import FilePath, Settings
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 Outline = Annotated[list[Point], Field(min_length=3)]
 """The corners of a polygon, in pixels of the source's frame."""
+
+
+def _in_shades(sd: float) -> float:
+    if not 1 <= sd <= 255:
+        raise ValueError(f"found {sd:g}; sd is in shades, from 1 to 255: multiply one for 0..1 by 255")
+    return sd
+
+
+Shade = Annotated[float, Field(ge=0, le=255)]
+Spread = Annotated[float, AfterValidator(_in_shades)]
+Score = Annotated[float, Field(ge=0.1, le=1)]
+"""Detectors tell no box below 0.1."""
+Side = Annotated[int, Field(ge=32, le=4096)]
+
+Family = Literal["yolox", "nanodet", "ssd", "yolov8", "yolov9", "yolo11", "rf-detr", "d-fine"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
 
 
 class CountingLine(Settings):
@@ -54,17 +70,57 @@ class ShelfGap(Settings):
     facings: dict[Identifier, Outline]
 
 
+class Normalisation(Settings):
+    """What a model wants its shades to be: (shade - mean) / sd for each channel, shades from 0 to 255."""
+
+    mean: tuple[Shade, Shade, Shade]
+    sd: tuple[Spread, Spread, Spread]
+    channels: Literal["rgb", "bgr"]
+    """Their order in the model's input, which is that of `mean` and `sd` too."""
+
+
+class Scores(Settings):
+    """From which scores on the tracker believes a model's boxes; each model has a scale of its own."""
+
+    doubtful: Score
+    """May be somebody who is known already, half hidden."""
+    sure: Score
+    """Is somebody."""
+    new: Score
+    """Is so surely somebody that a new person starts with it."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.doubtful <= self.sure <= self.new:
+            raise ValueError("doubtful, sure and new must rise in this order")
+        return self
+
+
 class VisionModel(Settings):
     """Which detector: a packed one by name, or any ONNX file of a known output family."""
 
     name: Literal["coco-ssd", "nanodet"] | None = None
     path: FilePath | None = None
-    family: Literal["yolox", "nanodet", "ssd"] | None = None
+    family: Family | None = None
+    person_class: Annotated[int, Field(ge=0)] | None = None
+    """Index of people among the model's classes; None: what the family has from COCO."""
+    input_size: tuple[Side, Side] | None = None
+    """Width and height, for a model that takes any."""
+    normalisation: Normalisation | None = None
+    scores: Scores | None = None
+    checked: bool = True
+    """Whether the model must find the people of the packed golden frame; if not, the operator vouches."""
 
     @model_validator(mode="after")
     def _named_or_given(self) -> Self:
-        if self.path is not None and self.family is None:
-            raise ValueError("path needs family: one of yolox, nanodet, ssd")
+        if self.path is None:
+            for setting in ("family", "person_class", "input_size", "normalisation", "checked"):
+                if getattr(self, setting) != VisionModel.model_fields[setting].default:
+                    raise ValueError(f"{setting} says how to read the file of path, and there is no path")
+        elif self.name is not None:
+            raise ValueError("name and path are two models; keep one")
+        elif self.family is None:
+            raise ValueError(f"path needs family: one of {', '.join(FAMILIES)}")
         return self
 
 
@@ -84,7 +140,9 @@ def _camera_source(source: str, info: ValidationInfo) -> str:
 class Camera(Device):
     """A camera: `source` is an RTSP or HTTP URL, a video file, or a USB index like `usb:0`.
 
-    `masks` are burnt in before anything sees a frame.
+    `masks` are burnt in before anything sees a frame. `drawn_on` is the width and height of the picture on
+    which masks, lines and places were drawn; without it, that of the first frame of every connection. A live
+    picture that repeats to the last bit for `frozen_after_s` is frozen.
     """
 
     silence_s: ClassVar[float | None] = 10.0
@@ -92,6 +150,8 @@ class Camera(Device):
     driver: Literal["camera"]
     source: Annotated[str, AfterValidator(_camera_source)]
     masks: list[Outline] = []
+    drawn_on: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] | None = None
+    frozen_after_s: Annotated[float, Field(ge=1)] = 30.0
     footfall: Footfall | None = None
     shelf_gap: ShelfGap | None = None
     model: VisionModel = VisionModel()

@@ -12,6 +12,7 @@ from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
 from edge_agent.service import metrics
 from edge_agent.vision.capture import Capture
 from edge_agent.vision.duty import Duty
+from edge_agent.vision.frame_size import FrameSize
 from edge_agent.vision.line_duty import LineDuty
 from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 class CameraDriver:
     """Implements `Driver` for one camera.
 
+    While its pictures tell nothing (see `PictureHealth`) the device is degraded, and nothing is watched.
     When a video file ends, the device is degraded, with that reason, and stays so: it is never
     replayed unasked. Besides `DeviceError`, `run` raises ConfigError when there is nothing that this
     camera could do, and ModelError or AssetsMissing when its detector cannot be used.
@@ -35,11 +37,17 @@ class CameraDriver:
         settings, device = self._settings, self._settings.id
         duties = _duties(settings)
         people = await People.with_model(settings.model)
-        answered, dropped = False, 0
-        async with Capture(settings.source, per_s=settings.frames_per_s, masks=settings.masks) as frames:
+        answered, problem, dropped, damaged = False, None, 0, 0
+        async with _capture(settings) as frames:
             async for frame in frames:
                 metrics.frames_dropped.labels(device).inc(frames.dropped - dropped)
-                dropped = frames.dropped
+                metrics.frames_damaged.labels(device).inc(frames.damaged - damaged)
+                dropped, damaged = frames.dropped, frames.damaged
+                if frame.problem != problem:
+                    problem = frame.problem
+                    await emit([DeviceDegraded(device, problem) if problem else DeviceAnswered(device)])
+                if problem:
+                    continue
                 readings: list[Reading] = []
                 if not answered:
                     for duty in duties:
@@ -55,6 +63,16 @@ class CameraDriver:
         _log.info("%s: the video %s has ended", device, shown(settings.source))
         await emit([DeviceDegraded(device, "the video file has ended")])
         await asyncio.Event().wait()
+
+
+def _capture(settings: Camera) -> Capture:
+    return Capture(
+        settings.source,
+        per_s=settings.frames_per_s,
+        masks=settings.masks,
+        frozen_after_s=settings.frozen_after_s,
+        size=FrameSize(*settings.drawn_on) if settings.drawn_on else None,
+    )
 
 
 def _duties(settings: Camera) -> Sequence[Duty]:

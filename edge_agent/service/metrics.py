@@ -79,6 +79,9 @@ mqtt_unreadable = Counter(
 frames_dropped = Counter(
     "edge_frames_dropped", "Frames replaced by a newer one unseen", ["device"], registry=REGISTRY
 )
+frames_damaged = Counter(
+    "edge_frames_damaged", "Frames that could not be decoded", ["device"], registry=REGISTRY
+)
 rfid_events_missed = Counter(
     "edge_rfid_events_missed", "Tag events numbered by a reader and never here", ["device"], registry=REGISTRY
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from typing import Self
 from edge_agent.contract.errors import CameraStalled, DeviceError
 from edge_agent.contract.times import utc_now
 from edge_agent.vision.families import Picture
-from edge_agent.vision.source import OPEN_TIMEOUT_S, Polygon, Source, frames, kind_of, open_source, shown
+from edge_agent.vision.frame_size import FrameSize
+from edge_agent.vision.picture_health import FROZEN_AFTER_S, PictureHealth
+from edge_agent.vision.source import OPEN_TIMEOUT_S, Polygon, Shots, Source, kind_of, open_source, shown
 
 STALLED_AFTER_S = 5.0
 _STOP_WITHIN_S = 2.0
@@ -22,11 +25,15 @@ _STOP_WITHIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A picture and when it was taken: in seconds on the source's own clock, and on the wall's."""
+    """A picture and when it was taken: in seconds on the source's own clock, and on the wall's.
+
+    With a `problem` it is not to be looked at: the camera sees nothing, or no more, or another picture.
+    """
 
     picture: Picture
     at_s: float
     captured_at: datetime
+    problem: str | None = None
 
 
 class Capture:
@@ -35,14 +42,23 @@ class Capture:
     A camera's newest frame wins: what the reader was too slow for is dropped and counted. A file plays
     at its own speed like a camera, but waits for the reader and drops nothing; the loop ends with it.
     Raises LinkLost when the source cannot be opened or hangs up, CameraStalled after STALLED_AFTER_S
-    without a frame.
+    without a frame, or without one that can be decoded. A live picture that repeats for `frozen_after_s` has
+    a problem; a file's is taken as it is. `size`: see `Shots`. `dropped` and `damaged` count frames.
     """
 
-    def __init__(self, source: str, *, per_s: float, masks: Sequence[Polygon] = ()) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        per_s: float,
+        masks: Sequence[Polygon] = (),
+        frozen_after_s: float = FROZEN_AFTER_S,
+        size: FrameSize | None = None,
+    ) -> None:
         self._address = source
         self._is_file = kind_of(source) == "file"
-        self._per_s = per_s
-        self._masks = masks
+        health = PictureHealth(frozen_after_s=math.inf if self._is_file else frozen_after_s)
+        self._shots = Shots(per_s=per_s, masks=masks, health=health, size=size)
         self._slot: Frame | None = None
         self._error: DeviceError | None = None
         self._ended = False
@@ -51,12 +67,14 @@ class Capture:
         self._source: Source | None = None
         self._heard_s = 0.0
         self.dropped = 0
+        self.damaged = 0
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
         self._heard_s = monotonic() + OPEN_TIMEOUT_S
-        self._thread = threading.Thread(target=self._run, name=f"capture {shown(self._address)}", daemon=True)
+        # No daemon: a thread that comes back from FFmpeg while Python ends aborts the process.
+        self._thread = threading.Thread(target=self._run, name=f"capture {shown(self._address)}")
         self._thread.start()
         return self
 
@@ -118,22 +136,35 @@ class Capture:
 
     def _read(self, source: Source) -> None:
         started_at, started_s, first_s = utc_now(), monotonic(), None
-        for at_s, picture in frames(source, per_s=self._per_s, masks=self._masks):
+        good_s = started_s
+        for shot in self._shots.of(source):
             self._heard_s = monotonic()
-            first_s = at_s if first_s is None else first_s
+            first_s = shot.at_s if first_s is None else first_s
             if self._stopping.is_set():
                 return
-            if picture is None:
+            if shot.is_damaged:
+                self._note_damage(self._heard_s - good_s)
+            if shot.picture is None:
                 continue
+            good_s = self._heard_s
             if not self._is_file:
-                self._offer(Frame(picture, at_s, utc_now()))
+                self._offer(Frame(shot.picture, shot.at_s, utc_now(), shot.problem))
                 continue
-            passed_s = at_s - first_s
+            passed_s = shot.at_s - first_s
             self._stopping.wait(max(started_s + passed_s - monotonic(), 0))
-            self._offer(Frame(picture, at_s, started_at + timedelta(seconds=passed_s)))
+            moment = started_at + timedelta(seconds=passed_s)
+            self._offer(Frame(shot.picture, shot.at_s, moment, shot.problem))
             while self._slot is not None and not self._stopping.is_set():
                 self._taken.wait(0.5)
                 self._taken.clear()
+
+    def _note_damage(self, lasts_s: float) -> None:
+        self.damaged += 1
+        if lasts_s >= STALLED_AFTER_S and not self._is_file:
+            raise CameraStalled(
+                f"no frame from {shown(self._address)} could be read for {STALLED_AFTER_S:.0f} s",
+                hint="its pictures arrive damaged: check the network, or choose MJPEG or H.264 in the camera",
+            )
 
     def _offer(self, frame: Frame) -> None:
         if self._slot is not None:

@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 from edge_agent.config.cameras import CountingLine, VisionModel
-from edge_agent.vision.detect import Detector
+from edge_agent.vision.detectors import load_checked
 from edge_agent.vision.families import Picture
 from edge_agent.vision.footfall import Crossing, LineCounter
 from edge_agent.vision.source import Polygon, frames
-from edge_agent.vision.track import RULES, Track, Tracker
+from edge_agent.vision.track import Track, Tracker
 from edge_agent.vision.video import Video
 
 OnFrame = Callable[[Picture, float, Sequence[Track], Sequence[Crossing]], None]
@@ -32,8 +32,8 @@ def count_video(
 
     Raises LinkLost when the file cannot be read, ModelError or AssetsMissing for the model.
     """
-    detector = Detector(model or VisionModel())
-    tracker, counter = Tracker(RULES[detector.family]), LineCounter(lines)
+    detector = load_checked(model or VisionModel())
+    tracker, counter = Tracker(detector.rules), LineCounter(lines)
     crossings: list[Crossing] = []
     first_s: float | None = None
     with closing(Video(str(path))) as video:

@@ -21,7 +21,7 @@ class Detector:
 
         cv2.setNumThreads(1)  # a second thread costs more than it saves on pictures this small
         session, self.family = load(chosen)
-        self._decoder = decoder(session, self.family)
+        self._decoder = decoder(session, self.family, chosen)
 
     def people(self, picture: Picture) -> Boxes:
         """People in a BGR picture: [n, 5] with left, top, right, bottom in pixels, score; best first."""

@@ -6,23 +6,23 @@ reader waits, decodes only the frames that are asked for, and can be interrupted
 
 from __future__ import annotations
 
-import base64
 import http.client
 import os
 import socket
-import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 
 from edge_agent.contract.errors import CameraStalled, LinkLost
 from edge_agent.vision.families import Picture
+from edge_agent.vision.login import Login, target
 from edge_agent.vision.source import OPEN_TIMEOUT_S, shown
 
 _LARGEST_FRAME = 32 << 20
+_END_OF_IMAGE = b"\xff\xd9"
 _BROKEN = (OSError, http.client.HTTPException, ValueError)
 
 
@@ -64,14 +64,13 @@ class _Answer:
 
 def _get(parts: SplitResult) -> _Answer:
     """The answer to a GET; a camera that asks for digest instead of basic is asked a second time."""
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    basic = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-    answer = _ask(parts, basic if user else None)
+    login = Login.of(parts)
+    answer = _ask(parts, login.basic())
     challenge = answer.response.headers.get("WWW-Authenticate", "")
     if answer.response.status != http.HTTPStatus.UNAUTHORIZED or "digest " not in challenge.lower():
         return answer
     answer.close()
-    return _ask(parts, _digest(parts, user, password, challenge))
+    return _ask(parts, login.digest(challenge, method="GET", uri=target(parts), address=parts))
 
 
 def _ask(parts: SplitResult, authorization: str | None) -> _Answer:
@@ -80,26 +79,11 @@ def _ask(parts: SplitResult, authorization: str | None) -> _Answer:
     connection = kind(parts.hostname or "", parts.port, timeout=OPEN_TIMEOUT_S)
     headers = {"Connection": "close"} | ({"Authorization": authorization} if authorization else {})
     try:
-        connection.request("GET", _target(parts), headers=headers)
+        connection.request("GET", target(parts), headers=headers)
         return _Answer(connection, connection.getresponse())
     except BaseException:
         connection.close()
         raise
-
-
-def _digest(parts: SplitResult, user: str, password: str, challenge: str) -> str:
-    plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{_target(parts)}"
-    passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    passwords.add_password(None, plain, user, password)
-    asked = challenge[challenge.lower().index("digest ") + len("digest ") :]
-    fields = urllib.request.parse_keqv_list(urllib.request.parse_http_list(asked))
-    request = urllib.request.Request(plain)  # noqa: S310 - never opened; the scheme is http or https
-    answer = urllib.request.HTTPDigestAuthHandler(passwords).get_authorization(request, fields)
-    return f"Digest {answer}"
-
-
-def _target(parts: SplitResult) -> str:
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 class MjpegStream:
@@ -130,6 +114,9 @@ class MjpegStream:
         """See `Source`."""
         import cv2
 
+        # Of a frame that was cut short the decoder would make a picture that is grey below.
+        if self._jpeg.rfind(_END_OF_IMAGE, len(self._jpeg) // 2) < 0:
+            return None
         picture = cv2.imdecode(np.frombuffer(self._jpeg, np.uint8), cv2.IMREAD_COLOR)
         return None if picture is None else np.asarray(picture, np.uint8)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from edge_agent.config.cameras import VisionModel
+from edge_agent.config.cameras import Family, VisionModel
 from edge_agent.contract.errors import AssetsMissing, ModelError
 
-Family = Literal["ssd", "nanodet", "yolox"]
+__all__ = ["DEFAULT", "FOLDER", "PACKED", "Family", "Session", "load", "locate", "unusable"]
 
 DEFAULT = "nanodet"
 PACKED: dict[str, Family] = {"coco-ssd": "ssd", "nanodet": "nanodet"}
@@ -25,7 +25,7 @@ class Session(Protocol):
         ...
 
     def get_inputs(self) -> list[Any]:
-        """Name and shape of each input."""
+        """Name, shape and type of each input."""
         ...
 
 
@@ -59,6 +59,7 @@ def unusable() -> tuple[type[Exception], ...]:
         "InvalidArgument",
         "InvalidGraph",
         "InvalidProtobuf",
+        "NoSuchFile",
         "NotImplemented",
         "RuntimeException",
     )

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from edge_agent.config.cameras import VisionModel
 from edge_agent.vision.capture import Frame
-from edge_agent.vision.detect import Detector
+from edge_agent.vision.detectors import IN_USE, SharedDetector
 from edge_agent.vision.families import Boxes
 from edge_agent.vision.inference import in_turn
-from edge_agent.vision.track import RULES, Track, Tracker
+from edge_agent.vision.track import Track, Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +26,16 @@ class Seen:
 class People:
     """Follows the people before one camera. Cameras with the same model share its detector."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: SharedDetector) -> None:
         self._detector = detector
-        self._tracker = Tracker(RULES[detector.family])
+        self._tracker = Tracker(detector.current.rules)
 
     @classmethod
     async def with_model(cls, chosen: VisionModel) -> People:
         """With the detector of `chosen`, which is loaded once. Raises ModelError or AssetsMissing."""
-        return cls(await in_turn(lambda: _detector(chosen)))
+        return cls(await in_turn(lambda: IN_USE.get(chosen)))
 
     async def look(self, frame: Frame) -> Seen:
         """The people in the frame; the detector takes its turn in the inference thread."""
-        boxes = await in_turn(functools.partial(self._detector.people, frame.picture))
+        boxes = await in_turn(functools.partial(self._detector.current.people, frame.picture))
         return Seen(frame, boxes, self._tracker.update(boxes, frame.at_s))
-
-
-@functools.cache
-def _detector(chosen: VisionModel) -> Detector:
-    """Safe to share because all inference is in one thread."""
-    return Detector(chosen)

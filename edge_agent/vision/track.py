@@ -44,6 +44,12 @@ RULES: dict[Family, TrackRules] = {
     "nanodet": TrackRules(doubtful_score=0.15),
     "ssd": TrackRules(doubtful_score=0.15, sure_score=0.35, new_score=0.4),
     "yolox": TrackRules(sure_score=0.4, least_doubtful_iou=0.3),
+    # Not measured on video: their papers' and exporters' own thresholds; model.scores overrides them.
+    "yolov8": TrackRules(sure_score=0.35, new_score=0.5),
+    "yolov9": TrackRules(sure_score=0.35, new_score=0.5),
+    "yolo11": TrackRules(sure_score=0.35, new_score=0.5),
+    "rf-detr": TrackRules(doubtful_score=0.2, sure_score=0.4, new_score=0.5),
+    "d-fine": TrackRules(doubtful_score=0.2, sure_score=0.4, new_score=0.5),
 }
 
 

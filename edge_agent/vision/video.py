@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_agent.contract.errors import CameraStalled, LinkLost
+from edge_agent.vision import rtsp
 from edge_agent.vision.families import Picture
 from edge_agent.vision.source import OPEN_TIMEOUT_S, Kind, kind_of, shown
 
 if TYPE_CHECKING:
     import cv2
 
-READ_TIMEOUT_S = 2.0
+READ_TIMEOUT_S = 5.0
 """FFmpeg cannot be interrupted, so this is also how long a silent stream holds its thread."""
 
 _HINTS: dict[Kind, str] = {
-    "rtsp": "check the camera's address, user and password, and that it is switched on",
     "http": "the address must serve MJPEG or a video stream",
     "usb": "check that the camera is plugged in and that this user may read it (group video)",
     "file": "check that the file is there and is a video",
@@ -72,6 +72,8 @@ class Video:
 
 
 def _open(source: str, kind: Kind) -> cv2.VideoCapture:
+    # FFmpeg would try UDP, of which a busy network loses a part; whoever needs it sets the variable.
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
     # Both would print the address, with its password, on stderr.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
@@ -89,6 +91,8 @@ def _open(source: str, kind: Kind) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, flat)
     if not capture.isOpened():
         capture.release()
+        if kind == "rtsp":
+            raise rtsp.refusal(source)
         raise LinkLost(f"cannot open {shown(source)}", hint=_HINTS[kind])
     return capture
 

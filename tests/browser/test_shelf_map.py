@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from edge_agent.contract.times import rfc3339, utc_now
 
@@ -168,13 +168,30 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_every_target_is_large_e
     assert page.evaluate(_SMALL_TARGETS) == []
 
 
-def test_logging_out_ends_the_session(browser: Browser, bridge: Bridge) -> None:
+def test_logging_out_ends_the_session_whatever_answer_is_on_its_way(browser: Browser, bridge: Bridge) -> None:
     page = browser.new_page(locale="en-GB")
     page.goto(bridge.login_link("zhang-min"))
+    page.get_by_role("heading", name="人民路店").wait_for()
+    held = []
+
+    def hold(route: Route) -> None:
+        held.append((route, route.fetch()))
+
+    with page.expect_request("**/v1/stores?*"):
+        page.route("**/v1/stores?*", hold)  # answered by HQ, not yet heard by the page
     page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Please use your login link")
+    login = page.get_by_role("heading", level=1, name="Please use your login link")
+    shown = login.element_handle()
+    assert held
+    for route, answer in held:
+        with page.expect_response("**/v1/stores?*") as heard:
+            route.fulfill(response=answer)
+        heard.value.finished()
+    page.evaluate("() => new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)))")
+    assert shown.evaluate("(heading) => heading.isConnected"), "the page came back, without a session"
+    page.unroute_all()
     page.reload()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Please use your login link")
+    expect(login).to_be_visible()
     page.close()
 
 

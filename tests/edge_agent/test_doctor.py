@@ -13,6 +13,7 @@ import pytest
 
 from edge_agent.config.store import StoreSettings
 from edge_agent.doctor import Finding, examine
+from edge_agent.vision.model import FOLDER
 
 
 class Port:
@@ -115,3 +116,34 @@ async def test_a_modbus_line_at_the_wrong_speed_is_told_from_a_silent_one(
     found = await findings(tmp_path, {"id": "m", "driver": "modbus-scale", "port": str(tmp_path / "line")})
     assert found["m"].level == "FAIL"
     assert "no frames of modbus-scale" in found["m"].hint
+
+
+async def test_each_model_is_loaded_and_shown_the_golden_frame(tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"not a model")
+
+    def camera(device: str, **model: object) -> dict[str, object]:
+        source = str(tmp_path / "gone.mp4")
+        footfall = {"lines": [{"id": "l", "from": [0, 9], "to": [9, 9]}]}
+        return {"id": device, "driver": "camera", "source": source, "footfall": footfall, "model": model}
+
+    packed = str(FOLDER / "nanodet.onnx")
+    found = await findings(
+        tmp_path,
+        camera("cam-1", name="nanodet"),
+        camera("cam-2", path=packed, family="nanodet", normalisation={"mean": [0] * 3, "sd": [1] * 3, "channels": "bgr"}),
+        camera("cam-3", name="nanodet"),
+        camera("cam-4", path=str(tmp_path / "broken.onnx"), family="yolox"),
+        camera("cam-5", path=packed, family="nanodet", checked=False),
+    )  # fmt: skip
+    shared = found["model of cam-1, cam-3"]
+    assert shared.level == "ok"
+    assert shared.text.startswith("nanodet (nanodet, ")
+    assert shared.text.endswith(") finds the people of the golden frame")
+    dark = found["model of cam-2"]
+    assert (dark.level, dark.text) == (
+        "FAIL",
+        "model nanodet.onnx: it found nobody on the golden frame, where 2 people stand [E-MODEL]",
+    )
+    assert "normalisation" in dark.hint
+    assert found["model of cam-4"].hint.startswith("export it to ONNX")
+    assert found["model of cam-5"].text.endswith(") unchecked, as model.checked says")

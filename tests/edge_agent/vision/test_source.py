@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Iterable
 from contextlib import closing
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_agent.contract.errors import CameraStalled, LinkLost
 from edge_agent.vision import mjpeg as mjpeg_reader
@@ -114,24 +118,40 @@ def test_a_silent_camera_has_stalled(mjpeg: Any, monkeypatch: pytest.MonkeyPatch
             source.grab()
 
 
+class Timed:
+    """A source of plain pictures at these times."""
+
+    def __init__(self, times: Iterable[float]) -> None:
+        self._times = iter(times)
+
+    def grab(self) -> float | None:
+        return next(self._times, None)
+
+    def picture(self) -> Any:
+        return np.zeros((4, 4, 3), np.uint8)
+
+    def interrupt(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def test_frames_are_chosen_by_their_time_not_by_their_number() -> None:
-    class Clock:
-        """A source of twelve frames a second, with a gap of a second."""
-
-        def __init__(self) -> None:
-            self.times = iter([n / 12 for n in range(24)] + [3 + n / 12 for n in range(12)])
-
-        def grab(self) -> float | None:
-            return next(self.times, None)
-
-        def picture(self) -> Any:
-            return np.zeros((4, 4, 3), np.uint8)
-
-        def interrupt(self) -> None: ...
-
-        def close(self) -> None: ...
-
-    due = [at_s for at_s, picture in frames(Clock(), per_s=5) if picture is not None]
+    """Twelve frames a second, with a gap of a second."""
+    times = [n / 12 for n in range(24)] + [3 + n / 12 for n in range(12)]
+    due = [at_s for at_s, picture in frames(Timed(times), per_s=5) if picture is not None]
     assert len(due) == 15
     assert min(b - a for a, b in itertools.pairwise(due)) > 0.08
-    assert [t for t in due if t < 1] == pytest.approx([0, 3 / 12, 5 / 12, 8 / 12, 10 / 12])
+    assert [t for t in due if t < 1] == pytest.approx([0, 3 / 12, 5 / 12, 7 / 12, 10 / 12])
+
+
+@given(st.sampled_from([10, 12, 15, 25, 30]), st.sampled_from([1, 2, 5, 10]), st.integers(0, 2**32))
+def test_as_many_frames_are_chosen_as_are_asked_for_whatever_the_camera_sends(
+    sent_per_s: int, per_s: int, seed: int
+) -> None:
+    """Frames arrive up to 4 ms late, and a file's times are rounded to the microsecond."""
+    random = Random(seed)
+    times = [round(n / sent_per_s + random.choice([0, 0, 0.0005, 0.004]), 6) for n in range(10 * sent_per_s)]
+    seen = frames(Timed(times), per_s=per_s)
+    due = [at_s for at_s, picture in seen if picture is not None]
+    assert len(due) == pytest.approx(10 * per_s, abs=1)
+    assert max(b - a for a, b in itertools.pairwise(due)) < 1 / per_s + 1 / sent_per_s + 0.01
