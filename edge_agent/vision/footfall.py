@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_agent.config.cameras import CountingLine
+from edge_agent.contract.errors import ConfigError
 from edge_agent.vision.track import Box, Track
 
 _SHADOW_AFTER_S = 1.0
@@ -61,12 +62,14 @@ class LineCounter:
     """Counts the crossings of one camera's lines. `dead_band_share` is in box heights, on either side.
 
     `size` is the picture's width and height. A line that ends at the picture's edge goes on behind it:
-    the feet of somebody who is cut off there are outside too.
+    the feet of somebody who is cut off there are outside too. ConfigError for a line outside of it.
     """
 
     def __init__(
         self, lines: Sequence[CountingLine], size: tuple[int, int], *, dead_band_share: float = 0.04
     ) -> None:
+        for line in lines:
+            _check(line, size)
         self._lines = [(line, _reach(line, size)) for line in lines]
         self._share = dead_band_share
         self._walks: dict[tuple[int, str], _Walk] = {}
@@ -138,6 +141,15 @@ def _met(line: CountingLine, before: Position, after: Position) -> float:
     (x1, y1), (x2, y2) = line.start, line.end
     along = (x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)
     return along / ((x2 - x1) ** 2 + (y2 - y1) ** 2)
+
+
+def _check(line: CountingLine, size: tuple[int, int]) -> None:
+    width, height = size
+    if not any(0 <= x <= width and 0 <= y <= height for x, y in (line.start, line.end)):
+        raise ConfigError(
+            f"line {line.id} lies outside the picture of {width}x{height} pixels",
+            hint="give from and to in pixels of the source's frame",
+        )
 
 
 def _reach(line: CountingLine, size: tuple[int, int]) -> tuple[float, float]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from edge_agent.config.cameras import CountingLine
-from edge_agent.contract.errors import ConfigError
 from edge_agent.readings import LineCrossing, LineWatched, Reading
 from edge_agent.vision.capture import Frame
 from edge_agent.vision.footfall import LineCounter
@@ -27,12 +26,6 @@ class LineDuty:
     def check(self, frame: Frame) -> None:
         """See `Duty`: a line outside of the picture."""
         height, width = frame.picture.shape[:2]
-        for line in self._lines:
-            if not any(0 <= x <= width and 0 <= y <= height for x, y in (line.start, line.end)):
-                raise ConfigError(
-                    f"line {line.id} lies outside the picture of {width}x{height} pixels",
-                    hint="give from and to in pixels of the source's frame",
-                )
         self._counter = LineCounter(self._lines, (width, height))
 
     async def readings(self, seen: Seen) -> Sequence[Reading]:
