@@ -14,6 +14,7 @@ from edge_agent.vision.capture import Capture
 from edge_agent.vision.duty import Duty
 from edge_agent.vision.frame_size import FrameSize
 from edge_agent.vision.line_duty import LineDuty
+from edge_agent.vision.motion import MotionGate
 from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
 
@@ -36,7 +37,7 @@ class CameraDriver:
         """See `Driver`."""
         settings, device = self._settings, self._settings.id
         duties = _duties(settings)
-        people = await People.with_model(settings.model)
+        people = await People.with_model(settings.model, _gate(settings))
         answered, problem, dropped, damaged = False, None, 0, 0
         async with _capture(settings) as frames:
             async for frame in frames:
@@ -56,6 +57,7 @@ class CameraDriver:
                     readings.append(DeviceAnswered(device))
                     answered = True
                 seen = await people.look(frame)
+                metrics.looks_skipped.labels(device).inc(seen.skipped)
                 for duty in duties:
                     readings += await duty.readings(seen)
                 if readings:
@@ -73,6 +75,10 @@ def _capture(settings: Camera) -> Capture:
         frozen_after_s=settings.frozen_after_s,
         size=FrameSize(*settings.drawn_on) if settings.drawn_on else None,
     )
+
+
+def _gate(settings: Camera) -> MotionGate | None:
+    return MotionGate() if settings.footfall is not None and settings.footfall.motion_gate else None
 
 
 def _duties(settings: Camera) -> Sequence[Duty]:

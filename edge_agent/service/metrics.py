@@ -82,6 +82,12 @@ frames_dropped = Counter(
 frames_damaged = Counter(
     "edge_frames_damaged", "Frames that could not be decoded", ["device"], registry=REGISTRY
 )
+looks_skipped = Counter(
+    "edge_looks_skipped",
+    "Frames without motion that the detector was not asked about",
+    ["device"],
+    registry=REGISTRY,
+)
 rfid_events_missed = Counter(
     "edge_rfid_events_missed", "Tag events numbered by a reader and never here", ["device"], registry=REGISTRY
 )

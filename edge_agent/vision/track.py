@@ -103,6 +103,11 @@ class Tracker:
         new = [c for c in np.flatnonzero(boxes[:, 4] >= rules.new_score).tolist() if c not in used]
         return [self._tracks[row] for row, _ in matches] + [self._start(boxes[c], at_s) for c in new]
 
+    def following(self, at_s: float) -> int:
+        """How many people are being followed, seen just now or not."""
+        alive_s = self._rules.lost_after_s
+        return sum(track.confirmed and at_s - track.seen_at_s <= alive_s for track in self._tracks)
+
     def _match(self, boxes: Boxes, at_s: float) -> _Pairs:
         rules = self._rules
         expected = np.array([t.expected(at_s) for t in self._tracks], np.float32).reshape(-1, 4)
