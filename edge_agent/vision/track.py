@@ -162,24 +162,20 @@ class Tracker:
 
 def _doubted(boxes: Boxes, rules: TrackRules) -> Boxes:
     """The boxes, with those that lie over two surer ones made doubtful: they show two people as one."""
-    if len(boxes) < 3:
+    left, top, right, bottom, score = boxes.T
+    sure = score >= rules.sure_score
+    width = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+    height = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    surer = sure & (score > score[:, None]) & (width > 0) & (height > 0)
+    common = width * height * surer
+    covered = common.sum(axis=1)
+    if not covered.any():
         return boxes
-    sure = boxes[:, 4] >= rules.sure_score
-    surer = (boxes[None, :, 4] > boxes[:, None, 4]) & sure
-    covered = np.sort(np.where(surer, _covered(boxes), 0), axis=1)[:, -2:]
-    bridges = sure & (covered.sum(axis=1) >= _BRIDGED_SHARE) & (covered[:, 0] >= _BRIDGE_END_SHARE)
+    area = (right - left) * (bottom - top)
+    both, lesser = covered >= _BRIDGED_SHARE * area, covered - common.max(axis=1) >= _BRIDGE_END_SHARE * area
     boxes = boxes.copy()
-    boxes[bridges, 4] = rules.doubtful_score
+    boxes[sure & both & lesser, 4] = rules.doubtful_score
     return boxes
-
-
-def _covered(boxes: Boxes) -> npt.NDArray[np.float32]:
-    """The share of each box that each other one covers, [n, n]."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:4], boxes[None, :, 2:4])
-    area = (boxes[:, 2:4] - boxes[:, :2]).prod(axis=1)
-    share: npt.NDArray[np.float32] = np.maximum(high - low, 0).prod(axis=2) / np.maximum(area, 1e-6)[:, None]
-    return share
 
 
 def _widened(boxes: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
