@@ -97,7 +97,8 @@ def watch_door(seed: int, detectors: dict[str, Detector], tallies: dict[str, Tal
     (x1, y1), (x2, y2) = scene.line
     line = CountingLine.model_validate({"id": "door", "from": [x1, y1], "to": [x2, y2]})
     trackers = {name: Tracker(RULES[detector.family]) for name, detector in detectors.items()}
-    counters = {name: LineCounter([line]) for name in detectors}
+    height, width = scene.render(0.0, walks).shape[:2]
+    counters = {name: LineCounter([line], (width, height)) for name in detectors}
     crossings: dict[str, list[Crossing]] = {name: [] for name in detectors}
     end_s = max(walk.ends_at_s for walk in walks) + QUIET_S
     for number in range(int(end_s * PER_S)):

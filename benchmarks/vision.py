@@ -29,6 +29,7 @@ from edge_agent.vision.video import Video
 VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 FROM_S, TO_S = 16.0, 40.0
 CROWD, ROUNDS = 8, 400
+SIZE = (768, 576)
 
 
 class Recorder:
@@ -79,7 +80,7 @@ def pipeline(name: str) -> dict[str, float]:
     session, family = load(VisionModel.model_validate({"name": name}))
     recorder = Recorder(session)
     detector, tracker = decoder(recorder, family), Tracker(RULES[family])
-    counter = LineCounter([_line()])
+    counter = LineCounter([_line()], SIZE)
     whole, bare = Stopwatch(), Stopwatch()
     crossings, people = [], []
     with closing(Video(str(VTEST))) as video:
@@ -109,7 +110,7 @@ def pipeline(name: str) -> dict[str, float]:
 
 def tracker_ms() -> float:
     """Median processor milliseconds of tracker and line for a crowd that walks to and fro over the line."""
-    tracker, counter = Tracker(), LineCounter([_line()])
+    tracker, counter = Tracker(), LineCounter([_line()], SIZE)
     spent = []
     for step in range(ROUNDS):
         x = 400 + 150 * np.sin(step / 15 + np.arange(CROWD))

@@ -61,10 +61,12 @@ def distinct_lines(lines: Sequence[CountingLine]) -> None:
 
 
 class Footfall(Settings):
-    """Counting people over lines."""
+    """Counting people over lines. `motion_gate`: do not ask the detector about pictures in which nothing
+    moves while nobody is followed."""
 
     lines: Annotated[list[CountingLine], Field(min_length=1)]
     detections_per_s: Annotated[float, Field(gt=0, le=10)] = 5.0
+    motion_gate: bool = True
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

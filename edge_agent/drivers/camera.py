@@ -14,6 +14,7 @@ from edge_agent.vision.capture import Capture, Frame
 from edge_agent.vision.duty import Duty
 from edge_agent.vision.frame_size import FrameSize
 from edge_agent.vision.line_duty import LineDuty
+from edge_agent.vision.motion import MotionGate
 from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
 from edge_agent.vision.view import CameraView
@@ -41,7 +42,7 @@ class CameraDriver:
         duties = _duties(settings)
         if not duties and self._view is None:
             raise ConfigError(f"{device}: this camera has nothing to do", hint="give it footfall with a line")
-        watch = _Watch(device, await People.with_model(settings.model), duties, self._view)
+        watch = _Watch(device, await People.with_model(settings.model, _gate(settings)), duties, self._view)
         async with _capture(settings) as frames:
             losses = _Losses(device)
             async for frame in frames:
@@ -70,6 +71,7 @@ class _Watch:
         # Without a duty nothing else would say that the camera is there.
         readings: list[Reading] = [DeviceAnswered(self._device)] if said or not self._duties else []
         seen = await self._people.look(frame)
+        metrics.looks_skipped.labels(self._device).inc(seen.skipped)
         for duty in self._duties:
             readings += await duty.readings(seen)
         if self._view is not None:
@@ -105,6 +107,10 @@ def _capture(settings: Camera) -> Capture:
         frozen_after_s=settings.frozen_after_s,
         size=FrameSize(*settings.drawn_on) if settings.drawn_on else None,
     )
+
+
+def _gate(settings: Camera) -> MotionGate | None:
+    return MotionGate() if settings.footfall is not None and settings.footfall.motion_gate else None
 
 
 def _duties(settings: Camera) -> Sequence[Duty]:

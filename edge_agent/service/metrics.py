@@ -85,6 +85,12 @@ frames_damaged = Counter(
 camera_views = Counter(
     "edge_camera_views", "Times somebody opened a camera's view", ["device"], registry=REGISTRY
 )
+looks_skipped = Counter(
+    "edge_looks_skipped",
+    "Frames without motion that the detector was not asked about",
+    ["device"],
+    registry=REGISTRY,
+)
 rfid_events_missed = Counter(
     "edge_rfid_events_missed", "Tag events numbered by a reader and never here", ["device"], registry=REGISTRY
 )

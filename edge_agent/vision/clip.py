@@ -30,10 +30,11 @@ def count_video(
 ) -> list[Crossing]:
     """All crossings of `lines` in the video at `path`, up to `until_s`; times count from its first frame.
 
-    Raises LinkLost when the file cannot be read, ModelError or AssetsMissing for the model.
+    Raises LinkLost when the file cannot be read, ConfigError for a line outside of the picture, ModelError or
+    AssetsMissing for the model.
     """
     detector = load_checked(model or VisionModel())
-    tracker, counter = Tracker(detector.rules), LineCounter(lines)
+    tracker, counter = Tracker(detector.rules), None
     crossings: list[Crossing] = []
     first_s: float | None = None
     with closing(Video(str(path))) as video:
@@ -44,6 +45,9 @@ def count_video(
                 break
             if picture is None:
                 continue
+            if counter is None:
+                height, width = picture.shape[:2]
+                counter = LineCounter(lines, (width, height))
             tracks = tracker.update(detector.people(picture), at_s)
             crossed = counter.update(tracks, at_s)
             crossings += crossed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from edge_agent.config.cameras import CountingLine
-from edge_agent.contract.errors import ConfigError
 from edge_agent.readings import LineCrossing, LineWatched, Reading
 from edge_agent.vision.capture import Frame
 from edge_agent.vision.footfall import LineCounter
@@ -19,26 +19,22 @@ class LineDuty:
 
     def __init__(self, device: str, lines: Sequence[CountingLine]) -> None:
         self._device, self._lines = device, lines
-        self._counter = LineCounter(lines)
+        self._counter: LineCounter | None = None
         self._ids = tuple(line.id for line in lines)
         self._watched_s: float | None = None
 
     def check(self, frame: Frame) -> None:
         """See `Duty`: a line outside of the picture."""
         height, width = frame.picture.shape[:2]
-        for line in self._lines:
-            if not any(0 <= x <= width and 0 <= y <= height for x, y in (line.start, line.end)):
-                raise ConfigError(
-                    f"line {line.id} lies outside the picture of {width}x{height} pixels",
-                    hint="give from and to in pixels of the source's frame",
-                )
+        self._counter = LineCounter(self._lines, (width, height))
 
     async def readings(self, seen: Seen) -> Sequence[Reading]:
         """See `Duty`."""
         at_s, captured_at = seen.frame.at_s, seen.frame.captured_at
-        crossings = self._counter.update(seen.tracks, at_s)
+        crossings = self._counter.update(seen.tracks, at_s) if self._counter is not None else ()
         readings: list[Reading] = [
-            LineCrossing(self._device, c.line, c.direction, captured_at) for c in crossings
+            LineCrossing(self._device, c.line, c.direction, captured_at - timedelta(seconds=at_s - c.at_s))
+            for c in crossings
         ]
         if self._watched_s is None or at_s - self._watched_s >= _WATCHED_EVERY_S:
             self._watched_s = at_s

@@ -41,7 +41,7 @@ class TrackRules:
 
 
 RULES: dict[Family, TrackRules] = {
-    "nanodet": TrackRules(),
+    "nanodet": TrackRules(doubtful_score=0.15),
     "ssd": TrackRules(doubtful_score=0.15, sure_score=0.35, new_score=0.4),
     "yolox": TrackRules(sure_score=0.4, least_doubtful_iou=0.3),
     # Not measured on video: their papers' and exporters' own thresholds; model.scores overrides them.
@@ -78,6 +78,8 @@ class Track:
 
 _LONGEST_GUESS_S = 0.6
 _VELOCITY_GAIN = 0.4
+_BRIDGED_SHARE, _BRIDGE_END_SHARE = 0.75, 0.2
+"""So much of a box over two people is covered by both together, and by the lesser of them."""
 
 
 class Tracker:
@@ -91,7 +93,7 @@ class Tracker:
     def update(self, boxes: Boxes, at_s: float) -> list[Track]:
         """Take the boxes [n, 5] of one frame; returns the tracks seen in it, confirmed or not."""
         rules = self._rules
-        boxes = boxes[boxes[:, 4] >= rules.doubtful_score]
+        boxes = _doubted(boxes[boxes[:, 4] >= rules.doubtful_score], rules)
         self._tracks = [t for t in self._tracks if at_s - t.seen_at_s <= rules.lost_after_s]
         matches = self._match(boxes, at_s)
         matches += self._reborn(boxes, matches, at_s)
@@ -100,6 +102,11 @@ class Tracker:
         used = {column for _, column in matches}
         new = [c for c in np.flatnonzero(boxes[:, 4] >= rules.new_score).tolist() if c not in used]
         return [self._tracks[row] for row, _ in matches] + [self._start(boxes[c], at_s) for c in new]
+
+    def following(self, at_s: float) -> int:
+        """How many people are being followed, seen just now or not."""
+        alive_s = self._rules.lost_after_s
+        return sum(track.confirmed and at_s - track.seen_at_s <= alive_s for track in self._tracks)
 
     def _match(self, boxes: Boxes, at_s: float) -> _Pairs:
         rules = self._rules
@@ -151,6 +158,24 @@ class Tracker:
         track = Track(self._born, (left, top, right, bottom), at_s, sure_at_s=at_s)
         self._tracks.append(track)
         return track
+
+
+def _doubted(boxes: Boxes, rules: TrackRules) -> Boxes:
+    """The boxes, with those that lie over two surer ones made doubtful: they show two people as one."""
+    left, top, right, bottom, score = boxes.T
+    sure = score >= rules.sure_score
+    width = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+    height = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    surer = sure & (score > score[:, None]) & (width > 0) & (height > 0)
+    common = width * height * surer
+    covered = common.sum(axis=1)
+    if not covered.any():
+        return boxes
+    area = (right - left) * (bottom - top)
+    both, lesser = covered >= _BRIDGED_SHARE * area, covered - common.max(axis=1) >= _BRIDGE_END_SHARE * area
+    boxes = boxes.copy()
+    boxes[sure & both & lesser, 4] = rules.doubtful_score
+    return boxes
 
 
 def _widened(boxes: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Compares counted crossings with a hand-made truth file: events by time and direction, and totals."""
+"""Compares what was counted with a hand-made truth file: crossings by time and direction, or visits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge_agent.config.cameras import CountingLine
 from edge_agent.contract.errors import ConfigError
 from edge_agent.vision.footfall import Crossing, Direction
+
+_NEEDED = "it needs clip, line, window_s, tolerance_s and events; or clip and visits with from_s and to_s"
 
 
 class TrueCrossing(BaseModel):
@@ -43,6 +45,32 @@ class Truth(BaseModel):
         )
 
 
+class TrueVisit(BaseModel):
+    """One person was in the picture."""
+
+    from_s: float
+    to_s: float
+
+
+class VisitTruth(BaseModel):
+    """Who was in the picture of a clip, and from when to when."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    clip: str
+    visits: list[TrueVisit]
+
+
+@dataclass(frozen=True, slots=True)
+class VisitAgreement:
+    """How many of the `true` visits were seen as one each; `dwell_error_s` is the mean of those."""
+
+    hits: int
+    true: int
+    false: int
+    dwell_error_s: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """How well a count agrees. Totals hide errors that cancel, so both are given.
@@ -54,6 +82,8 @@ class Agreement:
     missed: int
     false: int
     total_error: float
+    missed_crossings: tuple[TrueCrossing, ...] = ()
+    false_crossings: tuple[Crossing, ...] = ()
 
     @property
     def precision(self) -> float:
@@ -73,13 +103,21 @@ class Agreement:
 
 def read_truth(path: Path) -> Truth:
     """The truth file at `path`. ConfigError when it cannot be read or has no crossings in it."""
+    truth = read_any_truth(path)
+    if isinstance(truth, VisitTruth):
+        raise ConfigError(f"{path}: is not a truth file of crossings", hint=_NEEDED)
+    return truth
+
+
+def read_any_truth(path: Path) -> Truth | VisitTruth:
+    """The truth file at `path`, of crossings or of visits. ConfigError when it is neither."""
     try:
-        return Truth.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(document, dict) and "visits" in document:
+            return VisitTruth.model_validate(document)
+        return Truth.model_validate(document)
     except (OSError, ValueError, ValidationError) as error:
-        raise ConfigError(
-            f"{path}: is not a truth file of crossings",
-            hint="it needs clip, line, window_s, tolerance_s and events",
-        ) from error
+        raise ConfigError(f"{path}: is not a truth file", hint=_NEEDED) from error
 
 
 def compare(crossings: Sequence[Crossing], truth: Truth) -> Agreement:
@@ -95,7 +133,35 @@ def compare(crossings: Sequence[Crossing], truth: Truth) -> Agreement:
     ]
     hits, total = len(hit_true), len(hit_counted) + len(false)
     error = abs(total - len(true)) / len(true) if true else float(total)
-    return Agreement(hits, len(true) - hits, len(false), error)
+    return Agreement(
+        hits,
+        len(true) - hits,
+        len(false),
+        error,
+        tuple(event for index, event in enumerate(truth.events) if index not in hit_true),
+        tuple(crossings[index] for index in false),
+    )
+
+
+def compare_visits(counted: Sequence[tuple[float, float]], truth: VisitTruth) -> VisitAgreement:
+    """`counted` are (from, to) in seconds. A visit is hit when one counted one, and no second one, lies in it
+    for the most part of its own time; those that hit none are false."""
+    inside = [
+        [number for number, span in enumerate(counted) if _mostly_in(span, visit)] for visit in truth.visits
+    ]
+    errors = [
+        abs(counted[found[0]][1] - counted[found[0]][0] - (visit.to_s - visit.from_s))
+        for found, visit in zip(inside, truth.visits, strict=True)
+        if len(found) == 1
+    ]
+    false = len(counted) - len({number for found in inside for number in found})
+    mean_s = sum(errors) / len(errors) if errors else None
+    return VisitAgreement(len(errors), len(truth.visits), false, mean_s)
+
+
+def _mostly_in(span: tuple[float, float], visit: TrueVisit) -> bool:
+    common_s = min(span[1], visit.to_s) - max(span[0], visit.from_s)
+    return common_s > 0 and common_s >= (span[1] - span[0]) / 2
 
 
 def _pair(

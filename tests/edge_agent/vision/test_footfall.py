@@ -13,21 +13,24 @@ from edge_agent.vision.footfall import LineCounter, offset_from
 from edge_agent.vision.track import Track
 
 HEIGHT = 100.0
+SIZE = (640, 640)
 DOOR = CountingLine.model_validate({"id": "door", "from": [100, 300], "to": [500, 300]})
 
 
-def seen(x: float, feet_y: float, *, track: int = 1, confirmed: bool = True) -> Track:
+def seen(x: float, feet_y: float, *, track: int = 1, confirmed: bool = True, at_s: float = 0) -> Track:
     """A person of 40 x 100 pixels whose feet are at (x, feet_y)."""
-    return Track(track, (x - 20, feet_y - HEIGHT, x + 20, feet_y), seen_at_s=0, confirmed=confirmed)
+    return Track(
+        track, (x - 20, feet_y - HEIGHT, x + 20, feet_y), seen_at_s=at_s, sure_at_s=at_s, confirmed=confirmed
+    )
 
 
 def count(walk: Iterable[tuple[float, float]], line: CountingLine = DOOR) -> list[str]:
     """Directions counted for one confirmed person whose feet take these positions, five a second."""
-    counter = LineCounter([line])
+    counter = LineCounter([line], SIZE)
     return [
         crossing.direction
         for number, (x, y) in enumerate(walk)
-        for crossing in counter.update([seen(x, y)], number / 5)
+        for crossing in counter.update([seen(x, y, at_s=number / 5)], number / 5)
     ]
 
 
@@ -74,20 +77,36 @@ def test_passing_beyond_the_end_of_the_line_is_no_crossing() -> None:
 
 
 def test_an_unconfirmed_track_never_counts_but_is_remembered() -> None:
-    counter = LineCounter([DOOR])
+    counter = LineCounter([DOOR], SIZE)
     assert counter.update([seen(300, 250, confirmed=False)], 0.0) == []
-    assert counter.update([seen(300, 350, confirmed=False)], 0.2) == []
-    crossings = counter.update([seen(300, 380)], 0.4)
-    assert [(c.direction, c.at_s) for c in crossings] == [("entered", 0.4)]
+    assert counter.update([seen(300, 350, confirmed=False, at_s=0.2)], 0.2) == []
+    crossings = counter.update([seen(300, 380, at_s=0.4)], 0.4)
+    assert [(c.direction, c.at_s) for c in crossings] == [("entered", pytest.approx(0.1))]
 
 
 def test_a_shadow_that_only_doubtful_boxes_follow_never_counts() -> None:
-    counter = LineCounter([DOOR])
+    counter = LineCounter([DOOR], SIZE)
     for step, y in enumerate((200, 250, 280, 320, 350, 400, 450)):
         shadow = Track(1, (280, y - HEIGHT, 320, y), seen_at_s=2 + step / 5, sure_at_s=0.5, confirmed=True)
         assert counter.update([shadow], 2 + step / 5) == []
     surely = Track(1, (280, 350, 320, 450), seen_at_s=4, sure_at_s=4, confirmed=True)
     assert [c.direction for c in counter.update([surely], 4.0)] == ["entered"]
+
+
+def test_a_crossing_has_the_time_at_which_the_feet_were_over_the_line() -> None:
+    counter = LineCounter([DOOR], SIZE)
+    depths = (200, 280, 296, 303, 297, 301, 303, 360)  # a while on the line, and then over it
+    walk = [seen(300, y, at_s=n / 5) for n, y in enumerate(depths)]
+    [crossing] = [c for track in walk for c in counter.update([track], track.seen_at_s)]
+    assert crossing.at_s == pytest.approx(0.95)
+
+
+def test_a_line_to_the_edge_of_the_picture_counts_feet_that_are_cut_off_there() -> None:
+    walk = [(250, 642), (350, 642)]
+    edge = CountingLine.model_validate({"id": "door", "from": [300, 630], "to": [300, 100]})
+    short = CountingLine.model_validate({"id": "door", "from": [300, 600], "to": [300, 100]})
+    assert (count(walk, edge), count(walk, short)) == (["entered"], [])
+    assert count([(250, 90), (350, 90)], edge) == []
 
 
 def test_the_centre_can_be_the_anchor() -> None:
@@ -100,7 +119,7 @@ def test_the_centre_can_be_the_anchor() -> None:
 
 def test_lines_count_independently() -> None:
     inner = CountingLine.model_validate({"id": "inner", "from": [100, 400], "to": [500, 400]})
-    counter = LineCounter([DOOR, inner])
+    counter = LineCounter([DOOR, inner], SIZE)
     lines = [c.line for n, y in enumerate((250, 350, 450)) for c in counter.update([seen(300, y)], n / 5)]
     assert lines == ["door", "inner"]
 
@@ -126,7 +145,7 @@ def test_on_any_walk_directions_alternate_and_end_where_the_person_is(depths: li
 
 @given(st.lists(st.floats(101, 499), min_size=2, max_size=20), st.integers(1, 6))
 def test_people_who_walk_straight_through_are_all_counted(columns: list[float], steps: int) -> None:
-    counter = LineCounter([DOOR])
+    counter = LineCounter([DOOR], SIZE)
     total = 0
     for step in range(steps + 1):
         feet = 150 + 300 * step / steps

@@ -79,6 +79,16 @@ def test_somebody_who_stops_short_is_continued_where_the_track_died() -> None:
     assert stopped[0].id == walking[0].id
 
 
+def test_a_box_over_two_people_at_once_starts_nobody_and_leads_nobody_astray() -> None:
+    tracker = Tracker()
+    for n in range(4):
+        two = tracker.update(boxes(person(100), person(150)), n / 5)
+    both = person(125, score=0.6, width=90)
+    for n in range(4, 9):
+        tracks = tracker.update(boxes(person(100), person(150), both), n / 5)
+        assert [t.id for t in tracks] == [t.id for t in two]
+
+
 def test_no_boxes_at_all_is_fine() -> None:
     tracker = Tracker()
     assert tracker.update(boxes(), 0.0) == []
