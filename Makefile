@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do $
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers/.installed
 ARGS ?=
 
 .PHONY: setup demo test check format bench accuracy soak models assets schema clean
@@ -45,8 +46,14 @@ schema: $(STAMP)
 	@$(BIN)/edge-agent schema > configs/store.schema.json
 	@$(BIN)/cloud-bridge schema > configs/bridge.schema.json
 
-bench: setup
+bench: setup $(PEERS)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Other people's trackers, to compare with: they want another build of OpenCV than ours.
+$(PEERS): $(STAMP)
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install -qq --disable-pip-version-check 'supervision>=0.31,<0.32' 'trackers>=2.6,<3'
+	@touch $@
 
 accuracy: setup
 	@$(BIN)/python -m benchmarks.accuracy $(ARGS)
@@ -55,4 +62,4 @@ soak: setup
 	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
