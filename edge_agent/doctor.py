@@ -27,6 +27,7 @@ from edge_agent.page.access import Access
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
 from edge_agent.service import tls
 from edge_agent.service.settings import read_secret
+from edge_agent.vision.view import Views
 
 Level = Literal["ok", "warn", "FAIL"]
 
@@ -61,7 +62,9 @@ async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
         yield finding
     async for finding in _models([d for d in settings.devices if isinstance(d, Camera)]):
         yield finding
-    async for finding in _devices([d for d in settings.devices if not isinstance(d, MqttDevice)]):
+    resources = Resources(views=Views() if settings.agent.camera_page.enabled else None)
+    asked = [device for device in settings.devices if not isinstance(device, MqttDevice)]
+    async for finding in _devices(asked, resources):
         yield finding
     async for finding in _hq(settings):
         yield finding
@@ -157,9 +160,9 @@ async def _model(what: str, chosen: VisionModel) -> Finding:
     return Finding("ok", what, f"{used.model} ({used.family}, {used.sha256}) {passed}")
 
 
-async def _devices(devices: Sequence[Device]) -> AsyncIterator[Finding]:
+async def _devices(devices: Sequence[Device], resources: Resources) -> AsyncIterator[Finding]:
     """Several at a time, told in the order of the configuration; those on one line share it."""
-    resources, room = Resources(mqtt=None), asyncio.Semaphore(DEVICES_AT_ONCE)
+    room = asyncio.Semaphore(DEVICES_AT_ONCE)
 
     async def examined(device: Device) -> Finding:
         async with room:

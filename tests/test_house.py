@@ -133,6 +133,16 @@ def test_catalogues_have_the_same_keys(package: str) -> None:
     assert english.keys() == chinese.keys()
 
 
+def test_the_camera_page_asks_for_no_word_that_its_catalogue_lacks_nor_has_it_one_too_many() -> None:
+    known = json.loads((ROOT / "edge_agent/web/i18n/en.json").read_text()).keys()
+    scripts = "\n".join(path.read_text() for path in sorted((ROOT / "edge_agent/web").glob("*.js")))
+    assert set(re.findall(r"\bt\('([^']+)'", scripts)) - known == set()
+    begun = tuple(re.findall(r"`([a-z]+\.)\$\{", scripts))
+    ended = tuple(re.findall(r"\}(\.[a-z]+)`", scripts))
+    unasked = [key for key in known if f"'{key}'" not in scripts]
+    assert [key for key in unasked if not key.startswith(begun) and not key.endswith(ended)] == []
+
+
 def test_every_command_is_documented() -> None:
     from cloud_bridge.cli import app as bridge
     from device_sims.cli import app as sims

@@ -72,8 +72,7 @@ class Access:
             return problem(
                 421, "this page answers to localhost only", code="E-FORBIDDEN", hint="use http://127.0.0.1"
             )
-        upgrades = request.headers.get("Upgrade", "").lower() == "websocket"
-        if request.method in ("GET", "HEAD") and not upgrades:
+        if request.method in ("GET", "HEAD") and "Upgrade" not in request.headers:
             return None
         scheme = "https" if self._page.is_https else "http"
         if request.headers.get("Origin") != f"{scheme}://{host}":

@@ -147,3 +147,20 @@ async def test_each_model_is_loaded_and_shown_the_golden_frame(tmp_path: Path) -
     assert "normalisation" in dark.hint
     assert found["model of cam-4"].hint.startswith("export it to ONNX")
     assert found["model of cam-5"].text.endswith(") unchecked, as model.checked says")
+
+
+@pytest.mark.parametrize(("is_shown", "why"), [(True, "cannot open"), (False, "nothing to do")])
+async def test_a_camera_that_is_only_shown_at_the_page_has_something_to_do(
+    tmp_path: Path, is_shown: bool, why: str
+) -> None:
+    """Its lines may be drawn there; so the doctor asks it as the agent does."""
+    agent = {"data_dir": str(tmp_path / "var"), "camera_page": {"enabled": is_shown}}
+    camera = {
+        "id": "cam",
+        "driver": "camera",
+        "source": "http://127.0.0.1:9/none",
+        "model": {"name": "coco-ssd"},
+    }
+    store = {"store": {"id": "s1"}, "agent": agent, "devices": [camera]}
+    found = {f.what: f async for f in examine(StoreSettings.model_validate(store))}
+    assert why in found["cam"].text

@@ -78,6 +78,8 @@ async def test_another_sites_page_can_neither_change_nor_watch(running: Running,
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(f"{one}/view", headers=headers)
         assert refused.value.status == 403
+        upgrade = {**headers, "Connection": "Upgrade", "Upgrade": "WebSocket, other"}
+        assert await status_of(http, f"{one}/view", headers=upgrade) == 403
         assert page.redrawn == []
 
 
