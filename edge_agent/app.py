@@ -305,7 +305,7 @@ def build(settings: StoreSettings) -> StoreAgent:
         environment=environment,
         planogram=settings.planogram,
     )
-    resources = Resources(mqtt=mqtt, taps=taps)
+    resources = Resources(mqtt=mqtt, taps=taps, data_dir=settings.agent.data_dir)
     devices = [
         KeptDevice(
             device.id,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
+from edge_agent.cli_shelf import shelf_gaps
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.service import log, loop, terminal
 from edge_agent.service.settings import load
@@ -207,6 +208,11 @@ def replay(
         else:
             typer.echo(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
     raise typer.Exit(terminal.PROBLEM if damaged else terminal.FINE)
+
+
+app.command(epilog="Example: edge-agent shelf-gaps aisle-7.jpg --facings places.yaml --overlay marked")(
+    shelf_gaps
+)
 
 
 @app.command(epilog="Example: edge-agent schema > store.schema.json")
