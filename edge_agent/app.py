@@ -28,6 +28,7 @@ from edge_agent.intake import REMEMBERED
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.web import LiveRoutes
 from edge_agent.local_accounts import Accounts
+from edge_agent.local_shelves import Shelves
 from edge_agent.local_web import LocalWeb
 from edge_agent.local_writes import Writes
 from edge_agent.pipeline import Pipeline, read_clocks
@@ -60,7 +61,7 @@ class StoreAgent:
     mqtt: MqttSession | None
     uplink: Uplink | None
     started_s: float
-    taps: Taps = field(default_factory=Taps)
+    resources: Resources = field(default_factory=Resources)
     write_token: str | None = None
     """What writing to the agent's own API needs; None: nobody may."""
 
@@ -73,7 +74,8 @@ class StoreAgent:
             uplink = self.uplink
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
         writes, accounts = Writes(self.write_token, self.pipeline.take), Accounts(self.pipeline)
-        routes = [*self._live().routes(), *writes.routes(), *accounts.routes()]
+        shelves = Shelves(self.write_token, self.resources.shelves)
+        routes = [*self._live().routes(), *writes.routes(), *accounts.routes(), *shelves.routes()]
         web = LocalWeb(self.settings.agent.http, self.status, self.facings, routes)
         async with web, asyncio.TaskGroup() as core:
             tasks = [
@@ -111,7 +113,10 @@ class StoreAgent:
     def _live(self) -> LiveRoutes:
         conditions = self.pipeline.health.conditions
         return LiveRoutes(
-            self.settings.devices, self.pipeline.audience, self.taps, lambda: list(conditions.values())
+            self.settings.devices,
+            self.pipeline.audience,
+            self.resources.taps,
+            lambda: list(conditions.values()),
         )
 
     async def tell_planogram(self) -> None:
@@ -317,7 +322,8 @@ def build(settings: StoreSettings) -> StoreAgent:
     ]
     pipeline.returned = partial(nudge_neighbours, devices)
     pipeline.bulletin.untold = {device.id for device in settings.devices}
-    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, time.monotonic(), taps, write_token)
+    started_s = time.monotonic()
+    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, started_s, resources, write_token)
     if settings.uplink is not None and uplink_token is not None:
         agent.uplink = Uplink(
             journal,
