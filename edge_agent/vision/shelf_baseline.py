@@ -45,7 +45,7 @@ def save(baseline: Baseline, folder: Path) -> None:
     for facing, view in baseline.views.items():
         arrays[f"edges/{facing}"] = _packed(view.edges)
         arrays[f"empty/{facing}"] = _packed(view.empty)
-    words = {"geometry": np.array(baseline.geometry), "file": np.array(baseline.file)}
+    words = {"geometry": np.array(baseline.geometry), "photo": np.array(baseline.file)}
     part = folder / f"{FILE}.part"
     with part.open("wb") as out:
         np.savez_compressed(out, allow_pickle=False, **words, **arrays)
@@ -65,7 +65,7 @@ def load(folder: Path, geometry: str) -> Baseline | None:
                 name: SlotView(_unpacked(kept[f"edges/{name}"]), _unpacked(kept[f"empty/{name}"]))
                 for name in names
             }
-            return Baseline(geometry, _unpacked(kept["outline"]), views, str(kept["file"]))
+            return Baseline(geometry, _unpacked(kept["outline"]), views, str(kept["photo"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
