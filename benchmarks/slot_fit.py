@@ -7,13 +7,15 @@ matter of taste. In the cells' formula each cell of an empty slot is empty, of a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.slot_pairs import Pair
+from benchmarks.slot_pairs import Pair, drawn_to_learn, photo_pairs, shelf_pairs
 from edge_agent.vision.gap_net import GapNet
 from edge_agent.vision.shelf import shelf_of
 from edge_agent.vision.slot_score import Calibration, Formula, least_odds, stocked_share, thirds
@@ -25,6 +27,7 @@ PART_SIGNS = {"alone": ("bare", "empty"), "beside": ("bare", "empty", "lost", "g
 CELL_SIGNS = {"alone": ("bare", "empty"), "beside": ("bare", "empty", "lost", "emptied")}
 """Edges that are gone say little of a single cell: another product has its edges elsewhere."""
 RIDGE = 1.0
+LEARNT_SCENE, DRAWN = "bay1-upper", 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +110,17 @@ def _logistic(rows: Rows, truth: Rows, weights: Rows) -> Rows:
         if np.abs(step).max() < 1e-8:
             break
     return found
+
+
+def learnt(net: GapNet, data: Path) -> tuple[Calibration, Calibration]:
+    """From drawn shelves and the real photos of one half of one bay."""
+    photos = [p for p in photo_pairs(data / "shelf-gaps", seed=1) if p.name.startswith(LEARNT_SCENE)]
+    drawn = list(shelf_pairs(drawn_to_learn(data, DRAWN), seed=1))
+    return fitted(
+        [[one for pair in pairs for look in looks(net, pair) for one in look] for pairs in (photos, drawn)]
+    )
+
+
+if __name__ == "__main__":
+    for calibration in learnt(GapNet(), Path(os.environ["SHELF_EDGE_DATA"])):
+        print(calibration)  # the result

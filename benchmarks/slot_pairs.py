@@ -9,6 +9,7 @@ noise, as a JPEG. Half of the stocked slots hold another product than on the bas
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from random import Random
 import cv2
 import numpy as np
 
-from edge_agent.vision.families import Picture
+from benchmarks.gaps.shelves import MODELS, Shelf, slots
+from edge_agent.vision.families import Boxes, Picture
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom."""
@@ -59,6 +61,38 @@ def photo_pairs(folder: Path, *, seed: int, snapshots: int = 1, partly: float = 
             yield pair
 
 
+def shelf_pairs(
+    shelves: Sequence[Shelf], *, seed: int, snapshots: int = 1, partly: float = 0.0
+) -> Iterator[Pair]:
+    """From pictures whose empty and stocked places are known, each cut into slots about as wide as high."""
+    for number, shelf in enumerate(shelves):
+        pair = pair_of(
+            str(number),
+            shelf.picture,
+            _cut(shelf.gaps, shelf.picture),
+            [_whole(box) for box in shelf.ignored],
+            stocked=_cut(shelf.stocked, shelf.picture),
+            random=Random(f"{seed}/{number}"),
+            snapshots=snapshots,
+            partly=partly,
+        )
+        if pair is not None:
+            yield pair
+
+
+def drawn_to_learn(data: Path, count: int) -> list[Shelf]:
+    """Drawn shelves with the packages and none of the seeds that the gap net is trained on."""
+    sys.path.insert(0, str(MODELS))
+    from gap.camera import seen
+    from gap.scene import bounds
+    from gap.shelf import shelf
+    from gap.textures import split
+
+    textures, random = split(data / "grocery-textures")[0], np.random.default_rng(7001)
+    scenes = [seen(random, shelf(random, textures), 416) for _ in range(count)]
+    return [Shelf(s.picture, bounds(s.gaps), bounds(s.ignored), bounds(s.stocked)) for s in scenes]
+
+
 def pair_of(
     name: str,
     picture: Picture,
@@ -68,9 +102,13 @@ def pair_of(
     random: Random,
     snapshots: int = 1,
     partly: float = 0.0,
+    stocked: Sequence[Box] | None = None,
 ) -> Pair | None:
-    """A pair from one picture with gaps; None when none of them has a stocked neighbour to fill it from."""
-    height, width = picture.shape[:2]
+    """A pair from one picture with gaps; None when none of them has a stocked neighbour to fill it from.
+
+    `stocked`: where products stand; None where that is not known, and anything that is not missing counts.
+    """
+    width = picture.shape[1]
     taken, fills = [*gaps, *ignored], dict[Box, float]()
     before, now = picture.copy(), picture.copy()
     for gap in gaps:
@@ -82,8 +120,12 @@ def pair_of(
         if fills[gap]:
             part = (gap[0], gap[1], gap[0] + round((gap[2] - gap[0]) * fills[gap]), gap[3])
             now[part[1] : part[3], part[0] : part[2]] = before[part[1] : part[3], part[0] : part[2]]
-        for _ in range(2):
+        for _ in range(2 if stocked is None else 0):
             _stocked(before, picture, taken, fills, gap, random)
+    for box in random.sample(stocked or [], min(len(stocked or []), 2 * len(fills) + 2)):
+        if min(_sides(box)) >= LEAST_SIDE and all(_common(box, other) == 0 for other in [*taken, *fills]):
+            fills[box] = 1.0
+            _swap(before, picture, taken, box, random)
     if not fills:
         return None
     return Pair(name, before, [jittered(now, random) for _ in range(snapshots)], fills)
@@ -122,7 +164,12 @@ def _stocked(
     if box is None:
         return
     fills[box] = 1.0
-    if random.random() < 0.5 and (other := _free(like, taken, picture, random)) is not None:
+    _swap(before, picture, taken, box, random)
+
+
+def _swap(before: Picture, picture: Picture, taken: Sequence[Box], box: Box, random: Random) -> None:
+    """Half of the time the baseline shows another product in the box."""
+    if random.random() < 0.5 and (other := _free(box, taken, picture, random)) is not None:
         _paste(before, box, picture, other)
 
 
@@ -168,6 +215,13 @@ def _sides(box: Box) -> tuple[int, int]:
 def _common(a: Box, b: Box) -> int:
     wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     return max(0, wide) * max(0, high)
+
+
+def _cut(places: Boxes, picture: Picture) -> list[Box]:
+    """Into slots, as far as they lie within the picture."""
+    height, width = picture.shape[:2]
+    low, high = np.zeros(4, np.float32), np.array([width, height, width, height], np.float32)
+    return [_whole(box) for box in slots(np.clip(places, low, high))]
 
 
 def _whole(box: Sequence[float]) -> Box:

@@ -57,7 +57,7 @@ def save(baseline: Baseline, folder: Path) -> None:
 def load(folder: Path, geometry: str) -> Baseline | None:
     """What was saved for this geometry; None without one, or when the slots were drawn anew since."""
     try:
-        with np.load(folder / FILE, allow_pickle=False) as kept:
+        with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as kept:
             if str(kept["geometry"]) != geometry:
                 return None
             names = [name.removeprefix("edges/") for name in kept.files if name.startswith("edges/")]

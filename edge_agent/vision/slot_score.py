@@ -54,21 +54,21 @@ class Calibration:
 
 
 ALONE = Calibration(
-    part=Formula(-21.0, bare=6.9, empty=0.0),
-    cell=Formula(-7.0, bare=2.2, empty=0.0),
-    slope=1.6,
-    offset=1.3,
-    empty_share=0.4,
-    full_share=0.62,
+    part=Formula(-9.15, bare=2.42, empty=6.89),
+    cell=Formula(-4.4, bare=1.05, empty=6.15),
+    slope=1.31,
+    offset=0.58,
+    empty_share=0.379,
+    full_share=0.621,
 )
 """From one picture."""
 BESIDE = Calibration(
-    part=Formula(-8.6, bare=2.1, empty=0.0, lost=4.9, gone=3.9, emptied=0.0),
-    cell=Formula(-3.2, bare=0.9, empty=0.0, lost=2.05, emptied=0.0),
-    slope=1.9,
-    offset=1.9,
-    empty_share=0.36,
-    full_share=0.65,
+    part=Formula(-7.44, bare=1.51, empty=3.08, lost=2.15, gone=5.04, emptied=3.13),
+    cell=Formula(-3.41, bare=0.73, empty=4.2, lost=0.94, emptied=4.4),
+    slope=1.37,
+    offset=1.16,
+    empty_share=0.326,
+    full_share=0.663,
 )
 """Beside a baseline."""
 
