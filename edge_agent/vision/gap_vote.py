@@ -16,7 +16,7 @@ _FILLS = 3
 
 @dataclass(slots=True)
 class GapVote:
-    """Of one facing. `gap` is None until three snapshots agree."""
+    """Of one facing. `gap` is None until three snapshots agree, and outlasts `forget`."""
 
     gap: bool | None = None
     _verdicts: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
@@ -39,9 +39,14 @@ class GapVote:
         return median(self._fills) if self._fills else 0.0
 
     @property
+    def speaks(self) -> bool:
+        """Whether there is a vote, and a look since what was forgotten."""
+        return self.gap is not None and bool(self._fills)
+
+    @property
     def unsure(self) -> bool:
-        """Whether the newest snapshot, if there is one, says another thing than the vote."""
-        return self.gap is None or (bool(self._verdicts) and self._verdicts[-1] != self.gap)
+        """Whether there is no vote, or not since what was forgotten, or the newest look contradicts it."""
+        return self.gap is None or not self._verdicts or self._verdicts[-1] != self.gap
 
     def forget(self) -> None:
         """The shelf was filled, or the camera moved: older snapshots say nothing any more."""

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 STOCKED_SCORE, STOCKED_FILL = 0.2, 0.7
 """A slot that looks so by itself may become its own baseline."""
-EMPTY_SCORE = 0.8
+EMPTY_SCORE = 0.95
 """A slot that looks so by itself is no baseline, whatever staff say."""
 _MOVED_AFTER = 3
 
@@ -40,6 +40,7 @@ class ShelfWatch:
         self._filled: set[str] = set()
         self._anew = False
         self._moved = 0
+        self._told_unknown = False
 
     def restocked(self, facings: Collection[str] | None) -> list[str]:
         """Staff filled these facings, or all of them: the next clear look at them is their baseline.
@@ -70,21 +71,26 @@ class ShelfWatch:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether a facing has no vote yet, or its newest look says something else: look again soon."""
-        return bool(self._filled) or any(vote.unsure for vote in self._votes.values())
+        """Whether a facing with a baseline has no vote, or its newest look says something else: look soon."""
+        known = self.baseline.views if self.baseline is not None else {}
+        return bool(self._filled) or any(self._votes[facing].unsure for facing in known)
 
     def saw(self, snapshot: Snapshot, shelf: Shelf, at: datetime) -> Sequence[GapSeen]:
-        """One clear look at the shelf: the votes as they stand now, none while the camera has been moved."""
+        """One clear look at the shelf: the votes as they stand now, none while the camera has been moved.
+
+        A place without a baseline is not judged: bare packages alone look too much like bare shelves.
+        """
         if self._has_moved(snapshot):
             return ()
         self.trouble = None
+        known = self.baseline.views.keys() if self.baseline is not None else ()
+        for facing in known:
+            self._votes[facing].saw(snapshot.seen[facing])
         self._learn(snapshot, shelf)
-        for facing, seen in snapshot.seen.items():
-            self._votes[facing].saw(seen)
         return [
-            GapSeen(self._device, facing, round(vote.fill, 3), vote.gap, at)
+            GapSeen(self._device, facing, round(vote.fill, 3), bool(vote.gap), at)
             for facing, vote in self._votes.items()
-            if vote.gap is not None
+            if vote.speaks
         ]
 
     def keep(self) -> None:
@@ -125,6 +131,14 @@ class ShelfWatch:
             and alone.score <= STOCKED_SCORE
             and alone.fill >= STOCKED_FILL
         }
+        unknown = sorted(snapshot.views.keys() - self.baseline.views.keys() - stocked.keys())
+        if unknown and not self._told_unknown:
+            self._told_unknown = True
+            _log.warning(
+                "%s: no baseline yet of %s: say restocked when they are full, or give shelf_gap.baseline",
+                self._device,
+                ", ".join(unknown),
+            )
         if stocked:
             self.baseline = self.baseline.with_views(stocked)
             _log.info("%s: baseline of %s taken", self._device, ", ".join(sorted(stocked)))

@@ -63,12 +63,12 @@ ALONE = Calibration(
 )
 """From one picture."""
 BESIDE = Calibration(
-    part=Formula(-7.44, bare=1.51, empty=3.08, lost=2.15, gone=5.04, emptied=3.13),
-    cell=Formula(-3.41, bare=0.73, empty=4.2, lost=0.94, emptied=4.4),
-    slope=1.37,
-    offset=1.16,
-    empty_share=0.326,
-    full_share=0.663,
+    part=Formula(-6.09, bare=1.12, empty=3.41, lost=1.95, gone=4.03, emptied=3.6),
+    cell=Formula(-2.98, bare=0.57, empty=3.98, lost=1.23, emptied=4.31),
+    slope=1.33,
+    offset=1.01,
+    empty_share=0.321,
+    full_share=0.693,
 )
 """Beside a baseline."""
 

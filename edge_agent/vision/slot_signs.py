@@ -17,6 +17,8 @@ _FAINT = 0.005
 """Added to edge strengths, so that the logarithm of none is finite."""
 _NEAR = 3
 """An edge counts as kept when there is one as strong within this neighbourhood."""
+_BARE_WALL, _TEXTURE, _LEAST_SAY = 0.012, 0.03, 0.05
+"""A cell whose baseline had no more edges than a bare wall hardly counts: head room over the products."""
 Numbers = npt.NDArray[np.float64]
 
 
@@ -35,7 +37,7 @@ def view_of(slot: Slot, grey: Floats, empty: Floats, lies: Matrix) -> SlotView:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """Of one slot, by its cells, row by row of `columns`; `weight` is a cell's share of the slot.
+    """Of one slot, by its cells, row by row of `columns`; `weight` is how much a cell counts, 1 together.
 
     `bare`: minus the logarithm of the edge density. `empty`: the net's probability. Beside a baseline, else
     zeros: `lost`, the logarithm of the density's loss; `gone`, the share of the baseline's edges that have no
@@ -69,8 +71,9 @@ def signs_of(slot: Slot, now: SlotView, before: SlotView | None) -> Signs:
     old = mean(before.edges)
     near = np.asarray(cv2.dilate(now.edges, np.ones((_NEAR, _NEAR), np.uint8)), np.float32)
     kept = mean(np.minimum(near, before.edges))
+    say = weight * np.clip((old - _BARE_WALL) / _TEXTURE, _LEAST_SAY, 1)
     return Signs(
-        weight,
+        say / say.sum(),
         bare=-np.log(density + _FAINT),
         empty=empty,
         lost=np.log((old + _FAINT) / (density + _FAINT)),
