@@ -210,7 +210,7 @@ def replay(
     raise typer.Exit(terminal.PROBLEM if damaged else terminal.FINE)
 
 
-app.command(epilog="Example: edge-agent shelf-gaps aisle-7.jpg --facings places.yaml --overlay marked")(
+app.command("shelf-gaps", epilog="Example: edge-agent shelf-gaps aisle-7.jpg --facings places.yaml")(
     shelf_gaps
 )
 

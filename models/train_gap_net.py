@@ -17,7 +17,7 @@ from time import monotonic, process_time
 
 import numpy as np
 import torch
-from gap.graph import build, with_weights
+from gap.graph import FROZEN_TO, build, with_weights
 from gap.lessons import Batch, Lessons
 from gap.net import GraphNet
 from gap.targets import loss
@@ -25,7 +25,7 @@ from gap.targets import loss
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "edge_agent" / "vision" / "models" / "gap-net.onnx"
 BACKBONE = Path("models", "yolox_nano_416_coco.onnx")
-SEED, STEPS = 20, 1000
+SEED, STEPS = 20, 560
 _RATE, _BACKBONE_SHARE, _WARM_UP, _DECAY = 2e-3, 0.4, 40, 0.05
 _MEAN_OVER = 0.995
 _AHEAD = 4
@@ -51,12 +51,11 @@ def main() -> None:
 
 def train(net: GraphNet, data: Path, steps: int) -> dict[str, np.ndarray]:
     """The weights averaged over the last steps (exponentially), by their name in the graph."""
+    net.freeze(FROZEN_TO)
+    free = {name: weight for name, weight in net.named_parameters() if weight.requires_grad}
     groups = [
-        {"params": [p for n, p in net.named_parameters() if ".w_head" in n], "lr": _RATE},
-        {
-            "params": [p for n, p in net.named_parameters() if ".w_head" not in n],
-            "lr": _RATE * _BACKBONE_SHARE,
-        },
+        {"params": [w for name, w in free.items() if ".w_head" in name], "lr": _RATE},
+        {"params": [w for name, w in free.items() if ".w_head" not in name], "lr": _RATE * _BACKBONE_SHARE},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=_DECAY)
     rates = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))

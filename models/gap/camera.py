@@ -69,7 +69,7 @@ def _moved(corners: Quads, view: Quads, side: int) -> tuple[Quads, Quads]:
 
 def lit(random: np.random.Generator, picture: Picture) -> Picture:
     """Another exposure, white balance, sharpness, noise and JPEG quality."""
-    if random.random() < 0.15:
+    if random.random() < 0.08:
         picture = _hue_moved(random, picture)
     if random.random() < 0.25:
         picture = _coarser(random, picture)
@@ -77,7 +77,7 @@ def lit(random: np.random.Generator, picture: Picture) -> Picture:
     if random.random() < 0.5:
         shades *= _light(random, *picture.shape[:2])
     gain = random.uniform(60, 165) / max(20.0, float(np.median(shades))) if random.random() < 0.7 else 1.0
-    cast = np.clip(gain, 0.5, 2.5) * random.normal(1, 0.06, 3)
+    cast = np.clip(gain, 0.5, 2.5) * random.normal(1, 0.045, 3)
     shades = (shades * cast + random.uniform(-15, 15)).astype(np.float32)
     if random.random() < 0.4:
         shades = 255 * (np.clip(shades, 0, 255) / 255) ** random.uniform(0.6, 1.5)

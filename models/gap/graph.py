@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 STRIDE = 4
 CHANNELS = 6  # centre, distances to left, top, right, bottom, mask; all before their activation
 _INPUT = "images"
-_STRIDE_4, _STRIDE_8 = "721", "956"  # tensors of YOLOX-nano: dark2 (32 channels), the merged features (64)
+FROZEN_TO, _STRIDE_8 = "721", "956"  # tensors of YOLOX-nano: dark2 (32 channels), the merged features (64)
 _WIDE, _NARROW = 64, 32
 _FIRST_SCORE = -4.0
 _FIRST_DISTANCE = 2.0
@@ -25,7 +25,7 @@ def build(yolox: Path, random: np.random.Generator) -> Any:
     Height and width are multiples of 32. Output `cells` [1, 6, height / 4, width / 4].
     """
     donor = onnx.load(str(yolox))
-    kept = _needed(donor.graph.node, {_STRIDE_4, _STRIDE_8})
+    kept = _needed(donor.graph.node, {FROZEN_TO, _STRIDE_8})
     names = {name for node in kept for name in node.input}
     weights = [weight for weight in donor.graph.initializer if weight.name in names]
     head, head_weights = _head(random)
@@ -105,7 +105,7 @@ def _head(random: np.random.Generator) -> tuple[list[Any], list[Any]]:
             nearest_mode="floor",
         )
     )
-    nodes.append(helper.make_node("Concat", ["head_up", _STRIDE_4], ["head_both"], "head_both", axis=1))
+    nodes.append(helper.make_node("Concat", ["head_up", FROZEN_TO], ["head_both"], "head_both", axis=1))
     fine = activated(convolved("head_both", "head_mixed", (_NARROW, _WIDE + 32, 1)))
     fine = activated(convolved(fine, "head_fine", (_NARROW, _NARROW, 3)))
     convolved(fine, "head_cells", (CHANNELS, _NARROW, 1))

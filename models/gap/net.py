@@ -36,6 +36,15 @@ class GraphNet(nn.Module):
             values[step.output] = step.run(self._given(step, values))
         return values[self._output]
 
+    def freeze(self, tensor: str) -> None:
+        """Keep the weights that lead up to `tensor`, in the order of the graph, as they are."""
+        for step in self._nodes:
+            if step.kind == "Conv":
+                for name in step.inputs[1:]:
+                    self.weights[f"w_{name}"].requires_grad_(False)
+            if step.output == tensor:
+                return
+
     def trained(self) -> dict[str, np.ndarray]:
         """The weights by their name in the graph."""
         return {name[2:]: weight.detach().numpy() for name, weight in self.weights.items()}

@@ -73,9 +73,9 @@ def stock(random: np.random.Generator, row: Row, fit: Fittings, textures: Textur
             _leave_over(random, row, fit, textures, run)
         else:
             _draw(random, row, fit, run, run.face)
-    heights = [run.size[1] * run.levels for run in runs if run.face is not None]
-    for run in runs:
-        _judge(random, row, run, max(heights, default=0))
+    heights = [run.size[1] * run.levels for run in runs]
+    for place, run in enumerate(runs):
+        _judge(random, row, run, max(heights[max(0, place - 1) : place + 2]))
 
 
 def _plan(random: np.random.Generator, row: Row, textures: Textures, full: Filling) -> list[Run]:
@@ -83,7 +83,7 @@ def _plan(random: np.random.Generator, row: Row, textures: Textures, full: Filli
     height, width = row.inside.shape[:2]
     runs: list[Run] = []
     tall = random.uniform(0.45, 1.0)
-    slim = random.uniform(0.2, 1.0)
+    slim = random.uniform(0.35, 1.2)
     kinds = random.choice(KINDS, 3)
     x = -random.uniform(0, height * 0.3)
     while x < width:
@@ -107,7 +107,7 @@ def _size(random: np.random.Generator, height: int, tall: float, slim: float) ->
     product = int(height * np.clip(tall * random.uniform(0.8, 1.15), 0.2, 0.97))
     if random.random() < 0.12:
         product = int(height * random.uniform(0.2, 0.5))
-    wide = int(height * np.clip(slim * random.uniform(0.6, 1.4), 0.15, 1.3))
+    wide = int(product * np.clip(slim * random.uniform(0.6, 1.4), 0.25, 2.2))
     return max(6, wide), max(6, product)
 
 

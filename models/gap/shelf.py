@@ -6,9 +6,11 @@ import numpy as np
 
 from gap.clutter import backdrop, in_front
 from gap.row import Filling, Row, filling, stock
-from gap.scene import NO_QUADS, Scene, quads
+from gap.scene import NO_QUADS, Quads, Scene, quads
 from gap.textures import Textures
 from gap.walls import Canvas, Fittings, fittings, interior, rail
+
+_BEHIND = 0.3
 
 
 def shelf(random: np.random.Generator, textures: Textures) -> Scene:
@@ -26,9 +28,24 @@ def shelf(random: np.random.Generator, textures: Textures) -> Scene:
         row = _one_row(random, canvas[:, left:right], (y, tall), fit, textures, full)
         made.add(row, np.float32([left, 0]))
         y += tall
-    made.ignored += in_front(random, canvas, textures)
+    _hide(made, in_front(random, canvas, textures))
     truth = (quads(places) for places in (made.gaps, made.ignored, made.stocked))
     return Scene(np.clip(canvas, 0, 255).astype(np.uint8), *truth)
+
+
+def _hide(made: Row, hidden: list[Quads]) -> None:
+    """Gaps mostly behind something are no longer to be found, whole facings no longer to be asked about."""
+    for places in (made.gaps, made.stocked):
+        behind = [place for place in places if any(_covered(place, cover) > _BEHIND for cover in hidden)]
+        places[:] = [place for place in places if not any(place is one for one in behind)]
+        made.ignored += behind
+    made.ignored += hidden
+
+
+def _covered(place: Quads, cover: Quads) -> float:
+    """The share of the upright rectangle `place` that the rectangle `cover` hides."""
+    common = np.minimum(place[2], cover[2]) - np.maximum(place[0], cover[0])
+    return float(np.prod(np.maximum(common, 0)) / np.prod(place[2] - place[0]))
 
 
 def no_shelf(random: np.random.Generator) -> Scene:

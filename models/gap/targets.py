@@ -17,18 +17,20 @@ from gap.scene import Scene, bounds
 Floats = npt.NDArray[np.float32]
 _CORE = 0.25  # share of a gap's half width and half height whose cells answer with its box
 _LARGEST_LOG = 7.0
+_NEAR, _WORTH_OF_GAP = 0.1, 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """One picture's cells: `centre`, `mask`, `taught` [h, w] in 0..1; `box` [4, h, w] distances in pixels;
-    `boxed` [h, w] the weight of the box in each cell."""
+    `boxed` and `worth` [h, w] the weights of the box and of the centre in each cell."""
 
     centre: Floats
     mask: Floats
     taught: Floats
     box: Floats
     boxed: Floats
+    worth: Floats
 
 
 def target(scene: Scene) -> Target:
@@ -39,6 +41,7 @@ def target(scene: Scene) -> Target:
         np.ones((rows, columns), np.float32),
         np.zeros((4, rows, columns), np.float32),
         np.zeros((rows, columns), np.float32),
+        np.ones((rows, columns), np.float32),
     )
     x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
     places = np.stack([x, y, x, y]).astype(np.float32) * STRIDE
@@ -46,7 +49,6 @@ def target(scene: Scene) -> Target:
         _fill(made.taught, corners, 0)
     limits = np.array([columns, rows, columns, rows], np.float32) * STRIDE
     for corners, box in zip(scene.gaps, bounds(scene.gaps), strict=True):
-        _fill(made.taught, corners, 1)
         _fill(made.mask, corners, 1)
         _peak(made, places, np.clip(box, 0, limits))
     return made
@@ -66,6 +68,8 @@ def _peak(made: Target, places: Floats, box: Floats) -> None:
     row = min(made.centre.shape[0] - 1, int(middle_y / STRIDE))
     bump[row, column] = 1
     np.maximum(made.centre, bump, out=made.centre)
+    near = bump > _NEAR
+    made.worth[near] = _WORTH_OF_GAP / max(1.0, float(bump[near].sum()))
     core = (np.maximum(away_x - STRIDE / 2 / half_x, away_y - STRIDE / 2 / half_y) < _CORE).nonzero()
     signs = np.array([1, 1, -1, -1], np.float32)[:, None]
     made.box[:, core[0], core[1]] = (places[:, core[0], core[1]] - box[:, None]) * signs
@@ -74,13 +78,13 @@ def _peak(made: Target, places: Floats, box: Floats) -> None:
 
 def loss(cells: Tensor, wanted: list[Target]) -> tuple[Tensor, dict[str, float]]:
     """What to make small: focal loss of centres, GIoU of boxes, cross entropy and Dice of the mask."""
-    centre, mask, taught, box, boxed = (
+    centre, mask, taught, box, boxed, worth = (
         torch.from_numpy(np.stack([getattr(one, name) for one in wanted]))
-        for name in ("centre", "mask", "taught", "box", "boxed")
+        for name in ("centre", "mask", "taught", "box", "boxed", "worth")
     )
     gaps = boxed.sum().clamp(min=1)
     parts = {
-        "centre": _focal(cells[:, 0], centre, taught) / gaps,
+        "centre": _focal(cells[:, 0], centre, taught * worth) / gaps,
         "box": _boxes_off(cells[:, 1:5], box, boxed) / gaps,
         "mask": _mask_off(cells[:, 5], mask, taught),
     }
@@ -88,13 +92,10 @@ def loss(cells: Tensor, wanted: list[Target]) -> tuple[Tensor, dict[str, float]]
     return whole, {name: float(part.detach()) for name, part in parts.items()}
 
 
-def _focal(logits: Tensor, centre: Tensor, taught: Tensor) -> Tensor:
-    """Penalty-reduced focal loss of CornerNet and CenterNet (alpha 2, beta 4)."""
-    share = torch.sigmoid(logits)
-    found = functional.logsigmoid(logits) * (1 - share) ** 2
-    false = functional.logsigmoid(-logits) * share**2 * (1 - centre) ** 4
-    peak = (centre > 0.999).float()
-    return -((found * peak + false * (1 - peak)) * taught).sum()
+def _focal(logits: Tensor, centre: Tensor, worth: Tensor) -> Tensor:
+    """Quality focal loss (generalized focal loss, beta 2): the peak's height is the answer in every cell."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, centre, reduction="none")
+    return ((torch.sigmoid(logits) - centre) ** 2 * entropy * worth).sum()
 
 
 def _boxes_off(logits: Tensor, box: Tensor, boxed: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Textures:
         paths = sorted(p for name in classes for p in (folder / "Packages" / name).rglob("*.jpg"))
         if not paths:
             raise FileNotFoundError(f"no package photos of {classes} under {folder}")
-        self._paths = paths
+        self.paths = paths
         self._read: dict[Path, Picture] = {}
         self.shelf_patches: list[Picture] = []
         self.gap_patches: list[Picture] = []
@@ -52,7 +52,7 @@ class Textures:
         return recoloured(random, face) if random.random() < 0.6 else face
 
     def _photo(self, random: np.random.Generator) -> Picture:
-        path = self._paths[random.integers(len(self._paths))]
+        path = self.paths[random.integers(len(self.paths))]
         if path not in self._read:
             self._read[path] = cv2.resize(cv2.imread(str(path)), (224, 224), interpolation=cv2.INTER_AREA)
         photo = self._read[path]

@@ -28,7 +28,6 @@ class Fittings:
     pattern: str
     pitch: int
     gloom: float
-    pegs: bool
 
 
 def fittings(random: np.random.Generator, width: int, height: int, row: float) -> Fittings:
@@ -47,10 +46,11 @@ def fittings(random: np.random.Generator, width: int, height: int, row: float) -
         rail=np.float32(colour(random))
         if random.random() < 0.3
         else np.float32(random.uniform(70, 245) * tint),
-        pattern=str(random.choice(["plain", "plain", "pegs", "slots", "mesh", "panels", "cave"])),
+        pattern=str(
+            random.choice(["plain", "plain", "plain", "slots", "slots", "pegs", "mesh", "panels", "cave"])
+        ),
         pitch=int(max(3, row * random.uniform(0.04, 0.16))),
-        gloom=random.uniform(0.15, 1.0),
-        pegs=random.random() < 0.08,
+        gloom=random.uniform(0.6, 1.05) if random.random() < 0.7 else random.uniform(0.12, 0.6),
     )
 
 
