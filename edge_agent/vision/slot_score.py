@@ -54,21 +54,21 @@ class Calibration:
 
 
 ALONE = Calibration(
-    part=Formula(-9.15, bare=2.42, empty=6.89),
-    cell=Formula(-4.4, bare=1.05, empty=6.15),
-    slope=1.31,
-    offset=0.58,
-    empty_share=0.379,
-    full_share=0.621,
+    part=Formula(-8.61, bare=2.0, empty=7.61),
+    cell=Formula(-4.1, bare=0.79, empty=6.26),
+    slope=1.85,
+    offset=1.89,
+    empty_share=0.204,
+    full_share=0.786,
 )
 """From one picture."""
 BESIDE = Calibration(
-    part=Formula(-6.09, bare=1.12, empty=3.41, lost=1.95, gone=4.03, emptied=3.6),
-    cell=Formula(-2.98, bare=0.57, empty=3.98, lost=1.23, emptied=4.31),
-    slope=1.33,
-    offset=1.01,
-    empty_share=0.321,
-    full_share=0.693,
+    part=Formula(-6.23, bare=1.1, empty=3.92, lost=0.75, gone=3.28, emptied=4.84),
+    cell=Formula(-3.7, bare=0.65, empty=3.79, lost=0.59, emptied=4.12),
+    slope=1.99,
+    offset=2.44,
+    empty_share=0.157,
+    full_share=0.825,
 )
 """Beside a baseline."""
 
