@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from edge_agent.config.cameras import Camera
 from edge_agent.contract.errors import ConfigError
@@ -19,6 +20,9 @@ from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
 from edge_agent.vision.view import CameraView
 
+if TYPE_CHECKING:
+    from edge_agent.vision.shelf_watch import ShelfWatch
+
 _log = logging.getLogger(__name__)
 
 
@@ -27,21 +31,25 @@ class CameraDriver:
 
     While its pictures tell nothing (see `PictureHealth`) the device is degraded, and nothing is watched.
     When a video file ends, the device is degraded, with that reason, and stays so: it is never
-    replayed unasked. Besides `DeviceError`, `run` raises ConfigError when there is nothing that this
-    camera could do, and ModelError or AssetsMissing when its detector cannot be used. With a `view` it
-    shows there what it sees, and need have nothing else to do: its lines may be drawn there.
+    replayed unasked. `shelf` is what is known of the shelf that it watches, if it does. With a `view` it
+    shows there what it sees, and need have nothing else to do: its lines may be drawn there. Besides
+    `DeviceError`, `run` raises ConfigError when there is nothing that this camera could do, and
+    ModelError or AssetsMissing when its models cannot be used.
     """
 
-    def __init__(self, settings: Camera, view: CameraView | None = None) -> None:
-        self._settings = settings
-        self._view = view
+    def __init__(
+        self, settings: Camera, shelf: ShelfWatch | None = None, view: CameraView | None = None
+    ) -> None:
+        self._settings, self._shelf, self._view = settings, shelf, view
 
     async def run(self, emit: Emit) -> None:
         """See `Driver`."""
         settings, device = self._settings, self._settings.id
-        duties = _duties(settings)
+        duties = _duties(settings, self._shelf)
         if not duties and self._view is None:
-            raise ConfigError(f"{device}: this camera has nothing to do", hint="give it footfall with a line")
+            raise ConfigError(
+                f"{device}: this camera has nothing to do", hint="give it footfall with a line, or shelf_gap"
+            )
         watch = _Watch(device, await People.with_model(settings.model, _gate(settings)), duties, self._view)
         async with _capture(settings) as frames:
             losses = _Losses(device)
@@ -76,7 +84,13 @@ class _Watch:
             readings += await duty.readings(seen)
         if self._view is not None:
             self._view.show(seen, readings)
-        return readings
+        return [*readings, *self._troubles()] if readings else []
+
+    def _troubles(self) -> Sequence[Reading]:
+        """Last, because any other reading says that all is well."""
+        return [
+            DeviceDegraded(self._device, duty.trouble) for duty in self._duties if duty.trouble is not None
+        ]
 
     def _check(self, frame: Frame) -> None:
         if not self._is_checked:
@@ -113,10 +127,12 @@ def _gate(settings: Camera) -> MotionGate | None:
     return MotionGate() if settings.footfall is not None and settings.footfall.motion_gate else None
 
 
-def _duties(settings: Camera) -> Sequence[Duty]:
-    if settings.shelf_gap is not None:
-        raise ConfigError(
-            f"{settings.id}: this version cannot watch shelves for gaps",
-            hint="remove shelf_gap from the camera",
-        )
-    return [LineDuty(settings.id, settings.footfall.lines)] if settings.footfall is not None else []
+def _duties(settings: Camera, shelf: ShelfWatch | None) -> Sequence[Duty]:
+    duties: list[Duty] = []
+    if settings.footfall is not None:
+        duties.append(LineDuty(settings.id, settings.footfall.lines))
+    if shelf is not None:
+        from edge_agent.vision.shelf_duty import ShelfDuty
+
+        duties.append(ShelfDuty(settings.id, shelf))
+    return duties
