@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.vision import VTEST
+from benchmarks.vision import SIZE, VTEST
 from edge_agent.config.cameras import VisionModel
 from edge_agent.vision.detect import Detector
 from edge_agent.vision.families import Boxes
@@ -75,7 +75,7 @@ def ours(
     detector: Detector, times_s: Sequence[float], boxes: Sequence[Boxes], truth: Truth
 ) -> tuple[float, list[list[Crossing]]]:
     """Median processor milliseconds a frame, and the crossings."""
-    tracker, counter = Tracker(RULES[detector.family]), LineCounter([truth.counting_line])
+    tracker, counter = Tracker(RULES[detector.family]), LineCounter([truth.counting_line], SIZE)
     spent_ms, crossings = [], []
     for at_s, seen in zip(times_s, boxes, strict=True):
         started = process_time()

@@ -63,14 +63,14 @@ def _about(image: Path, error: ConfigError) -> ConfigError:
 
 def _print(image: Path, found: PhotoFound) -> None:
     console, facts = Console(highlight=False, soft_wrap=True), found.facts(str(image))
-    console.print(f"{image}: {len(found.boxes)} places look empty", markup=False)
+    console.print(f"{image}: {len(found.likely)} places look empty", markup=False)
     if found.facings:
         table = Table("facing", "fill", "gap", box=None)
         for facing, seen in facts["facings"].items():  # type: ignore[attr-defined]  # a dict, see `facts`
             table.add_row(facing, f"{seen['fill']:.0%}", "GAP" if seen["gap"] else "")
         console.print(table)
-    if len(found.boxes):
+    if len(found.likely):
         table = Table("left", "top", "right", "bottom", "score", box=None)
-        for *sides, score in found.boxes[:MOST_SHOWN]:
+        for *sides, score in found.likely[:MOST_SHOWN]:
             table.add_row(*(f"{side:.0f}" for side in sides), f"{score:.2f}")
         console.print(table)

@@ -25,7 +25,7 @@ from gap.targets import loss
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "edge_agent" / "vision" / "models" / "gap-net.onnx"
 BACKBONE = Path("models", "yolox_nano_416_coco.onnx")
-SEED, STEPS = 20, 560
+SEED, STEPS = 20, 1600
 _RATE, _BACKBONE_SHARE, _WARM_UP, _DECAY = 2e-3, 0.4, 40, 0.05
 _MEAN_OVER = 0.995
 _AHEAD = 4

@@ -21,7 +21,7 @@ def overlay(found: PhotoFound, facings: Mapping[str, Corners]) -> Picture:
 
     canvas = found.picture.copy()
     unit = max(1, round(max(canvas.shape[:2]) / 700))
-    for left, top, right, bottom, _score in found.boxes:
+    for left, top, right, bottom, _score in found.likely:
         cv2.rectangle(canvas, (round(left), round(top)), (round(right), round(bottom)), _SUGGESTED, unit)
     for facing, seen in found.facings.items():
         colour = _GAP if is_gap(seen) else _STOCKED

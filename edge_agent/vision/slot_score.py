@@ -54,21 +54,21 @@ class Calibration:
 
 
 ALONE = Calibration(
-    part=Formula(-8.61, bare=2.0, empty=7.61),
-    cell=Formula(-4.1, bare=0.79, empty=6.26),
-    slope=1.85,
-    offset=1.89,
-    empty_share=0.204,
-    full_share=0.786,
+    part=Formula(-7.02, bare=1.5, empty=6.99),
+    cell=Formula(-4.6, bare=0.83, empty=6.7),
+    slope=1.54,
+    offset=1.25,
+    empty_share=0.081,
+    full_share=0.86,
 )
 """From one picture."""
 BESIDE = Calibration(
-    part=Formula(-6.23, bare=1.1, empty=3.92, lost=0.75, gone=3.28, emptied=4.84),
-    cell=Formula(-3.7, bare=0.65, empty=3.79, lost=0.59, emptied=4.12),
-    slope=1.99,
-    offset=2.44,
-    empty_share=0.157,
-    full_share=0.825,
+    part=Formula(-6.61, bare=1.25, empty=3.68, lost=0.15, gone=2.41, emptied=4.63),
+    cell=Formula(-5.25, bare=1.02, empty=3.87, lost=0.27, emptied=4.3),
+    slope=1.68,
+    offset=1.74,
+    empty_share=0.045,
+    full_share=0.882,
 )
 """Beside a baseline."""
 

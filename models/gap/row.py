@@ -13,6 +13,7 @@ from gap.textures import Textures
 from gap.walls import Canvas, Fittings
 
 _NARROWEST = 7
+_WHOLE_ROW = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def _plan(random: np.random.Generator, row: Row, textures: Textures, full: Filli
     tall = random.uniform(0.45, 1.0)
     slim = random.uniform(0.35, 1.2)
     kinds = random.choice(KINDS, 3)
+    if random.random() < full.gap * _WHOLE_ROW:
+        return [Run(0, width)]
     x = -random.uniform(0, height * 0.3)
     while x < width:
         size = _size(random, height, tall, slim)
