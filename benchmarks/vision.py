@@ -30,6 +30,8 @@ from edge_agent.vision.video import Video
 VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 FROM_S, TO_S = 16.0, 40.0
 CROWD, ROUNDS = 8, 400
+TIMES = 5
+"""The tracker's is the best of so many medians: a shared processor is now and then half as fast."""
 SIZE = (768, 576)
 
 
@@ -81,7 +83,8 @@ def main() -> dict[str, Any]:
     figures: dict[str, Any] = {"default_model": DEFAULT}
     for name in sorted(PACKED):
         figures |= {f"{name}_{key}": value for key, value in pipeline(name).items()}
-    return figures | {f"tracker_and_line_ms_with_{CROWD}_people": round(tracker_ms(), 3)}
+    best_ms = min(tracker_ms() for _ in range(TIMES))
+    return figures | {f"tracker_and_line_ms_with_{CROWD}_people": round(best_ms, 3)}
 
 
 def pipeline(name: str) -> dict[str, float]:

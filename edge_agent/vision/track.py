@@ -114,6 +114,8 @@ class Tracker:
         similarity = overlaps(_widened(expected, rules.widened_share), _widened(boxes, rules.widened_share))
         sure = boxes[:, 4] >= rules.sure_score
         matches = _pair(np.where(sure, similarity, 0), rules.least_similarity)
+        if sure.all():
+            return matches
         # What is doubtful must lie where it is expected; else the neighbours' shadows win.
         doubtful = np.where(sure, 0, overlaps(expected, boxes))
         doubtful[[row for row, _ in matches]] = 0
