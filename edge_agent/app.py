@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
@@ -37,6 +36,7 @@ from edge_agent.service import metrics
 from edge_agent.service.loop import LooseThreads, collect_by_time, open_many_files
 from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
+from edge_agent.status import Status
 from edge_agent.supervisor import KeptDevice, keep_running, nudge_neighbours
 from edge_agent.sync import Uplink
 from edge_agent.traffic import Traffic
@@ -78,7 +78,7 @@ class StoreAgent:
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
         writes, accounts = Writes(self.write_token, self.pipeline.take), Accounts(self.pipeline)
         routes = [*self._live().routes(), *writes.routes(), *accounts.routes()]
-        web = LocalWeb(self.settings.agent.http, self.status, self.facings, routes)
+        web = LocalWeb(self.settings.agent.http, self.status.answer, self.facings, routes)
         async with web, self.page or nullcontext(), asyncio.TaskGroup() as core:
             tasks = [
                 core.create_task(self.pipeline.run(), name="pipeline"),
@@ -176,87 +176,12 @@ class StoreAgent:
 
     def facings(self) -> list[dict[str, object]]:
         """Every facing as it is believed now."""
-        names = {p.gtin: p.name for p in self.settings.products}
-        by_id = {f.id: f for f in self.settings.facings}
-        rows: list[dict[str, object]] = []
-        for belief in self.pipeline.estimator.beliefs.values():
-            state, facing = belief.state(), by_id[belief.facing]
-            rows.append(
-                {
-                    **{key: getattr(state, key) for key in state.__struct_fields__},
-                    "name": names.get(belief.gtin, ""),
-                    "capacity": facing.capacity,
-                    "reorder_point": facing.reorder_point,
-                    "reasons": list(belief.reasons),
-                    "interval": belief.interval,
-                    "contributions": dict(belief.contributions),
-                }
-            )
-        return rows
+        return self.status.facings()
 
-    def status(self) -> dict[str, object]:
-        """What `edge-agent status` prints."""
-        conditions = self.pipeline.health.conditions
-        kept = {device.device: device for device in self.devices}
-        return {
-            "store": self.settings.store.id,
-            "version": version("shelf-edge"),
-            "agent_id": self.journal.agent_id,
-            "uptime_s": round(time.monotonic() - self.started_s, 1),
-            "devices": [
-                {
-                    **{k: getattr(c.state(), k) for k in c.state().__struct_fields__},
-                    "identity": c.identity,
-                    "restarts": kept[c.device].restarts,
-                    "skipped_bytes": kept[c.device].skipped_bytes,
-                }
-                for c in conditions.values()
-            ],
-            "facings": self.facings(),
-            "environment": self._environment(),
-            "outbox": self._outbox(),
-            "journal": dict(zip(("mode", "synchronous"), self.journal.durability, strict=True)),
-            "sync": self._sync(),
-            "disk": {"free_mb": shutil.disk_usage(self.journal.path.parent).free // 2**20},
-        }
-
-    def _environment(self) -> list[dict[str, object]]:
-        """The newest value of every quantity; `alarm` is the side of an open alarm (above, below)."""
-        return [
-            {
-                "device": q.device,
-                "quantity": q.quantity,
-                "unit": q.unit,
-                "value": q.value,
-                "alarm": q.alarm,
-                "measured_at": rfc3339(q.measured_at),
-            }
-            for q in self.pipeline.environment.quantities.values()
-            if q.device in self.pipeline.health.conditions
-        ]
-
-    def _outbox(self) -> dict[str, object]:
-        waiting = self.journal.rows_after(self.journal.position.applied, limit=1)
-        return {
-            "rows": self.journal.durable_seq - self.journal.position.applied,
-            "oldest_at": waiting[0].occurred_at if waiting else None,
-            "last_seq": self.journal.durable_seq,
-            "base_seq": self.journal.position.base_seq,
-        }
-
-    def _sync(self) -> dict[str, object]:
-        if self.uplink is None:
-            return {"configured": False}
-        status = self.uplink.status
-        return {
-            "configured": True,
-            "online": status.online,
-            "problem": status.problem,
-            "applied": status.applied,
-            "safe": self.journal.position.safe,
-            "branch": self.journal.position.branch,
-            "clock_offset_s": status.clock_offset_s,
-        }
+    @property
+    def status(self) -> Status:
+        """What `edge-agent status` asks for."""
+        return Status(self.settings, self.journal, self.pipeline, self.devices, self.uplink, self.started_s)
 
     async def _retention(self) -> None:
         """Forget what HQ has for good: rows older than `retain_days`, more of them when the quota is full."""

@@ -323,6 +323,10 @@ def _print_status(answer: dict[str, Any]) -> None:
     for d in answer["devices"]:
         if d["reason"]:
             console.print(f"  {d['device']}: {d['reason']}", soft_wrap=True, markup=False)
+    for model in answer["cameras"]:
+        if model["problem"]:
+            told = f"  {model['problem']}; the model loaded at {model['loaded_at']} goes on"
+            console.print(told, soft_wrap=True, markup=False)
     console.print(facings)
     if answer["environment"]:
         measured = Table("device", "quantity", "value", "unit", "alarm", "measured", box=None)
