@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from edge_agent.config.cameras import Camera
-from edge_agent.contract.errors import ConfigError
+from edge_agent.contract.errors import ConfigError, DeviceError
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
 from edge_agent.service import metrics
 from edge_agent.vision.capture import Capture, Frame
@@ -18,6 +18,7 @@ from edge_agent.vision.motion import MotionGate
 from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
 from edge_agent.vision.view import CameraView
+from edge_agent.vision.zone_duty import ZoneDuty
 
 _log = logging.getLogger(__name__)
 
@@ -41,14 +42,22 @@ class CameraDriver:
         settings, device = self._settings, self._settings.id
         duties = _duties(settings)
         if not duties and self._view is None:
-            raise ConfigError(f"{device}: this camera has nothing to do", hint="give it footfall with a line")
+            raise ConfigError(
+                f"{device}: this camera has nothing to do",
+                hint="give it footfall with a line, a zone or a heat map",
+            )
         watch = _Watch(device, await People.with_model(settings.model, _gate(settings)), duties, self._view)
         async with _capture(settings) as frames:
             losses = _Losses(device)
-            async for frame in frames:
-                losses.count(frames)
-                if readings := await watch.readings(frame):
-                    await emit(readings)
+            try:
+                async for frame in frames:
+                    losses.count(frames)
+                    if readings := await watch.readings(frame):
+                        await emit(readings)
+            except DeviceError:
+                await emit(watch.pause())
+                raise
+        await emit(watch.pause())
         _log.info("%s: the video %s has ended", device, shown(settings.source))
         await emit([DeviceDegraded(device, "the video file has ended")])
         await asyncio.Event().wait()
@@ -66,7 +75,8 @@ class _Watch:
         """What follows from the frame; of one with a problem only that, once."""
         said, self._said = self._said, frame.problem
         if frame.problem is not None:
-            return [DeviceDegraded(self._device, frame.problem)] if frame.problem != said else []
+            degraded = DeviceDegraded(self._device, frame.problem)
+            return [*self.pause(), degraded] if frame.problem != said else []
         self._check(frame)
         # Without a duty nothing else would say that the camera is there.
         readings: list[Reading] = [DeviceAnswered(self._device)] if said or not self._duties else []
@@ -77,6 +87,10 @@ class _Watch:
         if self._view is not None:
             self._view.show(seen, readings)
         return readings
+
+    def pause(self) -> list[Reading]:
+        """What the duties have left to say; nothing is watched until the next good frame."""
+        return [reading for duty in self._duties for reading in duty.pause()]
 
     def _check(self, frame: Frame) -> None:
         if not self._is_checked:
@@ -119,4 +133,9 @@ def _duties(settings: Camera) -> Sequence[Duty]:
             f"{settings.id}: this version cannot watch shelves for gaps",
             hint="remove shelf_gap from the camera",
         )
-    return [LineDuty(settings.id, settings.footfall.lines)] if settings.footfall is not None else []
+    footfall, duties = settings.footfall, list[Duty]()
+    if footfall is not None and footfall.lines:
+        duties.append(LineDuty(settings.id, footfall.lines))
+    if footfall is not None and (footfall.zones or footfall.heat_map is not None):
+        duties.append(ZoneDuty(settings.id, footfall.zones, footfall.heat_map))
+    return duties

@@ -9,9 +9,6 @@ import numpy.typing as npt
 
 from edge_agent.vision.track import Track
 
-_LONGEST_STEP_S = 5.0
-"""A longer pause between frames was an outage: nobody knows where people stood."""
-
 
 class HeatMap:
     """Person-seconds [rows, columns] over a picture of `size` pixels, width then height."""
@@ -19,19 +16,19 @@ class HeatMap:
     def __init__(self, size: tuple[int, int], *, columns: int, rows: int) -> None:
         self._size = size
         self.person_s: npt.NDArray[np.float64] = np.zeros((rows, columns))
-        self.watched_s = 0.0
-        self._at_s: float | None = None
 
-    def update(self, tracks: Sequence[Track], at_s: float) -> None:
-        """Take the tracks seen in one frame: each confirmed one stood there since the frame before."""
-        step_s = 0.0 if self._at_s is None else at_s - self._at_s
-        self._at_s = at_s
-        if not 0 < step_s <= _LONGEST_STEP_S:
-            return
-        self.watched_s += step_s
+    def update(self, tracks: Sequence[Track], step_s: float) -> None:
+        """Take the tracks seen in one frame: each confirmed one stood there for `step_s`, since the frame
+        before."""
         for track in tracks:
             if track.confirmed:
                 self.person_s[self._cell(track)] += step_s
+
+    def drain(self) -> tuple[float, ...]:
+        """Cells row by row since the last call, which begin at nothing again."""
+        cells = tuple(self.person_s.ravel().tolist())
+        self.person_s[:] = 0
+        return cells
 
     def _cell(self, track: Track) -> tuple[int, int]:
         left, _, right, bottom = track.box

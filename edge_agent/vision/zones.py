@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from edge_agent.vision.track import Track
 
 Corner = Sequence[float]
@@ -34,12 +37,14 @@ class Visit:
 class Zone:
     """One polygon of one camera, corners in pixels. Only confirmed tracks are in it.
 
-    Going out and in at the border is one visit: the border is as wide as `_BORDER_SHARE` says.
+    Going out and in at the border is one visit: the border is as wide as `_BORDER_SHARE` says. `person_s`
+    grows by the time that people were in it, also by that of visits which have not ended.
     """
 
     def __init__(self, polygon: Sequence[Corner]) -> None:
-        self._polygon = polygon
+        self._polygon = np.array(polygon, np.float32)
         self._inside: dict[int, Visit] = {}
+        self.person_s = 0.0
 
     @property
     def occupancy(self) -> int:
@@ -48,15 +53,25 @@ class Zone:
 
     def update(self, tracks: Sequence[Track], at_s: float) -> list[Visit]:
         """Take the tracks seen in one frame; returns the visits that ended with it."""
-        left = [self._inside.pop(t.id) for t in tracks if t.id in self._inside and not self._holds(t)]
+        ended = [visit for visit in self._inside.values() if at_s - visit.to_s > _GONE_AFTER_S]
+        for visit in ended:
+            del self._inside[visit.track]
         for track in tracks:
             if track.confirmed and self._holds(track):
-                began_s = self._inside[track.id].from_s if track.id in self._inside else at_s
-                self._inside[track.id] = Visit(track.id, began_s, at_s)
-        gone = [v for v in self._inside.values() if at_s - v.to_s > _GONE_AFTER_S]
-        for visit in gone:
-            del self._inside[visit.track]
-        return left + gone
+                self._stay(track.id, at_s)
+            elif track.id in self._inside:
+                ended.append(self._inside.pop(track.id))
+        return ended
+
+    def close(self) -> list[Visit]:
+        """Nobody looks any more: everybody's visit ended when they were last seen."""
+        ended, self._inside = list(self._inside.values()), {}
+        return ended
+
+    def _stay(self, track: int, at_s: float) -> None:
+        before = self._inside.get(track, Visit(track, at_s, at_s))
+        self.person_s += at_s - before.to_s
+        self._inside[track] = Visit(track, before.from_s, at_s)
 
     def _holds(self, track: Track) -> bool:
         left, top, right, bottom = track.box
@@ -65,9 +80,8 @@ class Zone:
         return depth > -border if track.id in self._inside else depth > border
 
 
-def depth_in(polygon: Sequence[Corner], point: tuple[float, float]) -> float:
-    """Pixels from the polygon's border: positive inside, negative outside."""
+def depth_in(polygon: npt.NDArray[np.float32], point: tuple[float, float]) -> float:
+    """Pixels from the border of the polygon [n, 2]: positive inside, negative outside."""
     import cv2
-    import numpy as np
 
-    return float(cv2.pointPolygonTest(np.array(polygon, np.float32), point, measureDist=True))
+    return float(cv2.pointPolygonTest(polygon, point, measureDist=True))
