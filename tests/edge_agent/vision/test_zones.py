@@ -43,9 +43,9 @@ def test_unconfirmed_tracks_are_nobody() -> None:
     for step in range(5):
         tracks = [person(200, 200, step, confirmed=False)]
         zone.update(tracks, step)
-        heat.update(tracks, step)
-    assert zone.occupancy == 0
-    assert heat.person_s.sum() == 0
+        heat.update(tracks, 1)
+    assert (zone.occupancy, zone.person_s) == (0, 0)
+    assert set(heat.drain()) == {0}
 
 
 def test_who_is_not_seen_any_more_has_left_when_last_seen() -> None:
@@ -56,13 +56,19 @@ def test_who_is_not_seen_any_more_has_left_when_last_seen() -> None:
     assert [v.dwell_s for v in zone.update([], 6)] == [2]
 
 
-def test_person_seconds_fall_into_the_cell_of_the_feet_and_an_outage_into_none() -> None:
+def test_a_track_that_comes_back_after_an_outage_is_another_visit() -> None:
+    zone = Zone(SQUARE)
+    ended = [visit for at_s in (0, 2, 60, 61) for visit in zone.update([person(200, 200, at_s)], at_s)]
+    assert [v.dwell_s for v in [*ended, *zone.close()]] == [2, 1]
+    assert (zone.person_s, zone.occupancy) == (3, 0)
+
+
+def test_person_seconds_fall_into_the_cell_of_the_feet_and_are_told_once() -> None:
     heat = HeatMap((640, 480), columns=8, rows=6)
-    for at_s in (0, 1, 2, 100, 101):
-        heat.update([person(100, 200, at_s)], at_s)
-    assert heat.person_s[2, 1] == pytest.approx(3)
-    assert heat.person_s.sum() == pytest.approx(3)
-    assert heat.watched_s == pytest.approx(3)
+    for step_s in (1, 0, 2):
+        heat.update([person(100, 200, 0)], step_s)
+    assert {n: cell for n, cell in enumerate(heat.drain()) if cell} == {2 * 8 + 1: 3}
+    assert set(heat.drain()) == {0}
 
 
 @given(st.lists(st.tuples(st.floats(-100, 800), st.floats(-100, 600)), max_size=20))
@@ -71,5 +77,14 @@ def test_person_seconds_are_people_times_watched_seconds_wherever_they_stand(
 ) -> None:
     heat = HeatMap((640, 480), columns=8, rows=6)
     for at_s in range(4):
-        heat.update([person(x, y, at_s, track=n) for n, (x, y) in enumerate(places)], at_s)
-    assert heat.person_s.sum() == pytest.approx(len(places) * heat.watched_s)
+        heat.update([person(x, y, at_s, track=n) for n, (x, y) in enumerate(places)], 0.25)
+    assert sum(heat.drain()) == pytest.approx(len(places) * 4 * 0.25)
+
+
+@given(st.lists(st.sets(st.integers(1, 4)), max_size=60))
+def test_all_visits_together_last_as_long_as_people_were_in_the_zone(sights: list[set[int]]) -> None:
+    zone, ended = Zone(SQUARE), []
+    for at_s, ids in enumerate(sights):
+        ended += zone.update([person(200, 200, at_s, track=one) for one in ids], at_s)
+    ended += zone.close()
+    assert sum(visit.dwell_s for visit in ended) == pytest.approx(zone.person_s)
