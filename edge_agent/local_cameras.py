@@ -53,7 +53,7 @@ class Cameras:
             span = _span(name, request.query, now)
         except ValueError as error:
             hint = "write from and to like 2026-11-22T10:00:00Z"
-            return problem(400, str(error), code="E-CONFIG", hint=hint)
+            return problem(400, str(error), code="E-BAD-REQUEST", hint=hint)
         async with self._room:
             body = await asyncio.to_thread(_encoded, tell, camera, span)
         if body is None:
