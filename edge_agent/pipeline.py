@@ -29,6 +29,7 @@ from edge_agent.readings import (
     Delivery,
     DeviceAnswered,
     DeviceDegraded,
+    DeviceNoted,
     EnvironmentReading,
     GapSeen,
     HeatSeen,
@@ -170,10 +171,8 @@ class Pipeline:
         match reading:
             case TagRead() | WeightReading() | GapSeen():
                 effects = self._sensed(reading, now)
-            case LineCrossing():
-                self._footfall(self.traffic.crossed(reading), reading.occurred_at, capture)
-            case LineWatched():
-                self._footfall(self.traffic.watched(reading), reading.occurred_at, capture)
+            case LineCrossing() | LineWatched():
+                self._footfall(self.traffic.seen(reading), reading.occurred_at, capture)
             case ZoneWatched() | HeatSeen():
                 capture.hours.append(self.hours.seen(reading))
             case EnvironmentReading():
@@ -182,6 +181,9 @@ class Pipeline:
                 self._line_of_device(reading, now, capture)
             case DeviceAnswered():
                 self.environment.answered(reading.device, now)
+            case DeviceNoted():
+                moved = self.health.noted(reading.device, reading.note, now)
+                self._condition(reading.device, moved, capture, now)
             case DeviceDegraded():
                 self._measured(self.environment.degraded(reading.device, now), now, capture)
                 self.estimator.device_lost(reading.device, now)

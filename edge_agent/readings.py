@@ -164,6 +164,14 @@ class DeviceAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceNoted:
+    """The device does its job, yet its owner should know `note` of it; None: no longer."""
+
+    device: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceDegraded:
     """The device answers, yet cannot do its job; `reason` says why. Any later reading clears it."""
 
@@ -183,6 +191,7 @@ Reading = (
     | Sale
     | Delivery
     | DeviceAnswered
+    | DeviceNoted
     | DeviceDegraded
 )
 

@@ -11,6 +11,7 @@ from edge_agent.contract.errors import ConfigError, DeviceError
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
 from edge_agent.service import metrics
 from edge_agent.vision.capture import Capture, Frame
+from edge_agent.vision.doubt_duty import DoubtDuty
 from edge_agent.vision.duty import Duty
 from edge_agent.vision.frame_size import FrameSize
 from edge_agent.vision.line_duty import LineDuty
@@ -138,4 +139,6 @@ def _duties(settings: Camera) -> Sequence[Duty]:
         duties.append(LineDuty(settings.id, footfall.lines))
     if footfall is not None and (footfall.zones or footfall.heat_map is not None):
         duties.append(ZoneDuty(settings.id, footfall.zones, footfall.heat_map))
+    if duties and footfall is not None and footfall.motion_gate:
+        duties.append(DoubtDuty(settings.id))
     return duties
