@@ -19,8 +19,10 @@ _LONGEST_STEP_S = 1.0
 
 
 class DoubtDuty:
-    """A `Duty` for cameras with a motion gate: a note once, taken back when somebody is found. Each connection
-    begins anew."""
+    """A `Duty` for cameras with a motion gate: a note once, taken back when somebody is found.
+
+    Each connection begins anew.
+    """
 
     def __init__(self, device: str) -> None:
         self._device = device
