@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers/.installed
 ARGS ?=
 
-.PHONY: setup demo test check format bench accuracy soak models assets schema clean
+.PHONY: setup demo test check format bench accuracy soak models gap-net assets schema clean
 
 setup: $(STAMP) models assets
 
@@ -21,6 +21,11 @@ $(STAMP): pyproject.toml
 
 models: $(STAMP)
 	@$(BIN)/python models/build.py
+
+# Trains the shelf-gap net anew; SHELF_EDGE_DATA names the folder of pictures.
+gap-net: $(STAMP)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[train]'
+	@$(BIN)/python models/train_gap_net.py
 
 assets: $(STAMP)
 	@$(BIN)/python models/page_assets.py

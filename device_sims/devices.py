@@ -21,6 +21,7 @@ from device_sims.world import World
 if TYPE_CHECKING:
     from device_sims.camera import DoorCamera as Camera
     from device_sims.llrp import LlrpReader
+    from device_sims.shelf_scene import Corner
 
 _SPEAK_S = 0.02
 _LLRP_LOOKS_S = 0.5
@@ -38,6 +39,8 @@ class Devices:
     readers: dict[str, LlrpReader] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     """Shelf cameras and where their pictures are."""
+    slots: dict[str, dict[str, list[Corner]]] = field(default_factory=dict)
+    """Shelf camera to facing to the corners of its place in the picture."""
     camera: Camera | None = None
     broker: Broker | None = None
     off: set[str] = field(default_factory=set)
@@ -132,6 +135,7 @@ async def _shelf_camera(
     camera = Camera(
         seed, spots_of(facings), lambda: {f.id: world.on_hand(f.id) for f in facings}, fps=equipment.fps
     )
+    devices.slots[equipment.id] = {facing.id: camera.polygon(facing.id) for facing in facings}
     return await stack.enter_async_context(camera.serving())
 
 

@@ -316,10 +316,14 @@ class DoorCamera(Equipment):
 
 
 class ShelfCamera(OverFacings):
-    """A camera before a rack: a drawn picture of its facings as they are filled, as MJPEG over HTTP."""
+    """A camera before a rack: a drawn picture of its facings as they are filled, as MJPEG over HTTP.
+
+    `every_s` is how often the agent is to judge it.
+    """
 
     kind: Literal["shelf-camera"]
     fps: Annotated[float, Field(gt=0, le=10)] = 1.0
+    every_s: Annotated[float, Field(ge=1)] = 10.0
 
 
 class Till(Equipment):

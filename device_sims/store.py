@@ -103,7 +103,15 @@ class SimulatedStore:
             uplink = await self._lay_line(stack, self._hq_url) if self._hq_url is not None else None
             async with asyncio.TaskGroup() as self._group:
                 try:
-                    yield Places(devices.addresses(), devices.units(), devices.broker, source, line, uplink)
+                    yield Places(
+                        devices.addresses(),
+                        devices.units(),
+                        devices.broker,
+                        source,
+                        line,
+                        uplink,
+                        slots=devices.slots,
+                    )
                 finally:
                     for _, _, ending in self._now.values():
                         ending.cancel()

@@ -48,7 +48,10 @@ Line = tuple[tuple[float, float], tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the devices are: device to port and to unit, the broker, the camera, the line to HQ."""
+    """Where the devices are: device to port and to unit, the broker, the camera, the line to HQ.
+
+    `slots`: shelf camera to facing to the corners of its place in the picture.
+    """
 
     ports: Mapping[str, str]
     units: Mapping[str, int] = field(default_factory=dict)
@@ -56,6 +59,7 @@ class Places:
     camera_source: str | None = None
     camera_line: Line | None = None
     uplink_url: str | None = None
+    slots: Mapping[str, Mapping[str, Sequence[Sequence[float]]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def device_entry(scenario: Scenario, one: Equipment, places: Places) -> dict[str
     if isinstance(one, DoorCamera):
         return _camera(one, places)
     if isinstance(one, ShelfCamera):
-        return None  # the agent reads no shelves from pictures yet
+        return _shelf_camera(one, places)
     at = _At(scenario, places.ports.get(one.id, ""), places.units.get(one.id, 1))
     if places.broker is None if isinstance(one, ON_MQTT) else not at.port:
         return None
@@ -224,3 +228,12 @@ def _camera(camera: DoorCamera, places: Places) -> dict[str, Any] | None:
     line = {"id": camera.line, "from": list(start), "to": list(end)}
     entry: dict[str, Any] = {"id": camera.id, "driver": "camera", "source": places.camera_source}
     return entry | {"footfall": {"lines": [line]}}
+
+
+def _shelf_camera(camera: ShelfCamera, places: Places) -> dict[str, Any] | None:
+    source, slots = places.ports.get(camera.id), places.slots.get(camera.id)
+    if source is None or slots is None:
+        return None
+    drawn = {facing: [list(corner) for corner in corners] for facing, corners in slots.items()}
+    shelf_gap = {"facings": drawn, "every_s": camera.every_s}
+    return {"id": camera.id, "driver": "camera", "source": source, "shelf_gap": shelf_gap}

@@ -29,6 +29,7 @@ from edge_agent.journal import Capture, Journal
 from edge_agent.live.web import LiveRoutes
 from edge_agent.local_accounts import Accounts
 from edge_agent.local_cameras import Cameras
+from edge_agent.local_shelves import Shelves
 from edge_agent.local_web import LocalWeb
 from edge_agent.local_writes import Writes
 from edge_agent.page.server import CameraPageServer
@@ -65,7 +66,7 @@ class StoreAgent:
     mqtt: MqttSession | None
     uplink: Uplink | None
     started_s: float
-    taps: Taps = field(default_factory=Taps)
+    resources: Resources = field(default_factory=Resources)
     write_token: str | None = None
     """What writing to the agent's own API needs; None: nobody may."""
     page: CameraPageServer | None = None
@@ -79,8 +80,10 @@ class StoreAgent:
             uplink = self.uplink
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
         writes, accounts = Writes(self.write_token, self.pipeline.take), Accounts(self.pipeline)
+        shelves = Shelves(self.write_token, self.resources.shelves)
         cameras = Cameras(self.pipeline, [d for d in self.settings.devices if isinstance(d, Camera)])
-        routes = [*self._live().routes(), *writes.routes(), *accounts.routes(), *cameras.routes()]
+        more = (writes, accounts, shelves, cameras)
+        routes = [*self._live().routes(), *(route for one in more for route in one.routes())]
         web = LocalWeb(self.settings.agent.http, self.status.answer, self.facings, routes)
         async with web, self.page or nullcontext(), asyncio.TaskGroup() as core:
             tasks = [
@@ -118,7 +121,10 @@ class StoreAgent:
     def _live(self) -> LiveRoutes:
         conditions = self.pipeline.health.conditions
         return LiveRoutes(
-            self.settings.devices, self.pipeline.audience, self.taps, lambda: list(conditions.values())
+            self.settings.devices,
+            self.pipeline.audience,
+            self.resources.taps,
+            lambda: list(conditions.values()),
         )
 
     async def tell_planogram(self) -> None:
@@ -244,7 +250,7 @@ def build(settings: StoreSettings) -> StoreAgent:
         planogram=settings.planogram,
     )
     views = Views() if settings.agent.camera_page.enabled else None
-    resources = Resources(mqtt=mqtt, taps=taps, views=views)
+    resources = Resources(mqtt=mqtt, taps=taps, views=views, data_dir=settings.agent.data_dir)
     devices = [
         KeptDevice(
             device.id,
@@ -256,7 +262,8 @@ def build(settings: StoreSettings) -> StoreAgent:
     ]
     pipeline.returned = partial(nudge_neighbours, devices)
     pipeline.bulletin.untold = {device.id for device in settings.devices}
-    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, time.monotonic(), taps, write_token)
+    started_s = time.monotonic()
+    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, started_s, resources, write_token)
     if views is not None:
         agent.page = CameraPageServer(
             written,
@@ -318,6 +325,7 @@ def _redraw(devices: Sequence[KeptDevice], resources: Resources, camera: Camera)
     """Have a camera go on with its new settings. What it shows until then was masked by the old ones."""
     if (view := resources.view_of(camera)) is not None:
         view.clear()
+    resources.shelves.pop(camera.id, None)  # its places may be others
     for kept in devices:
         if kept.device == camera.id:
             kept.remake(partial(make_driver, camera, resources))

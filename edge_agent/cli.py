@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from edge_agent import footfall_command
+from edge_agent.cli_shelf import shelf_gaps
 from edge_agent.config.drawn import drawn_notes, with_drawn
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.service import log, loop, terminal
@@ -213,6 +214,11 @@ def replay(
         else:
             typer.echo(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
     raise typer.Exit(terminal.PROBLEM if damaged else terminal.FINE)
+
+
+app.command("shelf-gaps", epilog="Example: edge-agent shelf-gaps aisle-7.jpg --facings places.yaml")(
+    shelf_gaps
+)
 
 
 @app.command(epilog="Example: edge-agent schema > store.schema.json")

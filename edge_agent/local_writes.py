@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
@@ -14,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictInt,
-    ValidationError,
 )
 
 from edge_agent.contract.errors import (
@@ -28,10 +26,10 @@ from edge_agent.contract.gs1 import Gtin
 from edge_agent.contract.planogram import Identifier
 from edge_agent.contract.times import parse_rfc3339
 from edge_agent.lines import LONGEST_NAME, MOST_ITEMS, name_of
+from edge_agent.local_body import body_of
 from edge_agent.readings import Delivery, Recount, Sale
 from edge_agent.service.problem import problem
 
-LARGEST_BODY: Final = 16 * 1024
 _STATUS: Final[dict[type[ShelfEdgeError], int]] = {
     DoesNotFit: 400,
     NotInPlanogram: 404,
@@ -129,22 +127,11 @@ class Writes:
 
     def _call(self, model: type[SaleBody | DeliveryBody | RecountBody]) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            if (refused := self._refusal(request)) is not None:
-                return refused
+            body = await body_of(request, model, self._token)
+            if isinstance(body, web.Response):
+                return body
             try:
-                body = model.model_validate_json(await _read(request))
                 is_new = await self._take(body.reading())
-            except ValidationError as error:
-                return _unfit(error, model)
-            except web.HTTPRequestEntityTooLarge:
-                return problem(413, f"a body has at most {LARGEST_BODY} bytes", code="E-TOO-LARGE")
-            except web.RequestPayloadError:
-                return problem(
-                    400,
-                    "the body is not what its headers say",
-                    code="E-BAD-REQUEST",
-                    hint="see Content-Encoding and Transfer-Encoding",
-                )
             except ShelfEdgeError as error:
                 status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
                 headers = {"Retry-After": "1"} if status == 503 else {}
@@ -153,44 +140,3 @@ class Writes:
             return web.json_response(answer, status=201 if is_new else 200)
 
         return handle
-
-    def _refusal(self, request: web.Request) -> web.Response | None:
-        if self._token is None:
-            return problem(
-                403,
-                "this agent takes no writes: no token is configured",
-                code="E-FORBIDDEN",
-                hint="put a long random text into a file, name it in agent.http.token_file, start again",
-            )
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        known, given_bytes = self._token.encode(), given.strip().encode("utf-8", "surrogateescape")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given_bytes, known):
-            return None
-        return problem(
-            401,
-            "the token is missing or wrong",
-            code="E-UNAUTHORIZED",
-            hint="send Authorization: Bearer with the text of agent.http.token_file",
-            headers={"WWW-Authenticate": 'Bearer realm="edge-agent"'},
-        )
-
-
-async def _read(request: web.Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, len(body))
-    return bytes(body)
-
-
-def _unfit(error: ValidationError, model: type[BaseModel]) -> web.Response:
-    """What does not fit: the first field, and which there are."""
-    item = error.errors(include_url=False, include_input=False)[0]
-    name = ".".join(map(str, item["loc"]))
-    what = item["msg"].removeprefix("Value error, ")
-    fields = ", ".join(
-        key if field.is_required() else f"{key} (optional)" for key, field in model.model_fields.items()
-    )
-    detail = f"{name}: {what}" if name else f"the body must be one JSON object: {what}"
-    return problem(400, detail, code="E-BAD-REQUEST", hint=f"fields: {fields}")

@@ -100,9 +100,15 @@ class Footfall(Settings):
 
 
 class ShelfGap(Settings):
-    """Facing to the polygon of its place in the picture."""
+    """Watching a shelf for gaps: facing to the polygon of its place in the picture.
 
-    facings: dict[Identifier, Outline]
+    About every `every_s` the shelf is looked at while nobody stands before it. `baseline` is a photo of the
+    stocked shelf by this camera; without one each place that looks stocked becomes its own baseline.
+    """
+
+    facings: Annotated[dict[Identifier, Outline], Field(min_length=1)]
+    every_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    baseline: FilePath | None = None
 
 
 class Normalisation(Settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edge_agent.config.cameras import Camera
@@ -17,6 +18,7 @@ from edge_agent.readings import Emit
 if TYPE_CHECKING:
     from edge_agent.drivers.modbus_line import ModbusPort
     from edge_agent.drivers.mqtt import MqttSession
+    from edge_agent.vision.shelf_watch import ShelfWatch
     from edge_agent.vision.view import CameraView, Views
 
 
@@ -45,13 +47,20 @@ class Framed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What drivers share. `mqtt` is None in a store without a broker, `views` without a camera page."""
+    """What drivers share.
+
+    `mqtt` is None in a store without a broker, `views` without a camera page, `data_dir` where nothing
+    is kept.
+    """
 
     mqtt: MqttSession | None = None
     taps: Taps = field(default_factory=Taps)
     modbus_ports: dict[str, ModbusPort] = field(default_factory=dict)
     event_numbers: dict[str, TopicNumbers] = field(default_factory=dict)
     views: Views | None = None
+    data_dir: Path | None = None
+    shelves: dict[str, ShelfWatch] = field(default_factory=dict)
+    """By camera, from the first life of its driver."""
 
     def broker_of(self, device: Device) -> MqttSession:
         """The broker's session; ConfigError in a store without one."""
@@ -74,6 +83,17 @@ class Resources:
     def view_of(self, camera: Camera) -> CameraView | None:
         """Where a camera shows what it sees; None where nobody may look."""
         return self.views.of(camera.id) if self.views is not None else None
+
+    def shelf_before(self, camera: Camera) -> ShelfWatch | None:
+        """What is known of the shelf that a camera watches, if it does; it outlives its driver."""
+        if camera.shelf_gap is None:
+            return None
+        from edge_agent.vision.shelf_watch import ShelfWatch
+
+        folder = self.data_dir / "cameras" / camera.id if self.data_dir is not None else None
+        if camera.id not in self.shelves:
+            self.shelves[camera.id] = ShelfWatch(camera.id, camera.shelf_gap, folder)
+        return self.shelves[camera.id]
 
 
 # Any, because each builder takes the settings of its own driver: `driver:` decides, as in the configuration.
@@ -116,7 +136,8 @@ def _llrp(settings: Llrp, resources: Resources) -> Driver:
 
 
 def _camera(settings: Camera, resources: Resources) -> Driver:
-    return _made_by("camera", "CameraDriver", settings, resources.view_of(settings))
+    shelf, view = resources.shelf_before(settings), resources.view_of(settings)
+    return _made_by("camera", "CameraDriver", settings, shelf, view)
 
 
 DRIVERS: dict[str, Builder] = {

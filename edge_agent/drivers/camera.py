@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from edge_agent.config.cameras import Camera
+from edge_agent.config.cameras import Camera, Footfall
 from edge_agent.contract.errors import ConfigError, DeviceError
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
 from edge_agent.service import metrics
@@ -21,6 +22,9 @@ from edge_agent.vision.source import shown
 from edge_agent.vision.view import CameraView
 from edge_agent.vision.zone_duty import ZoneDuty
 
+if TYPE_CHECKING:
+    from edge_agent.vision.shelf_watch import ShelfWatch
+
 _log = logging.getLogger(__name__)
 
 
@@ -29,23 +33,25 @@ class CameraDriver:
 
     While its pictures tell nothing (see `PictureHealth`) the device is degraded, and nothing is watched.
     When a video file ends, the device is degraded, with that reason, and stays so: it is never
-    replayed unasked. Besides `DeviceError`, `run` raises ConfigError when there is nothing that this
-    camera could do, and ModelError or AssetsMissing when its detector cannot be used. With a `view` it
-    shows there what it sees, and need have nothing else to do: its lines may be drawn there.
+    replayed unasked. `shelf` is what is known of the shelf that it watches, if it does. With a `view` it
+    shows there what it sees, and need have nothing else to do: its lines may be drawn there. Besides
+    `DeviceError`, `run` raises ConfigError when there is nothing that this camera could do, and
+    ModelError or AssetsMissing when its models cannot be used.
     """
 
-    def __init__(self, settings: Camera, view: CameraView | None = None) -> None:
-        self._settings = settings
-        self._view = view
+    def __init__(
+        self, settings: Camera, shelf: ShelfWatch | None = None, view: CameraView | None = None
+    ) -> None:
+        self._settings, self._shelf, self._view = settings, shelf, view
 
     async def run(self, emit: Emit) -> None:
         """See `Driver`."""
         settings, device = self._settings, self._settings.id
-        duties = _duties(settings)
+        duties = _duties(settings, self._shelf)
         if not duties and self._view is None:
             raise ConfigError(
                 f"{device}: this camera has nothing to do",
-                hint="give it footfall with a line, a zone or a heat map",
+                hint="give it footfall with a line, a zone or a heat map, or shelf_gap",
             )
         watch = _Watch(device, await People.with_model(settings.model, _gate(settings)), duties, self._view)
         async with _capture(settings) as frames:
@@ -87,7 +93,13 @@ class _Watch:
             readings += await duty.readings(seen)
         if self._view is not None:
             self._view.show(seen, readings)
-        return readings
+        return [*readings, *self._troubles()] if readings else []
+
+    def _troubles(self) -> Sequence[Reading]:
+        """Last, because any other reading says that all is well."""
+        return [
+            DeviceDegraded(self._device, duty.trouble) for duty in self._duties if duty.trouble is not None
+        ]
 
     def pause(self) -> list[Reading]:
         """What the duties have left to say; nothing is watched until the next good frame."""
@@ -128,17 +140,21 @@ def _gate(settings: Camera) -> MotionGate | None:
     return MotionGate() if settings.footfall is not None and settings.footfall.motion_gate else None
 
 
-def _duties(settings: Camera) -> Sequence[Duty]:
-    if settings.shelf_gap is not None:
-        raise ConfigError(
-            f"{settings.id}: this version cannot watch shelves for gaps",
-            hint="remove shelf_gap from the camera",
-        )
+def _duties(settings: Camera, shelf: ShelfWatch | None) -> Sequence[Duty]:
     footfall, duties = settings.footfall, list[Duty]()
-    if footfall is not None and footfall.lines:
-        duties.append(LineDuty(settings.id, footfall.lines))
-    if footfall is not None and (footfall.zones or footfall.heat_map is not None):
-        duties.append(ZoneDuty(settings.id, footfall.zones, footfall.heat_map))
-    if duties and footfall is not None and footfall.motion_gate:
-        duties.append(DoubtDuty(settings.id))
+    if footfall is not None:
+        duties += _floor_duties(settings.id, footfall)
+    if shelf is not None:
+        from edge_agent.vision.shelf_duty import ShelfDuty
+
+        duties.append(ShelfDuty(settings.id, shelf))
     return duties
+
+
+def _floor_duties(device: str, footfall: Footfall) -> Iterator[Duty]:
+    if footfall.lines:
+        yield LineDuty(device, footfall.lines)
+    if footfall.zones or footfall.heat_map is not None:
+        yield ZoneDuty(device, footfall.zones, footfall.heat_map)
+    if footfall.motion_gate:
+        yield DoubtDuty(device)

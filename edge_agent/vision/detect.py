@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,13 +32,15 @@ class Detector:
 
 def merge_overlapping(boxes: Boxes, iou: float = _SAME_PERSON_IOU) -> Boxes:
     """Keep the best of each group of boxes that overlap by more than `iou` (greedy NMS); best first."""
-    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
-    same = overlaps(boxes, boxes) > iou
-    alive = np.ones(len(boxes), bool)
-    for best in range(len(boxes)):
-        if alive[best]:
-            alive[best + 1 :] &= ~same[best, best + 1 :]
-    return boxes[alive]
+    if not len(boxes):
+        return boxes
+    import cv2
+
+    sized = boxes[:, :4].copy()
+    sized[:, 2:] -= sized[:, :2]
+    suppress: Any = cv2.dnn.NMSBoxes  # its stub knows lists only, it takes arrays too
+    best_first: Boxes = boxes[np.asarray(suppress(sized, boxes[:, 4], 0.0, iou)).reshape(-1)]
+    return best_first
 
 
 def overlaps(a: Boxes, b: Boxes) -> npt.NDArray[np.float32]:

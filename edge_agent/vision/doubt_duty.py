@@ -30,6 +30,10 @@ class DoubtDuty:
         self._last: Seen | None = None
         self._is_over = self._doubts = False
 
+    @property
+    def trouble(self) -> None:
+        """See `Duty`: a doubt is none."""
+
     def check(self, frame: Frame) -> None:
         """See `Duty`."""
 

@@ -13,6 +13,11 @@ from edge_agent.vision.people import Seen
 class Duty(Protocol):
     """One duty of one camera."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why this duty cannot be done for now, though frames come; None while it can."""
+        ...
+
     def check(self, frame: Frame) -> None:
         """Told the first frame of every connection. ConfigError when the duty cannot be done on it."""
         ...

@@ -23,6 +23,10 @@ class LineDuty:
         self._ids = tuple(line.id for line in lines)
         self._watched_s: float | None = None
 
+    @property
+    def trouble(self) -> None:
+        """See `Duty`: lines can always be watched."""
+
     def check(self, frame: Frame) -> None:
         """See `Duty`: a line outside of the picture."""
         height, width = frame.picture.shape[:2]

@@ -32,23 +32,30 @@ class Session(Protocol):
 def load(chosen: VisionModel) -> tuple[Session, Family]:
     """The session and family of the `chosen` model.
 
-    One thread: a second one is slower as soon as another process is busy. AssetsMissing when a packed
-    model was not built; ModelError when the operator's file cannot be read.
+    AssetsMissing when a packed model was not built; ModelError when the operator's file cannot be read.
     """
     path, family = locate(chosen)
+    return opened(path), family
+
+
+def opened(path: Path) -> Session:
+    """A session for the ONNX file at `path`; ModelError when it cannot be read.
+
+    One thread: a second one is slower as soon as another process is busy.
+    """
     runtime: Any = importlib.import_module("onnxruntime")
     runtime.set_default_logger_severity(_FATAL)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     try:
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session: Session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except unusable() as error:
         raise ModelError(
             f"model {path.name} is not an ONNX model that runs here",
             hint="export it to ONNX, opset 11 or later, with float32 inputs and weights",
         ) from error
-    return session, family
+    return session
 
 
 def unusable() -> tuple[type[Exception], ...]:

@@ -53,7 +53,7 @@ def _small(picture: Picture) -> _Grey:
 
     columns = _WIDTH // _BLOCK
     rows = max(1, round(picture.shape[0] * columns / picture.shape[1]))
-    # Every fourth pixel is enough for a mean, and the whole picture would cost more than all the rest.
-    step = max(1, picture.shape[1] // _WIDTH // 2)
-    grey = cv2.cvtColor(np.ascontiguousarray(picture[::step, ::step]), cv2.COLOR_BGR2GRAY)
+    # Single pixels are enough for a mean, and all of them would cost more than all the rest.
+    points = cv2.resize(picture, (_WIDTH, rows * _BLOCK), interpolation=cv2.INTER_NEAREST)
+    grey = cv2.cvtColor(points, cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)

@@ -70,6 +70,10 @@ class ZoneDuty:
         self._last: Frame | None = None
         self._told_s = 0.0
 
+    @property
+    def trouble(self) -> None:
+        """See `Duty`: zones can always be watched."""
+
     def check(self, frame: Frame) -> None:
         """See `Duty`: a zone outside of the picture."""
         height, width = frame.picture.shape[:2]

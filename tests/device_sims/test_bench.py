@@ -123,7 +123,13 @@ def test_a_shelf_camera_shows_the_shelf_as_it_is_filled(tmp_path: Path) -> None:
         deadline = time.monotonic() + 15
         while (np.abs(first.astype(int) - picture(url)).max(axis=2) > 25).mean() < 0.025:
             assert time.monotonic() < deadline
-    assert ready["devices"] == []
+    [entry] = ready["devices"]
+    assert entry["source"] == url
+    assert {name: len(corners) for name, corners in entry["shelf_gap"]["facings"].items()} == {
+        "A1-01": 4,
+        "A1-02": 4,
+        "A1-03": 4,
+    }
 
 
 def picture(url: str) -> Any:

@@ -1,0 +1,1 @@
+"""The shelf-gap net: drawn shelves to learn from, the net as a graph, what it is taught."""
