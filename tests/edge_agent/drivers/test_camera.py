@@ -291,7 +291,7 @@ async def test_with_a_page_a_camera_without_duties_is_looked_at_masked_and_says_
             {**camera(address, ACROSS).model_dump(by_alias=True), "footfall": None}
         )
         masked = settings.model_copy(update={"masks": [mask]})
-        async with running(CameraDriver(masked, view).run(emitted)):
+        async with running(CameraDriver(masked, view=view).run(emitted)):
             look = await view.after(1)
             await emitted.until(has(DeviceAnswered, 2))
     assert look.size == (320, 240)
