@@ -76,7 +76,7 @@ class PresenceHours:
     def __init__(self, hours: Sequence[Hour] = ()) -> None:
         self._zones = {hour.key: hour for hour in hours if isinstance(hour, ZoneHour)}
         self._heat = {hour.key: hour for hour in hours if isinstance(hour, HeatHour)}
-        self._occupancy: dict[tuple[str, str], tuple[datetime, int]] = {}
+        self._occupancy: dict[tuple[str, str], tuple[datetime, int | None]] = {}
 
     def seen(self, seen: ZoneWatched | HeatSeen) -> Hour:
         """The hour of what was seen, with its new total."""
@@ -98,7 +98,7 @@ class PresenceHours:
 
     def occupancy(self, device: str, zone: str, now: datetime) -> int | None:
         """People in the zone now; None when its camera has not just said so."""
-        at, count = self._occupancy.get((device, zone), (None, 0))
+        at, count = self._occupancy.get((device, zone), (None, None))
         return count if at is not None and abs(now - at) <= _FRESH_FOR else None
 
 

@@ -81,7 +81,7 @@ class ZoneWatched:
     since it last said so.
 
     `person_s`: how long people were in it, summed over them. `visits` ended, after `dwell_s` in all, the
-    longest after `longest_s`. `occupancy`: people in it now.
+    longest after `longest_s`. `occupancy`: people in it now, None when the camera sees nothing.
     """
 
     device: str
@@ -92,7 +92,7 @@ class ZoneWatched:
     visits: int
     dwell_s: float
     longest_s: float
-    occupancy: int
+    occupancy: int | None
 
 
 @dataclass(frozen=True, slots=True)

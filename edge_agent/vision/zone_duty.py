@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge_agent.config.cameras import HeatGrid, WatchedZone
@@ -104,7 +104,10 @@ class ZoneDuty:
             return ()
         for tally in self._tallies:
             tally.add(tally.zone.close())
-        return list(self._all(last))
+        return [
+            replace(told, occupancy=None) if isinstance(told, ZoneWatched) else told
+            for told in self._all(last)
+        ]
 
     def _look(self, seen: Seen, step_s: float) -> Iterator[Reading]:
         """Take the frame in; yields of the zones where a visit ended."""

@@ -77,7 +77,7 @@ async def test_when_pictures_turn_bad_the_rest_is_told_and_nothing_is_watched_me
     zone, heat = duty.pause()
     assert isinstance(zone, ZoneWatched)
     assert isinstance(heat, HeatSeen)
-    assert (zone.watched_s, zone.visits, zone.dwell_s, zone.occupancy) == (3, 1, 3, 0)
+    assert (zone.watched_s, zone.visits, zone.dwell_s, zone.occupancy) == (3, 1, 3, None)
     assert (heat.watched_s, heat.cells) == (3, (3,))
     assert duty.pause() == ()
     again = [r for t in range(6, 12) for r in await duty.readings(seen(t, 50))]
