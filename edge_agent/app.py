@@ -28,11 +28,13 @@ from edge_agent.intake import REMEMBERED
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.web import LiveRoutes
 from edge_agent.local_accounts import Accounts
+from edge_agent.local_cameras import Cameras
 from edge_agent.local_shelves import Shelves
 from edge_agent.local_web import LocalWeb
 from edge_agent.local_writes import Writes
 from edge_agent.page.server import CameraPageServer
 from edge_agent.pipeline import Pipeline, read_clocks
+from edge_agent.presence_hours import KEPT_FOR, PresenceHours
 from edge_agent.service import metrics
 from edge_agent.service.loop import LooseThreads, collect_by_time, open_many_files
 from edge_agent.service.settings import read_secret
@@ -79,7 +81,9 @@ class StoreAgent:
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
         writes, accounts = Writes(self.write_token, self.pipeline.take), Accounts(self.pipeline)
         shelves = Shelves(self.write_token, self.resources.shelves)
-        routes = [*self._live().routes(), *writes.routes(), *accounts.routes(), *shelves.routes()]
+        cameras = Cameras(self.pipeline, [d for d in self.settings.devices if isinstance(d, Camera)])
+        more = (writes, accounts, shelves, cameras)
+        routes = [*self._live().routes(), *(route for one in more for route in one.routes())]
         web = LocalWeb(self.settings.agent.http, self.status.answer, self.facings, routes)
         async with web, self.page or nullcontext(), asyncio.TaskGroup() as core:
             tasks = [
@@ -194,6 +198,7 @@ class StoreAgent:
         while True:
             await asyncio.sleep(RETENTION_EVERY_S)
             await asyncio.wrap_future(self.journal.forget_lines(rfc3339(utc_now() - REMEMBERED)))
+            await asyncio.wrap_future(self.journal.forget_hours(rfc3339(utc_now() - KEPT_FOR)))
             before = rfc3339(utc_now() - timedelta(days=agent.retain_days))
             upto = await asyncio.to_thread(self.journal.newest_seq_before, before)
             if self.journal.used_bytes() > agent.disk_quota_mb * 2**20:
@@ -241,6 +246,7 @@ def build(settings: StoreSettings) -> StoreAgent:
         Health(conditions),
         journal,
         environment=environment,
+        hours=PresenceHours(restored.hours),
         planogram=settings.planogram,
     )
     views = Views() if settings.agent.camera_page.enabled else None

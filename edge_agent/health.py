@@ -66,6 +66,12 @@ class Health:
                 reason = f"another device: {before.identity} was here, now it is {after.identity}"
         return self._become(before, after, "online", reason, now)
 
+    def noted(self, device: str, note: str | None, now: Moment) -> Condition | None:
+        """The device does its job; `note` is the reason that its condition gives until its next trouble."""
+        before = self.conditions[device]
+        after = replace(before, last_seen_at=now.at, heard_s=now.mono_s)
+        return self._become(before, after, "online", note, now)
+
     def degraded(self, device: str, reason: str, now: Moment) -> Condition | None:
         """The device answers, yet cannot do its job."""
         before = self.conditions[device]

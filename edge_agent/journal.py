@@ -20,6 +20,7 @@ from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, enc
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.environment import Quantity
 from edge_agent.health import Condition
+from edge_agent.journal_hours import forget_hours, keep_hours
 from edge_agent.journal_state import (
     Restored,
     forget_lines,
@@ -31,6 +32,7 @@ from edge_agent.journal_state import (
     restore,
 )
 from edge_agent.lines import Key, Line
+from edge_agent.presence_hours import Hour
 from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
 from edge_agent.traffic import Bucket
@@ -52,6 +54,7 @@ class Capture:
     buckets: list[Bucket] = field(default_factory=list)
     quantities: list[Quantity] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    hours: list[Hour] = field(default_factory=list)
     follows: bool = False
     """It relies on a capture that is not durable yet: to be committed behind that one even when empty."""
 
@@ -150,6 +153,10 @@ class Journal:
     def forget_lines(self, before: str) -> Future[Any]:
         """Forget one step of the lines that were taken before `before` (RFC 3339), never the newest."""
         return self._submit(lambda: forget_lines(self._db, before))
+
+    def forget_hours(self, before: str) -> Future[Any]:
+        """Forget some hours of zones and heat maps that started before `before` (RFC 3339)."""
+        return self._submit(lambda: forget_hours(self._db, before))
 
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to at most `pages` pages: a full disk for tests and drills."""
@@ -317,6 +324,7 @@ class Journal:
         keep_buckets(self._db, capture.buckets)
         keep_quantities(self._db, capture.quantities)
         keep_lines(self._db, capture.lines, rfc3339(utc_now()))
+        keep_hours(self._db, capture.hours)
 
     def _append(self, kind: str, body: str, occurred_at: str) -> None:
         eid = secrets.token_bytes(16)

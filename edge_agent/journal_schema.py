@@ -6,7 +6,7 @@ import sqlite3
 
 from edge_agent.contract.errors import SchemaTooNew
 
-VERSION = 4
+VERSION = 5
 
 _TABLES_1 = """
     create table identity(key text primary key, value text) strict;
@@ -38,7 +38,15 @@ _TABLES_4 = """
     create index line_by_time on line(taken_at);
     alter table facing add column memory text
 """
-MIGRATIONS = (_TABLES_1, _TABLES_2, _TABLES_3, _TABLES_4)
+_TABLES_5 = """
+    create table zone_hour(device text, zone text, start text, watched_s real, person_s real, visits integer,
+        dwell_s real, longest_s real, primary key(device, zone, start)) strict;
+    create index zone_hour_by_start on zone_hour(start);
+    create table heat_hour(device text, columns integer, rows integer, start text, watched_s real, cells text,
+        primary key(device, columns, rows, start)) strict;
+    create index heat_hour_by_start on heat_hour(start)
+"""
+MIGRATIONS = (_TABLES_1, _TABLES_2, _TABLES_3, _TABLES_4, _TABLES_5)
 """The statements of step n lead from version n to n + 1; they are never edited once released."""
 
 

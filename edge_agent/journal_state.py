@@ -11,7 +11,9 @@ from typing import Any
 from edge_agent.contract.times import parse_rfc3339, rfc3339
 from edge_agent.environment import Minute, Quantity
 from edge_agent.health import Condition
+from edge_agent.journal_hours import open_hours
 from edge_agent.lines import Line
+from edge_agent.presence_hours import Hour
 from edge_agent.stock.belief import Belief
 from edge_agent.stock.effects import Effects, PlatePosition
 from edge_agent.stock.presence import Moved
@@ -35,6 +37,7 @@ class Restored:
     buckets: list[Bucket]
     conditions: list[Condition]
     quantities: list[Quantity]
+    hours: list[Hour]
 
 
 def restore(db: sqlite3.Connection) -> Restored:
@@ -55,6 +58,7 @@ def restore(db: sqlite3.Connection) -> Restored:
             for device, driver, status, reason, since, seen in db.execute("select * from device")
         ],
         quantities=[_quantity(row) for row in db.execute("select * from environment")],
+        hours=open_hours(db),
     )
 
 

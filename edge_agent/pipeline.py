@@ -24,12 +24,15 @@ from edge_agent.intake import Intake, join
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.audience import Audience, DeviceLost
 from edge_agent.moment import Moment
+from edge_agent.presence_hours import PresenceHours
 from edge_agent.readings import (
     Delivery,
     DeviceAnswered,
     DeviceDegraded,
+    DeviceNoted,
     EnvironmentReading,
     GapSeen,
+    HeatSeen,
     LineCrossing,
     LineWatched,
     Reading,
@@ -37,6 +40,7 @@ from edge_agent.readings import (
     Sale,
     TagRead,
     WeightReading,
+    ZoneWatched,
 )
 from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
@@ -72,6 +76,7 @@ class Pipeline:
     now: Callable[[], Moment] = read_clocks
     audience: Audience = field(default_factory=Audience)
     environment: Environment = field(default_factory=Environment)
+    hours: PresenceHours = field(default_factory=PresenceHours)
     bulletin: Bulletin = field(default_factory=Bulletin)
     returned: Callable[[str], None] = _nobody
     """Told of each device that is back after it was offline."""
@@ -166,16 +171,19 @@ class Pipeline:
         match reading:
             case TagRead() | WeightReading() | GapSeen():
                 effects = self._sensed(reading, now)
-            case LineCrossing():
-                self._footfall(self.traffic.crossed(reading), reading.occurred_at, capture)
-            case LineWatched():
-                self._footfall(self.traffic.watched(reading), reading.occurred_at, capture)
+            case LineCrossing() | LineWatched():
+                self._footfall(self.traffic.seen(reading), reading.occurred_at, capture)
+            case ZoneWatched() | HeatSeen():
+                capture.hours.append(self.hours.seen(reading))
             case EnvironmentReading():
                 self._measured(self.environment.measured(reading, now), now, capture)
             case Sale() | Delivery():
                 self._line_of_device(reading, now, capture)
             case DeviceAnswered():
                 self.environment.answered(reading.device, now)
+            case DeviceNoted():
+                moved = self.health.noted(reading.device, reading.note, now)
+                self._condition(reading.device, moved, capture, now)
             case DeviceDegraded():
                 self._measured(self.environment.degraded(reading.device, now), now, capture)
                 self.estimator.device_lost(reading.device, now)
@@ -249,7 +257,14 @@ class Pipeline:
 
     async def _keep(self, capture: Capture, now: Moment) -> None:
         effects = capture.effects
-        states = (effects.plates, effects.beliefs, capture.buckets, capture.quantities, capture.lines)
+        states = (
+            effects.plates,
+            effects.beliefs,
+            capture.buckets,
+            capture.quantities,
+            capture.lines,
+            capture.hours,
+        )
         if not (effects.events or any(states) or capture.follows):
             return
         for kind, count in Counter(event.kind for event in effects.events).items():

@@ -76,6 +76,39 @@ class LineWatched:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneWatched:
+    """A camera looked at a zone for `watched_s` more, up to `occurred_at`; all but `occupancy` is what is new
+    since it last said so.
+
+    `person_s`: how long people were in it, summed over them. `visits` ended, after `dwell_s` in all, the
+    longest after `longest_s`. `occupancy`: people in it now, None when the camera sees nothing.
+    """
+
+    device: str
+    zone: str
+    occurred_at: datetime
+    watched_s: float
+    person_s: float
+    visits: int
+    dwell_s: float
+    longest_s: float
+    occupancy: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeatSeen:
+    """A camera looked at its picture for `watched_s` more, up to `occurred_at`; `cells`, row by row, are the
+    person-seconds that are new in each since it last said so."""
+
+    device: str
+    occurred_at: datetime
+    watched_s: float
+    columns: int
+    rows: int
+    cells: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GapSeen:
     """A camera's verdict on one facing: stocked share `fill` and whether it counts as a gap."""
 
@@ -131,6 +164,14 @@ class DeviceAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceNoted:
+    """The device does its job, yet its owner should know `note` of it; None: no longer."""
+
+    device: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceDegraded:
     """The device answers, yet cannot do its job; `reason` says why. Any later reading clears it."""
 
@@ -144,10 +185,13 @@ Reading = (
     | EnvironmentReading
     | LineCrossing
     | LineWatched
+    | ZoneWatched
+    | HeatSeen
     | GapSeen
     | Sale
     | Delivery
     | DeviceAnswered
+    | DeviceNoted
     | DeviceDegraded
 )
 

@@ -46,6 +46,10 @@ class Traffic:
         self.buckets: dict[LineKey, Bucket] = {(b.device, b.line): b for b in buckets}
         self._watched: dict[LineKey, tuple[datetime, float]] = {}
 
+    def seen(self, reading: LineCrossing | LineWatched) -> list[Bucket]:
+        """The buckets with a new total."""
+        return self.crossed(reading) if isinstance(reading, LineCrossing) else self.watched(reading)
+
     def crossed(self, crossing: LineCrossing) -> list[Bucket]:
         """The crossing's bucket with its new total; a late crossing of a closed minute joins the open one."""
         closed, bucket = self._at(crossing.device, crossing.line, crossing.occurred_at)

@@ -52,25 +52,50 @@ class CountingLine(Settings):
         return self
 
 
-def distinct_lines(lines: Sequence[CountingLine]) -> None:
-    """ValueError when two lines of one camera have the same id."""
-    ids = [line.id for line in lines]
-    for line in ids:
-        if ids.count(line) > 1:
-            raise ValueError(f"line id {line!r} is used twice; ids are unique on a camera")
+class WatchedZone(Settings):
+    """A part of the floor: who stands in it, and for how long."""
+
+    id: Identifier
+    polygon: Outline
+
+
+class HeatGrid(Settings):
+    """Into how many cells the picture is divided to tell where people stand."""
+
+    columns: Annotated[int, Field(ge=1, le=64)] = 16
+    rows: Annotated[int, Field(ge=1, le=64)] = 9
+
+
+def distinct_lines(lines: Sequence[CountingLine], zones: Sequence[WatchedZone] = ()) -> None:
+    """ValueError when two lines or zones of one camera have the same id."""
+    ids = [("line", line.id) for line in lines] + [("zone", zone.id) for zone in zones]
+    seen = set[str]()
+    for what, one in ids:
+        if one in seen:
+            raise ValueError(f"{what} id {one!r} is used twice; ids are unique on a camera")
+        seen.add(one)
 
 
 class Footfall(Settings):
-    """Counting people over lines. `motion_gate`: do not ask the detector about pictures in which nothing
-    moves while nobody is followed."""
+    """Counting people over lines, in zones and in the cells of a heat map. `motion_gate`: do not ask the
+    detector about pictures in which nothing moves while nobody is followed."""
 
-    lines: Annotated[list[CountingLine], Field(min_length=1)]
+    lines: list[CountingLine] = []
+    zones: list[WatchedZone] = []
+    heat_map: HeatGrid | None = None
     detections_per_s: Annotated[float, Field(gt=0, le=10)] = 5.0
     motion_gate: bool = True
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        distinct_lines(self.lines)
+    def _consistent(self) -> Self:
+        distinct_lines(self.lines, self.zones)
+        has_places = bool(self.zones) or self.heat_map is not None
+        if not self.lines and not has_places:
+            raise ValueError("has nothing to count; give it lines, zones or a heat_map")
+        if has_places and self.detections_per_s < 1:
+            raise ValueError(
+                f"found detections_per_s {self.detections_per_s:g}; zones and heat_map need at least 1"
+            )
         return self
 
 

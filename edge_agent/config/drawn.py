@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import ValidationInfo, model_validator
+from pydantic import ValidationError, ValidationInfo, model_validator
 
 from edge_agent.config.cameras import Camera, CountingLine, Outline, PictureSize, distinct_lines
 from edge_agent.config.store import StoreSettings
+from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.planogram import Identifier
 from edge_agent.service.settings import Place, Settings, invalid, load
 
@@ -86,15 +87,22 @@ def with_drawn(settings: StoreSettings) -> StoreSettings:
     drawn = drawn_cameras(settings)
     if not drawn:
         return settings
-    devices = [
-        over(device, drawn[device.id]) if isinstance(device, Camera) and device.id in drawn else device
-        for device in settings.devices
-    ]
+    try:
+        devices = [
+            over(device, drawn[device.id]) if isinstance(device, Camera) and device.id in drawn else device
+            for device in settings.devices
+        ]
+    except ValidationError as error:
+        told = "; ".join(item["msg"].removeprefix("Value error, ") for item in error.errors())
+        raise ConfigError(
+            f"{patch_path(settings)}: {told}", hint="rename one, or delete the patch"
+        ) from error
     return settings.model_copy(update={"devices": devices})
 
 
 def over(camera: Camera, drawn: DrawnCamera) -> Camera:
-    """The camera with its drawing. A duty with nothing drawn for it is no longer one."""
+    """The camera with its drawing. A duty with nothing drawn for it is no longer one, but zones and heat map
+    of the file stay. ValidationError for a line with the id of a zone."""
     values = camera.model_dump(by_alias=True, exclude_unset=True)
     changes = drawn.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, exclude={"id"})
     values.update({key: changes[key] for key in ("masks", "drawn_on") if key in changes})
@@ -130,4 +138,6 @@ _WHAT: Final = {"masks": "masks", "footfall": "lines", "shelf_gap": "places"}
 
 
 def _has_shapes(duty: dict[str, Any]) -> bool:
-    return any(duty.get(shapes) for shapes in ("lines", "facings"))
+    return (
+        any(duty.get(shapes) for shapes in ("lines", "zones", "facings")) or duty.get("heat_map") is not None
+    )

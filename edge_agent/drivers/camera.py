@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from edge_agent.config.cameras import Camera
-from edge_agent.contract.errors import ConfigError
+from edge_agent.config.cameras import Camera, Footfall
+from edge_agent.contract.errors import ConfigError, DeviceError
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Emit, Reading
 from edge_agent.service import metrics
 from edge_agent.vision.capture import Capture, Frame
+from edge_agent.vision.doubt_duty import DoubtDuty
 from edge_agent.vision.duty import Duty
 from edge_agent.vision.frame_size import FrameSize
 from edge_agent.vision.line_duty import LineDuty
@@ -19,6 +20,7 @@ from edge_agent.vision.motion import MotionGate
 from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
 from edge_agent.vision.view import CameraView
+from edge_agent.vision.zone_duty import ZoneDuty
 
 if TYPE_CHECKING:
     from edge_agent.vision.shelf_watch import ShelfWatch
@@ -48,15 +50,21 @@ class CameraDriver:
         duties = _duties(settings, self._shelf)
         if not duties and self._view is None:
             raise ConfigError(
-                f"{device}: this camera has nothing to do", hint="give it footfall with a line, or shelf_gap"
+                f"{device}: this camera has nothing to do",
+                hint="give it footfall with a line, a zone or a heat map, or shelf_gap",
             )
         watch = _Watch(device, await People.with_model(settings.model, _gate(settings)), duties, self._view)
         async with _capture(settings) as frames:
             losses = _Losses(device)
-            async for frame in frames:
-                losses.count(frames)
-                if readings := await watch.readings(frame):
-                    await emit(readings)
+            try:
+                async for frame in frames:
+                    losses.count(frames)
+                    if readings := await watch.readings(frame):
+                        await emit(readings)
+            except DeviceError:
+                await emit(watch.pause())
+                raise
+        await emit(watch.pause())
         _log.info("%s: the video %s has ended", device, shown(settings.source))
         await emit([DeviceDegraded(device, "the video file has ended")])
         await asyncio.Event().wait()
@@ -74,7 +82,8 @@ class _Watch:
         """What follows from the frame; of one with a problem only that, once."""
         said, self._said = self._said, frame.problem
         if frame.problem is not None:
-            return [DeviceDegraded(self._device, frame.problem)] if frame.problem != said else []
+            degraded = DeviceDegraded(self._device, frame.problem)
+            return [*self.pause(), degraded] if frame.problem != said else []
         self._check(frame)
         # Without a duty nothing else would say that the camera is there.
         readings: list[Reading] = [DeviceAnswered(self._device)] if said or not self._duties else []
@@ -91,6 +100,10 @@ class _Watch:
         return [
             DeviceDegraded(self._device, duty.trouble) for duty in self._duties if duty.trouble is not None
         ]
+
+    def pause(self) -> list[Reading]:
+        """What the duties have left to say; nothing is watched until the next good frame."""
+        return [reading for duty in self._duties for reading in duty.pause()]
 
     def _check(self, frame: Frame) -> None:
         if not self._is_checked:
@@ -128,11 +141,20 @@ def _gate(settings: Camera) -> MotionGate | None:
 
 
 def _duties(settings: Camera, shelf: ShelfWatch | None) -> Sequence[Duty]:
-    duties: list[Duty] = []
-    if settings.footfall is not None:
-        duties.append(LineDuty(settings.id, settings.footfall.lines))
+    footfall, duties = settings.footfall, list[Duty]()
+    if footfall is not None:
+        duties += _floor_duties(settings.id, footfall)
     if shelf is not None:
         from edge_agent.vision.shelf_duty import ShelfDuty
 
         duties.append(ShelfDuty(settings.id, shelf))
     return duties
+
+
+def _floor_duties(device: str, footfall: Footfall) -> Iterator[Duty]:
+    if footfall.lines:
+        yield LineDuty(device, footfall.lines)
+    if footfall.zones or footfall.heat_map is not None:
+        yield ZoneDuty(device, footfall.zones, footfall.heat_map)
+    if footfall.motion_gate:
+        yield DoubtDuty(device)

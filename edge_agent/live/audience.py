@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edge_agent.contract.times import rfc3339
 from edge_agent.drivers.decode import reading_json
 from edge_agent.live.follower import Follower
-from edge_agent.readings import DeviceAnswered, DeviceDegraded, LineCrossing, Reading
+from edge_agent.readings import DeviceAnswered, DeviceDegraded, DeviceNoted, LineCrossing, Reading
 
 READINGS_KEPT = 2_000
 """Readings that wait for one follower; then the oldest are dropped and counted, never the device held up."""
@@ -64,6 +64,8 @@ def told_json(told: Told) -> dict[str, object] | None:
     match told:
         case DeviceAnswered():
             return status_json(told.device, "online", None, told.identity)
+        case DeviceNoted():
+            return status_json(told.device, "online", told.note)
         case DeviceDegraded():
             return status_json(told.device, "degraded", told.reason)
         case DeviceLost():

@@ -62,6 +62,10 @@ class Drawings:
         """The patch as it is, or would be, in its file; empty when nothing is drawn."""
         return _text(self._drawn)
 
+    def check(self, drawn: DrawnCamera) -> None:
+        """ValidationError when the drawing does not go with what the file says of the camera."""
+        over(self._written[drawn.id], drawn)
+
     async def save(self, drawn: DrawnCamera) -> None:
         """Write to the patch what of the drawing differs from the file, then have the camera follow it.
 

@@ -122,9 +122,10 @@ class Routes:
         try:
             named = {**shapes, "id": camera} if isinstance(shapes, dict) else shapes
             checked = DrawnFile.model_validate({"devices": [named]}, context={"facings": facings})
+            (drawn,) = checked.devices
+            self._drawings.check(drawn)
         except ValidationError as error:
             return problem(422, _sentences(error), code="E-CONFIG")
-        (drawn,) = checked.devices
         newest = self._views.of(camera).newest
         if newest is not None and (why := _misfit(drawn, newest.size)):
             return problem(422, why, code="E-CONFIG")

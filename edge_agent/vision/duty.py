@@ -22,6 +22,10 @@ class Duty(Protocol):
         """Told the first frame of every connection. ConfigError when the duty cannot be done on it."""
         ...
 
+    def pause(self) -> Sequence[Reading]:
+        """What is left to say; until the next `readings`, if there is one, nothing is watched."""
+        ...
+
     async def readings(self, seen: Seen) -> Sequence[Reading]:
         """What follows from one frame. Heavy work takes its turn in the inference thread."""
         ...

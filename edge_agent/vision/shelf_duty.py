@@ -46,6 +46,10 @@ class ShelfDuty:
         self._still = Stillness(self._shelf)
         self._watch.open(self._shelf)
 
+    def pause(self) -> Sequence[Reading]:
+        """See `Duty`: votes were told already."""
+        return ()
+
     async def readings(self, seen: Seen) -> Sequence[Reading]:
         """See `Duty`."""
         frame = seen.frame

@@ -101,3 +101,16 @@ def test_many_cheap_devices_with_one_serial_number_are_one_line(caplog: pytest.L
     for name in names:
         devices.heard(name, now(1), identity="0000")
     assert [record.message for record in caplog.records] == ["s1 and s0 have the same serial number, 0000"]
+
+
+def test_a_note_is_the_reason_of_a_device_that_is_online_until_its_next_trouble() -> None:
+    devices = health()
+    devices.heard("s1", now(1))
+    noted = devices.noted("s1", "look at it", now(2))
+    assert noted is not None
+    assert (noted.status, noted.reason) == ("online", "look at it")
+    assert devices.noted("s1", "look at it", now(3)) is None
+    assert devices.heard("s1", now(4)) is None, "it goes on saying so"
+    taken_back = devices.noted("s1", None, now(5))
+    assert taken_back is not None
+    assert taken_back.reason is None

@@ -14,12 +14,14 @@ from edge_agent.contract.times import utc_now
 from edge_agent.environment import Minute, Quantity
 from edge_agent.journal import Capture, Journal
 from edge_agent.lines import Line
+from edge_agent.presence_hours import ZoneHour
 
 STEPS = {
     1: "41f6258fc7cb032b",
     2: "532071f22fbe4496",
     3: "8f760232a52cdd97",
     4: "0bde6baa5d75eee5",
+    5: "6220c82f799f8500",
 }
 """Digest of all columns after each released step."""
 
@@ -74,12 +76,15 @@ def test_a_journal_of_version_1_keeps_everything_and_takes_what_is_new(tmp_path:
     assert journal.restored.quantities == []
     assert [b.memory for b in journal.restored.beliefs] == [""]
     fridge, sold = quantity(), Line("sale", "r1", "1", "3")
-    made = Capture(quantities=[fridge], lines=[sold])
+    assert journal.restored.hours == []
+    hour = ZoneHour("cam", "till", utc_now().replace(microsecond=0), 60.0, 30.5, 2, 28.0, 20.0)
+    made = Capture(quantities=[fridge], lines=[sold], hours=[hour])
     made.effects.beliefs.append(replace(journal.restored.beliefs[0], memory='{"sold": 3}'))
     journal.submit(made).result(10)
     journal.close()
     again = Journal(tmp_path)
     assert again.restored.quantities == [fridge]
+    assert again.restored.hours == [hour]
     assert again.content_of(sold.key) == "3"
     assert [(b.on_hand, b.memory) for b in again.restored.beliefs] == [(5, '{"sold": 3}')]
     again.close()

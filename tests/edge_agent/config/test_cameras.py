@@ -11,6 +11,14 @@ from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service.settings import load
 
+FLOOR = """store: {id: s1}
+agent: {data_dir: var}
+devices:
+  - id: cam
+    driver: camera
+    source: rtsp://10.0.0.7/live
+    footfall: FOOTFALL
+"""
 STORE = """store: {id: s1}
 agent: {data_dir: var}
 devices:
@@ -74,3 +82,32 @@ def test_nonsense_is_told_at_its_place(model: str, problem: str, tmp_path: Path)
         load(written(tmp_path, model), StoreSettings, env_prefix="X", environ={})
     (found,) = caught.value.problems
     assert found.removeprefix(f"{tmp_path}/store.yaml:").startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("footfall", "problem"),
+    [
+        ("{detections_per_s: 5}", "7:15 devices.0.footfall: has nothing to count; give it lines, zones or a heat_map"),
+        ("{lines: [{id: a, from: [0, 0], to: [1, 1]}], zones: [{id: a, polygon: [[0, 0], [1, 0], [1, 1]]}]}", "7:15 devices.0.footfall: zone id 'a' is used twice; ids are unique on a camera"),
+        ("{heat_map: {}, detections_per_s: 0.5}", "7:15 devices.0.footfall: found detections_per_s 0.5; zones and heat_map need at least 1"),
+        ("{heat_map: {columns: 65}}", "7:36 devices.0.footfall.heat_map.columns: found 65; input should be less than or equal to 64"),
+        ("{zones: [{id: a, polygon: [[0, 0], [1, 0]]}]}", "7:41 devices.0.footfall.zones.0.polygon: list should have at least 3 items"),
+    ],
+)  # fmt: skip
+def test_nonsense_about_the_floor_is_told_at_its_place(footfall: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "store.yaml"
+    path.write_text(FLOOR.replace("FOOTFALL", footfall))
+    with pytest.raises(ConfigError) as caught:
+        load(path, StoreSettings, env_prefix="X", environ={})
+    (found,) = caught.value.problems
+    assert found.removeprefix(f"{path}:").startswith(problem)
+
+
+def test_a_heat_map_alone_is_enough_and_has_a_usual_size(tmp_path: Path) -> None:
+    path = tmp_path / "store.yaml"
+    path.write_text(FLOOR.replace("FOOTFALL", "{heat_map: {}}"))
+    (camera,) = load(path, StoreSettings, env_prefix="X", environ={}).devices
+    assert isinstance(camera, Camera)
+    assert camera.footfall is not None
+    assert camera.footfall.heat_map is not None
+    assert (camera.footfall.heat_map.columns, camera.footfall.heat_map.rows) == (16, 9)

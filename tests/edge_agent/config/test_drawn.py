@@ -88,6 +88,27 @@ def test_a_mistake_in_the_patch_is_told_at_its_own_line(config: Path, text: str,
     assert error.value.problems[0].startswith(f"{path}{problem}")
 
 
+FLOOR = "zones: [{id: till, polygon: [[0, 0], [9, 0], [9, 9]]}], heat_map: {}"
+
+
+def test_zones_and_heat_map_of_the_file_stay_when_all_lines_are_drawn_away(config: Path) -> None:
+    config.write_text(STORE.replace("detections_per_s: 8", FLOOR))
+    draw(config, "devices: [{id: cam-door, footfall: {lines: []}}]")
+    footfall = used(config).devices[0].footfall
+    assert (footfall.lines, [zone.id for zone in footfall.zones]) == ([], ["till"])
+    assert footfall.heat_map is not None
+
+
+def test_a_drawn_line_with_the_id_of_a_zone_is_told(config: Path) -> None:
+    config.write_text(STORE.replace("detections_per_s: 8", FLOOR))
+    path = draw(
+        config, "devices: [{id: cam-door, footfall: {lines: [{id: till, from: [0, 0], to: [1, 1]}]}}]"
+    )
+    with pytest.raises(ConfigError, match="zone id 'till' is used twice") as error:
+        used(config)
+    assert error.value.message.startswith(f"{path}: ")
+
+
 def test_the_environment_of_the_agent_does_not_change_the_patch(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,15 @@ from edge_agent.config.cameras import Camera
 from edge_agent.contract.errors import AssetsMissing, CameraStalled, ConfigError, LinkLost, ModelError
 from edge_agent.contract.times import utc_now
 from edge_agent.drivers.camera import CameraDriver
-from edge_agent.readings import DeviceAnswered, DeviceDegraded, LineCrossing, LineWatched, Reading
+from edge_agent.readings import (
+    DeviceAnswered,
+    DeviceDegraded,
+    HeatSeen,
+    LineCrossing,
+    LineWatched,
+    Reading,
+    ZoneWatched,
+)
 from edge_agent.vision import capture, model
 from edge_agent.vision.view import CameraView
 
@@ -121,6 +129,32 @@ async def test_one_person_in_an_mjpeg_stream_is_one_crossing(
     watched = [reading.occurred_at for reading in of(emitted.readings, LineWatched)]
     gaps = [(b - a).total_seconds() for a, b in itertools.pairwise(watched)]
     assert all(0.9 <= gap < 3 for gap in gaps)
+
+
+async def test_a_person_in_a_zone_is_told_to_the_end_of_the_file_and_stands_in_a_cell(
+    leaving: list[Any], tmp_path: Path, emitted: Any, running: Any
+) -> None:
+    clip = tmp_path / "leaving.avi"
+    height, width = leaving[0].shape[:2]
+    video = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (width, height))
+    for picture in leaving:
+        video.write(picture)
+    video.release()
+    inside = [[0, 0], [560, 0], [560, height + 1], [0, height + 1]]
+    floor = {"zones": [{"id": "inside", "polygon": inside}], "heat_map": {"columns": 2, "rows": 1}}
+    watching = camera(clip, LEAVING, **floor)
+    async with running(CameraDriver(watching).run(emitted)):
+        await emitted.until(has(DeviceDegraded))
+    told = of(emitted.readings, ZoneWatched)
+    (heat,) = of(emitted.readings, HeatSeen)
+    assert sum(reading.visits for reading in told) == 1
+    assert told[-1].occupancy is None, "nobody knows once it has ended"
+    watched_s, dwell_s = sum(r.watched_s for r in told), sum(r.dwell_s for r in told)
+    assert watched_s == pytest.approx(heat.watched_s)
+    assert 2.5 <= watched_s <= len(leaving) / 10
+    # By eye she walks over x = 560 in the second second.
+    assert 0.5 <= dwell_s <= 2.4
+    assert dwell_s < sum(heat.cells) <= watched_s, "in the picture she stays for longer"
 
 
 async def test_a_file_has_its_own_time_and_its_end_is_said_once_and_not_replayed(
@@ -257,7 +291,7 @@ async def test_with_a_page_a_camera_without_duties_is_looked_at_masked_and_says_
             {**camera(address, ACROSS).model_dump(by_alias=True), "footfall": None}
         )
         masked = settings.model_copy(update={"masks": [mask]})
-        async with running(CameraDriver(masked, view).run(emitted)):
+        async with running(CameraDriver(masked, view=view).run(emitted)):
             look = await view.after(1)
             await emitted.until(has(DeviceAnswered, 2))
     assert look.size == (320, 240)

@@ -94,8 +94,8 @@ def running(tmp_path: Path) -> Running:
     """`async with running({"token_file": …}) as page`."""
 
     @asynccontextmanager
-    async def run(page: dict[str, Any] | None = None) -> AsyncIterator[Page]:
-        settings, views, redrawn = store(tmp_path, page), Views(), list[Camera]()
+    async def run(page: dict[str, Any] | None = None, **more: Any) -> AsyncIterator[Page]:
+        settings, views, redrawn = store(tmp_path, page, **more), Views(), list[Camera]()
         conditions = {d.id: Condition(d.id, "camera", "online", None, utc_now()) for d in settings.devices}
         server = CameraPageServer(settings, views, conditions=conditions, redrawn=redrawn.append)
         async with server:

@@ -107,6 +107,24 @@ async def test_places_and_masks_are_kept_too_and_drawing_nothing_ends_the_duty(
     assert "- [20, 30]" in patch(tmp_path).read_text(), "a point in one line"
 
 
+async def test_zones_of_the_file_outlive_all_lines_and_lend_a_line_no_id(
+    running: Running, tmp_path: Path
+) -> None:
+    zone = {"id": "till", "polygon": PLACE}
+    door = {**DOOR, "footfall": {**DOOR["footfall"], "zones": [zone]}}
+    async with running(devices=[door]) as page, aiohttp.ClientSession() as http:
+        status, answer = await put(http, page, {"footfall": {"lines": [{**SLANTED, "id": "till"}]}})
+        assert (status, answer["detail"]) == (
+            422,
+            "zone id 'till' is used twice; ids are unique on a camera",
+        )
+        assert not patch(tmp_path).exists()
+        assert (await put(http, page, {"footfall": {"lines": []}}))[0] == 200
+    (camera,) = page.redrawn
+    assert camera.footfall is not None
+    assert ([zone.id for zone in camera.footfall.zones], camera.footfall.lines) == (["till"], [])
+
+
 async def test_what_is_as_in_the_file_again_leaves_the_patch(running: Running, tmp_path: Path) -> None:
     async with running() as page, aiohttp.ClientSession() as http:
         before = (await shapes_of(http, page))["shapes"]

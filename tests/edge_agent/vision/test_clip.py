@@ -16,15 +16,18 @@ from edge_agent.vision.families import Picture
 from edge_agent.vision.footfall import Crossing
 from edge_agent.vision.track import Track
 from edge_agent.vision.truth import compare, read_truth
+from edge_agent.vision.zones import Visit, Zone
 
 # On their way out to the right, all six pass the upright line at x = 560 from its left to its right.
 LEAVING = CountingLine.model_validate({"id": "leaving", "from": [560, 432], "to": [560, 0]})
 
 
-def test_six_people_are_six_tracks_one_in_each_visit_and_six_crossings(one_by_one: Path) -> None:
+def test_six_people_are_six_tracks_visits_and_crossings_and_stay_as_long_as_by_eye(one_by_one: Path) -> None:
     sights: dict[int, list[float]] = defaultdict(list)
+    stays, floor = list[Visit](), Zone([[-50, -50], [818, -50], [818, 482], [-50, 482]])
 
     def see(_picture: Picture, at_s: float, tracks: Sequence[Track], _crossed: Sequence[Crossing]) -> None:
+        stays.extend(floor.update(tracks, at_s))
         for track in tracks:
             if track.confirmed:
                 sights[track.id].append(at_s)
@@ -39,6 +42,11 @@ def test_six_people_are_six_tracks_one_in_each_visit_and_six_crossings(one_by_on
     assert len(sights) == 6
     assert [c.direction for c in crossings] == ["entered"] * 6
     assert all(v["from_s"] < c.at_s < v["to_s"] for c, v in zip(crossings, visits, strict=True))
+    stays += floor.close()
+    errors_s = [s.dwell_s - (v["to_s"] - v["from_s"]) for s, v in zip(stays, visits, strict=True)]
+    assert all(-3 <= error_s <= 0 for error_s in errors_s), (
+        "by eye a visit begins and ends with any part of a body"
+    )
 
 
 def test_crossings_of_a_crowded_square_agree_with_the_truth(vtest: Path, outside_data: Path) -> None:
