@@ -269,7 +269,7 @@ def build(settings: StoreSettings) -> StoreAgent:
             written,
             views,
             conditions=pipeline.health.conditions,
-            redrawn=partial(_redraw, devices, resources),
+            redrawn=partial(_redraw, devices, resources, pipeline),
         )
     if settings.uplink is not None and uplink_token is not None:
         agent.uplink = Uplink(
@@ -321,11 +321,14 @@ def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:
     return MqttSession(settings.mqtt, store=settings.store.id, topics=topics, states=states, taps=taps)
 
 
-def _redraw(devices: Sequence[KeptDevice], resources: Resources, camera: Camera) -> None:
+def _redraw(devices: Sequence[KeptDevice], resources: Resources, pipeline: Pipeline, camera: Camera) -> None:
     """Have a camera go on with its new settings. What it shows until then was masked by the old ones."""
     if (view := resources.view_of(camera)) is not None:
         view.clear()
-    resources.shelves.pop(camera.id, None)  # its places may be others
+    # Its places may be others: what was seen in the old ones is no evidence any more.
+    pipeline.estimator.device_lost(camera.id, pipeline.now())
+    resources.shelves.pop(camera.id, None)
+    resources.shelf_before(camera)
     for kept in devices:
         if kept.device == camera.id:
             kept.remake(partial(make_driver, camera, resources))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from edge_agent.vision.truth import Truth, VisitTruth
 
 EXAMPLE = "Example: edge-agent footfall door.mp4 --line 100,300,500,300 --json"
+_FARTHEST = 100_000.0
+"""Pixels; also false for what is no number."""
 _LINE_HINT = "write --line X1,Y1,X2,Y2 in pixels of the video's frame, e.g. --line 100,300,500,300"
 
 
@@ -48,6 +50,8 @@ def footfall(
     from edge_agent.vision.people_seen import Stays
     from edge_agent.vision.truth import read_any_truth
 
+    if overlay is not None and overlay.resolve() == video.resolve():
+        raise ConfigError(f"--overlay {overlay} is the video itself", hint="give it another name")
     known = read_any_truth(truth) if truth else None
     lines = _lines(line, anchor, known)
     stays = Stays()
@@ -116,9 +120,10 @@ def _outline(text: str) -> list[list[float]]:
 
 def _numbers(text: str) -> list[float]:
     try:
-        return [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
         return []
+    return numbers if all(abs(number) <= _FARTHEST for number in numbers) else []
 
 
 def _model(model: str | None, family: str | None) -> VisionModel:

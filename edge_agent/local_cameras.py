@@ -23,6 +23,8 @@ AT_ONCE: Final = 2
 """Questions that read the journal at the same time; the others wait."""
 LONGEST: Final = timedelta(days=92)
 """The most that one question may ask for."""
+MOST_CELLS: Final = 350_000
+"""Cells of a heat map that one answer may hold: 92 days of the usual grid."""
 USUAL: Final = timedelta(hours=24)
 
 
@@ -51,9 +53,11 @@ class Cameras:
             return problem(404, f"there is no camera {name!r}", code="E-NOT-FOUND", hint=hint)
         try:
             span = _span(name, request.query, now)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             hint = "write from and to like 2026-11-22T10:00:00Z"
             return problem(400, str(error), code="E-BAD-REQUEST", hint=hint)
+        if (fewer := _too_much(camera, span)) is not None:
+            return fewer
         async with self._room:
             body = await asyncio.to_thread(_encoded, tell, camera, span)
         if body is None:
@@ -76,6 +80,17 @@ class Cameras:
         look = partial(heat_hours, span, (grid.columns, grid.rows))
         items = [_heat_item(hour) for hour in self._pipeline.journal.look(look)]
         return {"columns": grid.columns, "rows": grid.rows, "items": items}
+
+
+def _too_much(camera: Camera, span: Span) -> web.Response | None:
+    """The refusal of a span that would fill the gateway's memory with cells."""
+    grid = camera.footfall.heat_map if camera.footfall is not None else None
+    hours = (span.until - span.since) / timedelta(hours=1)
+    if grid is None or hours * grid.columns * grid.rows <= MOST_CELLS:
+        return None
+    days = MOST_CELLS // (24 * grid.columns * grid.rows)
+    hint = f"ask for at most {days} days at once"
+    return problem(400, "from and to are too far apart for this grid", code="E-BAD-REQUEST", hint=hint)
 
 
 def _encoded(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from edge_agent.readings import HeatSeen, ZoneWatched
+from edge_agent.traffic import LONGEST_LATE
 
 HOUR_S = 3600
 KEPT_FOR = timedelta(days=800)
@@ -68,6 +70,7 @@ class HeatHour:
 
 
 Hour = ZoneHour | HeatHour
+_H = TypeVar("_H", ZoneHour, HeatHour)
 
 
 class PresenceHours:
@@ -76,6 +79,7 @@ class PresenceHours:
     def __init__(self, hours: Sequence[Hour] = ()) -> None:
         self._zones = {hour.key: hour for hour in hours if isinstance(hour, ZoneHour)}
         self._heat = {hour.key: hour for hour in hours if isinstance(hour, HeatHour)}
+        self._before: dict[tuple[object, ...], Hour] = {}
         self._occupancy: dict[tuple[str, str], tuple[datetime, int | None]] = {}
 
     def seen(self, seen: ZoneWatched | HeatSeen) -> Hour:
@@ -85,16 +89,21 @@ class PresenceHours:
     def _in_zone(self, seen: ZoneWatched) -> ZoneHour:
         self._occupancy[seen.device, seen.zone] = (seen.occurred_at, seen.occupancy)
         new = ZoneHour(seen.device, seen.zone, hour_of(seen.occurred_at))
-        last = self._zones.get(new.key, new)
-        self._zones[new.key] = hour = (last if last.start >= new.start else new).plus(seen)
+        self._zones[new.key] = hour = self._open(self._zones.get(new.key, new), new).plus(seen)
         return hour
 
     def _in_cells(self, seen: HeatSeen) -> HeatHour:
         nothing, start = (0.0,) * len(seen.cells), hour_of(seen.occurred_at)
         new = HeatHour(seen.device, seen.columns, seen.rows, start, 0.0, nothing)
-        last = self._heat.get(new.key, new)
-        self._heat[new.key] = hour = (last if last.start >= new.start else new).plus(seen)
+        self._heat[new.key] = hour = self._open(self._heat.get(new.key, new), new).plus(seen)
         return hour
+
+    def _open(self, last: _H, new: _H) -> _H:
+        """The hour to go on with: the last one, a new one, or after a clock that was ahead the one before."""
+        if timedelta(0) <= last.start - new.start <= LONGEST_LATE:
+            return last
+        before, self._before[last.key] = self._before.get(last.key), last
+        return before if isinstance(before, type(new)) and before.start == new.start else new
 
     def occupancy(self, device: str, zone: str, now: datetime) -> int | None:
         """People in the zone now; None when its camera has not just said so."""

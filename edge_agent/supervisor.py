@@ -89,6 +89,7 @@ class KeptDevice:
         attempt = 0
         while True:
             started, mark = time.monotonic(), self._mark()
+            self._nudged = False
             ended = await self._try(emit)
             if ended is None:
                 attempt = 0
@@ -140,10 +141,10 @@ class KeptDevice:
     async def _plugged_in_within(self, delay_s: float, mark: Mark | None) -> bool:
         """Wait out the back-off; True when it ended early because the port came (back)."""
         log.debug("%s: next try in %.1f s", self.device, delay_s)
-        self._nudged = False
         until = time.monotonic() + delay_s
         while (left_s := until - time.monotonic()) > 0:
-            await asyncio.sleep(min(left_s, LOOK_EVERY_S))
+            if not self._nudged:  # as it may have been while the loss was written down
+                await asyncio.sleep(min(left_s, LOOK_EVERY_S))
             before, mark = mark, self._mark()
             plugged = mark is not None and mark != before
             if plugged or self._nudged:

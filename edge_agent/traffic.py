@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from edge_agent.contract.messages import FootfallCounted
 from edge_agent.contract.times import rfc3339
 from edge_agent.readings import LineCrossing, LineWatched
 
 BUCKET_S = 60
+LONGEST_STEP_S = 1.6
+"""A camera that looks more rarely follows nobody, so it has not watched."""
+LONGEST_LATE = timedelta(hours=1)
+"""What is later belongs to no open bucket: the clock was ahead, and has been put back."""
 WATCHED_ENOUGH_S = 30.0
 """An empty minute is told only when the camera saw at least this much of it: an outage writes no zero."""
 
@@ -69,7 +73,7 @@ class Traffic:
             key = (reading.device, line)
             last, total = self._watched.get(key, (reading.occurred_at, 0.0))
             step = (reading.occurred_at - last).total_seconds()
-            self._watched[key] = (reading.occurred_at, total + (step if 0 < step < 5 else 0.0))
+            self._watched[key] = (reading.occurred_at, total + (step if 0 < step < LONGEST_STEP_S else 0.0))
             self.buckets[key] = bucket
         return closed
 
@@ -77,7 +81,7 @@ class Traffic:
         start = moment.replace(second=0, microsecond=0)
         key = (device, line)
         bucket = self.buckets.get(key)
-        if bucket is not None and bucket.start >= start:
+        if bucket is not None and timedelta(0) <= bucket.start - start <= LONGEST_LATE:
             return [], bucket
         last, watched_s = self._watched.get(key, (moment, 0.0))
         self._watched[key] = (last, 0.0)

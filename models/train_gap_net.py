@@ -65,7 +65,7 @@ def train(net: GraphNet, data: Path, steps: int) -> dict[str, np.ndarray]:
         cells = net(torch.from_numpy(batch.pictures).to(memory_format=torch.channels_last))
         off, parts = loss(cells, batch.wanted)
         optimiser.zero_grad()
-        off.backward()  # type: ignore[no-untyped-call]
+        off.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         rates.step()

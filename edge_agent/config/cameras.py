@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationInfo, model_validator
 
@@ -12,7 +13,8 @@ from edge_agent.config.devices import Device
 from edge_agent.contract.planogram import Identifier
 from edge_agent.service.settings import FilePath, Settings
 
-Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+Pixel = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
+Point = Annotated[list[Pixel], Field(min_length=2, max_length=2)]
 Outline = Annotated[list[Point], Field(min_length=3)]
 """The corners of a polygon, in pixels of the source's frame."""
 PictureSize = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
@@ -62,8 +64,8 @@ class WatchedZone(Settings):
 class HeatGrid(Settings):
     """Into how many cells the picture is divided to tell where people stand."""
 
-    columns: Annotated[int, Field(ge=1, le=64)] = 16
-    rows: Annotated[int, Field(ge=1, le=64)] = 9
+    columns: Annotated[int, Field(ge=1, le=32)] = 16
+    rows: Annotated[int, Field(ge=1, le=18)] = 9
 
 
 def distinct_lines(lines: Sequence[CountingLine], zones: Sequence[WatchedZone] = ()) -> None:
@@ -83,19 +85,14 @@ class Footfall(Settings):
     lines: list[CountingLine] = []
     zones: list[WatchedZone] = []
     heat_map: HeatGrid | None = None
-    detections_per_s: Annotated[float, Field(gt=0, le=10)] = 5.0
+    detections_per_s: Annotated[float, Field(ge=1, le=10)] = 5.0
     motion_gate: bool = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         distinct_lines(self.lines, self.zones)
-        has_places = bool(self.zones) or self.heat_map is not None
-        if not self.lines and not has_places:
+        if not self.lines and not self.zones and self.heat_map is None:
             raise ValueError("has nothing to count; give it lines, zones or a heat_map")
-        if has_places and self.detections_per_s < 1:
-            raise ValueError(
-                f"found detections_per_s {self.detections_per_s:g}; zones and heat_map need at least 1"
-            )
         return self
 
 
@@ -168,6 +165,10 @@ class VisionModel(Settings):
 def _camera_source(source: str, info: ValidationInfo) -> str:
     scheme, _, rest = source.partition(":")
     if scheme in ("rtsp", "rtsps", "http", "https") and rest.startswith("//"):
+        if not _is_readable(source):  # never quoted: it may hold a password
+            raise ValueError(
+                "the address cannot be read; write / ? # @ of a user or a password as %2F %3F %23 %40"
+            )
         return source
     if scheme == "usb":
         if not rest.isdecimal():
@@ -176,6 +177,15 @@ def _camera_source(source: str, info: ValidationInfo) -> str:
     if "://" in source:
         raise ValueError(f"found {scheme}://; use rtsp://, http://, https://, usb:0 or a video file")
     return str(Path((info.context or {}).get("base", "."), source))
+
+
+def _is_readable(address: str) -> bool:
+    """Whether host and port can be told apart from user and password."""
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0 and ("@" in parts.netloc or "@" not in address)
+    except ValueError:
+        return False
 
 
 class Camera(Device):

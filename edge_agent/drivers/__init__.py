@@ -92,7 +92,7 @@ class Resources:
 
         folder = self.data_dir / "cameras" / camera.id if self.data_dir is not None else None
         if camera.id not in self.shelves:
-            self.shelves[camera.id] = ShelfWatch(camera.id, camera.shelf_gap, folder)
+            self.shelves[camera.id] = ShelfWatch(camera.id, camera.shelf_gap, folder, camera.masks)
         return self.shelves[camera.id]
 
 

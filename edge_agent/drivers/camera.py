@@ -19,7 +19,7 @@ from edge_agent.vision.line_duty import LineDuty
 from edge_agent.vision.motion import MotionGate
 from edge_agent.vision.people import People
 from edge_agent.vision.source import shown
-from edge_agent.vision.view import CameraView
+from edge_agent.vision.view import CameraView, Show
 from edge_agent.vision.zone_duty import ZoneDuty
 
 if TYPE_CHECKING:
@@ -42,18 +42,19 @@ class CameraDriver:
     def __init__(
         self, settings: Camera, shelf: ShelfWatch | None = None, view: CameraView | None = None
     ) -> None:
-        self._settings, self._shelf, self._view = settings, shelf, view
+        self._settings, self._shelf = settings, shelf
+        self._show = view.shower() if view is not None else None
 
     async def run(self, emit: Emit) -> None:
         """See `Driver`."""
         settings, device = self._settings, self._settings.id
         duties = _duties(settings, self._shelf)
-        if not duties and self._view is None:
+        if not duties and self._show is None:
             raise ConfigError(
                 f"{device}: this camera has nothing to do",
                 hint="give it footfall with a line, a zone or a heat map, or shelf_gap",
             )
-        watch = _Watch(device, await People.with_model(settings.model, _gate(settings)), duties, self._view)
+        watch = _Watch(device, await People.with_model(settings.model, _gate(settings)), duties, self._show)
         async with _capture(settings) as frames:
             losses = _Losses(device)
             try:
@@ -61,7 +62,7 @@ class CameraDriver:
                     losses.count(frames)
                     if readings := await watch.readings(frame):
                         await emit(readings)
-            except DeviceError:
+            except (DeviceError, asyncio.CancelledError):
                 await emit(watch.pause())
                 raise
         await emit(watch.pause())
@@ -73,8 +74,8 @@ class CameraDriver:
 class _Watch:
     """What one connection to a camera says, frame by frame."""
 
-    def __init__(self, device: str, people: People, duties: Sequence[Duty], view: CameraView | None) -> None:
-        self._device, self._people, self._duties, self._view = device, people, duties, view
+    def __init__(self, device: str, people: People, duties: Sequence[Duty], show: Show | None) -> None:
+        self._device, self._people, self._duties, self._show = device, people, duties, show
         self._is_checked = False
         self._said: str | None = "nothing yet"
 
@@ -91,9 +92,10 @@ class _Watch:
         metrics.looks_skipped.labels(self._device).inc(seen.skipped)
         for duty in self._duties:
             readings += await duty.readings(seen)
-        if self._view is not None:
-            self._view.show(seen, readings)
-        return [*readings, *self._troubles()] if readings else []
+        readings = [*readings, *self._troubles()] if readings else []
+        if self._show is not None:
+            self._show(seen, readings)
+        return readings
 
     def _troubles(self) -> Sequence[Reading]:
         """Last, because any other reading says that all is well."""

@@ -19,7 +19,7 @@ from edge_agent.contract.errors import ConfigError
 _HEADER = """\
 # Drawn at the camera page. edge-agent lays it over store.yaml:
 # what is here counts, what is not here stays as it is there.
-# To keep it in store.yaml, copy it there, then discard it at the page.
+# To keep it in store.yaml, copy it there, restart the agent, then discard it at the page.
 """
 
 
@@ -66,23 +66,28 @@ class Drawings:
         """ValidationError when the drawing does not go with what the file says of the camera."""
         over(self._written[drawn.id], drawn)
 
-    async def save(self, drawn: DrawnCamera) -> None:
+    async def save(self, drawn: DrawnCamera, revision: str) -> bool:
         """Write to the patch what of the drawing differs from the file, then have the camera follow it.
 
-        ConfigError when it cannot be written; then nothing has changed.
+        False when what is drawn is no longer of that `revision`, ConfigError when it cannot be written; then
+        nothing has changed.
         """
         file = self._written[drawn.id]
         written = {**self._shapes(file), "drawn_on": file.drawn_on}
         same = {key for key, value in _dumped(drawn).items() if key != "id" and value == written[key]}
         kept = DrawnCamera.model_validate(drawn.model_dump(by_alias=True, exclude_unset=True, exclude=same))
-        await self._keep(drawn.id, kept if kept.model_fields_set - {"id", "drawn_on"} else None)
+        if not kept.model_fields_set - {"id", "drawn_on"}:
+            return await self._keep(drawn.id, None, revision)
+        return await self._keep(drawn.id, kept, revision)
 
-    async def discard(self, camera: str) -> None:
-        """Go back to what the file says of the camera. ConfigError as for `save`."""
-        await self._keep(camera, None)
+    async def discard(self, camera: str) -> bool:
+        """Go back to what the file said of the camera at the start. ConfigError as for `save`."""
+        return await self._keep(camera, None, None)
 
-    async def _keep(self, camera: str, drawn: DrawnCamera | None) -> None:
+    async def _keep(self, camera: str, drawn: DrawnCamera | None, revision: str | None) -> bool:
         async with self._saving:
+            if revision is not None and revision != self.revision(camera):
+                return False
             others = {key: value for key, value in self._drawn.items() if key != camera}
             all_drawn = {**others, camera: drawn} if drawn is not None else others
             try:
@@ -93,6 +98,7 @@ class Drawings:
                 ) from error
             self._drawn = all_drawn
         self._redrawn(self.camera(camera))
+        return True
 
     @staticmethod
     def _shapes(camera: Camera) -> dict[str, Any]:

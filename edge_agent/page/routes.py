@@ -115,8 +115,9 @@ class Routes:
 
     async def _save(self, request: web.Request, session: Session) -> web.Response:
         camera = request.match_info["camera"]
-        if request.headers.get("If-Match") != self._drawings.revision(camera):
-            return problem(412, "somebody else has drawn meanwhile", code="E-EXISTS", hint="load it again")
+        revision = request.headers.get("If-Match", "")
+        if revision != self._drawings.revision(camera):
+            return _drawn_meanwhile()
         shapes = await _json(request)
         facings = {facing.id for facing in self._settings.facings}
         try:
@@ -129,16 +130,20 @@ class Routes:
         newest = self._views.of(camera).newest
         if newest is not None and (why := _misfit(drawn, newest.size)):
             return problem(422, why, code="E-CONFIG")
-        return await self._change(self._drawings.save(drawn), camera, f"drawn by {_who(request, session)}")
+        return await self._change(
+            self._drawings.save(drawn, revision), camera, f"drawn by {_who(request, session)}"
+        )
 
     async def _discard(self, request: web.Request, session: Session) -> web.Response:
         camera = request.match_info["camera"]
         what = f"drawing discarded by {_who(request, session)}"
         return await self._change(self._drawings.discard(camera), camera, what)
 
-    async def _change(self, change: Awaitable[None], camera: str, what: str) -> web.Response:
+    async def _change(self, change: Awaitable[bool], camera: str, what: str) -> web.Response:
         try:
-            await asyncio.shield(asyncio.ensure_future(change))  # who leaves meanwhile stops nothing half-way
+            # Who leaves meanwhile stops nothing half-way.
+            if not await asyncio.shield(asyncio.ensure_future(change)):
+                return _drawn_meanwhile()
         except ConfigError as error:
             return problem(503, error.message, code=error.code, hint=error.hint)
         _log.info("camera page: %s %s, patch %s", camera, what, self._drawings.path)
@@ -161,6 +166,10 @@ class Routes:
         }
 
 
+def _drawn_meanwhile() -> web.Response:
+    return problem(412, "somebody else has drawn meanwhile", code="E-EXISTS", hint="load it again")
+
+
 async def _json(request: web.Request) -> Any:
     """The body; None when it is no JSON."""
     body = bytearray()
@@ -170,7 +179,7 @@ async def _json(request: web.Request) -> Any:
             raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, len(body))
     try:
         return msgspec.json.decode(bytes(body))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -91,6 +91,8 @@ class Viewing:
                 try:
                     async with asyncio.timeout(STALLED_S):
                         picture = await view.jpeg(look)
+                        if picture is None:
+                            continue
                         await socket.send_str(_text(_seen(look, view)))
                         await socket.send_bytes(picture)
                 except TimeoutError:

@@ -126,7 +126,8 @@ class Capture:
             self._wake()
             return
         try:
-            self._read(self._source)
+            if not self._stopping.is_set():
+                self._read(self._source)
         except DeviceError as error:
             self._error = error
         finally:

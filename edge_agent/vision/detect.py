@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.config.cameras import VisionModel
+from edge_agent.contract.errors import ModelError
 from edge_agent.vision.families import Boxes, Picture, decoder
-from edge_agent.vision.model import load
+from edge_agent.vision.model import load, unusable
 
 LOWEST_SCORE = 0.1
 _SAME_PERSON_IOU = 0.55
@@ -26,8 +27,19 @@ class Detector:
         self._decoder = decoder(session, self.family, chosen)
 
     def people(self, picture: Picture) -> Boxes:
-        """People in a BGR picture: [n, 5] with left, top, right, bottom in pixels, score; best first."""
-        return merge_overlapping(self._decoder.candidates(picture, LOWEST_SCORE))
+        """People in a BGR picture: [n, 5] with left, top, right, bottom in pixels, score; best first.
+
+        ModelError when the model fails on a picture of this shape.
+        """
+        try:
+            found = self._decoder.candidates(picture, LOWEST_SCORE)
+        except unusable() as error:
+            height, width = picture.shape[:2]
+            raise ModelError(
+                f"the model fails on a picture of {width}x{height}",
+                hint="export it with a fixed input size, or set model.input_size",
+            ) from error
+        return merge_overlapping(found)
 
 
 def merge_overlapping(boxes: Boxes, iou: float = _SAME_PERSON_IOU) -> Boxes:

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edge_agent.config.cameras import VisionModel
-from edge_agent.contract.errors import ModelError
+from edge_agent.contract.errors import AssetsMissing, ModelError
 from edge_agent.contract.times import utc_now
 from edge_agent.vision.detect import Detector
 from edge_agent.vision.families import Boxes, Picture
@@ -126,7 +126,7 @@ class SharedDetector:
             if mark is not None and _sha256(self._path) == self._current.sha256:
                 return None
             loaded = load_checked(self._chosen)
-        except ModelError as error:
+        except (ModelError, AssetsMissing) as error:
             return error.message
         if _mark_of(self._path) == mark:
             self._current = loaded

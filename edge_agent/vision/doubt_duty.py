@@ -28,7 +28,7 @@ class DoubtDuty:
         self._device = device
         self._moved_s = 0.0
         self._last: Seen | None = None
-        self._is_over = self._doubts = False
+        self._is_over = self._doubts = self._is_noted = False
 
     @property
     def trouble(self) -> None:
@@ -46,15 +46,16 @@ class DoubtDuty:
             return [DeviceNoted(self._device, None)]  # the note may be that of an earlier connection
         self._moved_s += self._moving_s(seen)
         self._last = seen
-        if self._doubts or self._moved_s < DOUBTED_AFTER_S:
+        if self._is_noted or self._moved_s < DOUBTED_AFTER_S:
             return ()
-        self._doubts = True
-        _log.warning("%s: %s", self._device, NOTE)
+        if not self._doubts:
+            _log.warning("%s: %s", self._device, NOTE)
+        self._doubts = self._is_noted = True
         return [DeviceNoted(self._device, NOTE)]
 
     def pause(self) -> Sequence[Reading]:
-        """See `Duty`."""
-        self._last = None
+        """See `Duty`. What has ended the watch takes the note away, so it is made again afterwards."""
+        self._last, self._is_noted = None, False
         return ()
 
     def _moving_s(self, seen: Seen) -> float:

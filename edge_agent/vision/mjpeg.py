@@ -18,7 +18,7 @@ import numpy as np
 
 from edge_agent.contract.errors import CameraStalled, LinkLost
 from edge_agent.vision.families import Picture
-from edge_agent.vision.login import Login, target
+from edge_agent.vision.login import Login, digest_challenge, target
 from edge_agent.vision.source import OPEN_TIMEOUT_S, shown
 
 _LARGEST_FRAME = 32 << 20
@@ -66,8 +66,8 @@ def _get(parts: SplitResult) -> _Answer:
     """The answer to a GET; a camera that asks for digest instead of basic is asked a second time."""
     login = Login.of(parts)
     answer = _ask(parts, login.basic())
-    challenge = answer.response.headers.get("WWW-Authenticate", "")
-    if answer.response.status != http.HTTPStatus.UNAUTHORIZED or "digest " not in challenge.lower():
+    challenge = digest_challenge(answer.response.headers.get_all("WWW-Authenticate", []))
+    if answer.response.status != http.HTTPStatus.UNAUTHORIZED or challenge is None:
         return answer
     answer.close()
     return _ask(parts, login.digest(challenge, method="GET", uri=target(parts), address=parts))

@@ -6,10 +6,11 @@ import socket
 import ssl
 from email.message import Message
 from email.parser import BytesHeaderParser
+from time import monotonic
 from urllib.parse import SplitResult, urlsplit
 
 from edge_agent.contract.errors import LinkLost
-from edge_agent.vision.login import Login, target
+from edge_agent.vision.login import Login, digest_challenge, target
 from edge_agent.vision.source import shown
 
 _PORTS = {"rtsp": 554, "rtsps": 322}
@@ -52,7 +53,7 @@ def _describe(parts: SplitResult, login: Login) -> int:
         challenges = headers.get_all("WWW-Authenticate", [])
         if status != 401 or not login.user or not challenges:
             return status
-        digest = next((c for c in challenges if "digest " in c.lower()), None)
+        digest = digest_challenge(challenges)
         authorization = login.basic()
         if digest is not None:
             authorization = login.digest(digest, method="DESCRIBE", uri=_uri(parts), address=parts)
@@ -77,8 +78,10 @@ def _ask(link: socket.socket, parts: SplitResult, *, number: int, authorization:
     lines = [f"DESCRIBE {_uri(parts)} RTSP/1.0", f"CSeq: {number}", "Accept: application/sdp"]
     lines += [f"Authorization: {authorization}"] if authorization else []
     link.sendall("\r\n".join([*lines, "", ""]).encode())
-    said = b""
+    said, until_s = b"", monotonic() + _ANSWER_WITHIN_S
     while b"\r\n\r\n" not in said and len(said) < _LARGEST_ANSWER:
+        if monotonic() > until_s:
+            raise TimeoutError
         heard = link.recv(4096)
         if not heard:
             raise ConnectionResetError

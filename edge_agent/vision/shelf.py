@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from edge_agent.contract.errors import ConfigError
 from edge_agent.vision.families import Picture
@@ -14,6 +16,9 @@ from edge_agent.vision.slot import Corners, Slot, shorter_side, slot_of
 
 SHORTEST_SIDE_PX = 16
 """A slot that is narrower than this shows no product."""
+
+
+_MOST_MASKED = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +40,32 @@ class Shelf:
             )
 
 
-def shelf_of(facings: Mapping[str, Corners], size: tuple[int, int]) -> Shelf:
-    """The slots in a picture of `size` (width, height).
+def shelf_of(facings: Mapping[str, Corners], size: tuple[int, int], masks: Sequence[Corners] = ()) -> Shelf:
+    """The slots in a picture of `size` (width, height) in which `masks` are black.
 
-    ConfigError for a polygon that reaches beyond the picture or is too small to see anything in it.
+    ConfigError for a polygon that reaches beyond the picture, is too small to see anything in it, or lies
+    mostly under a mask.
     """
     for facing, polygon in facings.items():
         _check(facing, polygon, size)
+        _check_masks(facing, polygon, size, masks)
     area = area_of(facings.values(), size)
     slots = {facing: slot_of(area.inside(polygon)) for facing, polygon in facings.items()}
-    drawn = json.dumps(
-        [size, sorted((name, [list(c) for c in polygon]) for name, polygon in facings.items())]
-    )
+    places = sorted((name, [list(c) for c in polygon]) for name, polygon in facings.items())
+    drawn = json.dumps([size, places, *([list(c) for c in mask] for mask in masks)])
     return Shelf(area, slots, hashlib.sha256(drawn.encode()).hexdigest()[:16], size)
+
+
+def _check_masks(facing: str, polygon: Corners, size: tuple[int, int], masks: Sequence[Corners]) -> None:
+    import cv2
+
+    place, dark = (np.zeros((size[1], size[0]), np.uint8) for _ in range(2))
+    cv2.fillPoly(place, [np.array(polygon, np.int32)], (1,))
+    cv2.fillPoly(dark, [np.array(mask, np.int32) for mask in masks], (1,))
+    if (place & dark).sum() > _MOST_MASKED * place.sum():
+        raise ConfigError(
+            f"the place of {facing} lies mostly under a mask", hint="move the mask, or leave the place out"
+        )
 
 
 def _check(facing: str, polygon: Corners, size: tuple[int, int]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,7 +70,7 @@ def load(folder: Path, geometry: str) -> Baseline | None:
             return Baseline(geometry, _unpacked(kept["outline"]), views, str(kept["photo"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         _log.warning("%s is damaged, a new baseline is taken: %s", folder / FILE, error)
         return None
 

@@ -6,6 +6,9 @@ import asyncio
 import functools
 from collections.abc import Sequence
 
+import numpy as np
+
+from edge_agent.contract.errors import ConfigError
 from edge_agent.readings import DeviceAnswered, GapSeen, Reading
 from edge_agent.vision.capture import Frame
 from edge_agent.vision.gap_net import GapNet
@@ -42,7 +45,7 @@ class ShelfDuty:
     def check(self, frame: Frame) -> None:
         """See `Duty`: places beyond the picture, or too small."""
         height, width = frame.picture.shape[:2]
-        self._shelf = shelf_of(self._watch.settings.facings, (width, height))
+        self._shelf = shelf_of(self._watch.settings.facings, (width, height), self._watch.masks)
         self._still = Stillness(self._shelf)
         self._watch.open(self._shelf)
 
@@ -79,7 +82,11 @@ class ShelfDuty:
         watch = self._watch
         net = await in_turn(_net)
         before = watch.baseline
-        await self._take_file(net, shelf)
+        try:
+            await self._take_file(net, shelf)
+        except ConfigError as error:  # people are counted all the same
+            watch.trouble = f"{error.message}; {error.hint}"
+            return ()
         baseline = None if watch.begins_anew else watch.baseline
         sight = await in_turn(lambda: sight_of(net, shelf, frame.picture))
         snapshot = await in_turn(lambda: laid_over(baseline, sight))
@@ -96,9 +103,12 @@ class ShelfDuty:
         path, watch = self._watch.settings.baseline, self._watch
         if path is None or self._file_taken:
             return
+        import cv2
+
         photo, digest = await asyncio.to_thread(read_photo, path), await asyncio.to_thread(digest_of, path)
         if watch.baseline is None or watch.baseline.file != digest:
             shelf.fits(photo, path.name)
+            cv2.fillPoly(photo, [np.array(mask, np.int32) for mask in watch.masks], (0, 0, 0))
             watch.baseline = await in_turn(lambda: baseline_of(net, shelf, photo, file=digest))
         self._file_taken = True
 

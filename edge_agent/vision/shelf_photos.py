@@ -102,7 +102,7 @@ def read_facings(path: Path) -> dict[str, Outline]:
         raise ConfigError(f"{path} is not there", hint="see --facings") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}", hint="see --facings") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is neither JSON nor YAML: {error}", hint=_SHAPE) from error
     inner = values.get("facings") if isinstance(values, dict) else None
     try:

@@ -14,6 +14,7 @@ from edge_agent.vision import shelf_baseline
 from edge_agent.vision.gap_vote import GapVote
 from edge_agent.vision.shelf import Shelf
 from edge_agent.vision.shelf_baseline import Baseline
+from edge_agent.vision.slot import Corners
 from edge_agent.vision.snapshot import Snapshot
 
 _log = logging.getLogger(__name__)
@@ -31,8 +32,10 @@ class ShelfWatch:
     `trouble` says why the shelf cannot be judged, as long as that is so.
     """
 
-    def __init__(self, device: str, settings: ShelfGap, folder: Path | None) -> None:
-        self.settings = settings
+    def __init__(
+        self, device: str, settings: ShelfGap, folder: Path | None, masks: Sequence[Corners] = ()
+    ) -> None:
+        self.settings, self.masks = settings, masks
         self.baseline: Baseline | None = None
         self.trouble: str | None = None
         self._device, self._folder = device, folder
@@ -105,7 +108,7 @@ class ShelfWatch:
     def _has_moved(self, snapshot: Snapshot) -> bool:
         why = snapshot.alignment.moved
         self._moved = 0 if why is None else self._moved + 1
-        if why is not None and self._moved >= _MOVED_AFTER and self.trouble is None:
+        if why is not None and self._moved == _MOVED_AFTER:
             self.trouble = f"{why}; turn it back, or draw its facings anew and say restocked"
             for vote in self._votes.values():
                 vote.forget()
@@ -115,7 +118,8 @@ class ShelfWatch:
         """Slots that staff filled, or that look stocked and have none yet, become their own baseline."""
         before = self.baseline
         if self.baseline is None or self._anew:
-            self.baseline = Baseline(shelf.geometry, snapshot.outline, before.views if before else {})
+            views, file = (before.views, before.file) if before else ({}, "")
+            self.baseline = Baseline(shelf.geometry, snapshot.outline, views, file)
         for facing in sorted(self._filled & snapshot.views.keys()):
             self._votes[facing].forget()
             if snapshot.alone[facing].score >= EMPTY_SCORE:

@@ -36,6 +36,8 @@ class Stillness:
     def why_not(self, picture: Picture, boxes: Boxes, at_s: float) -> str | None:
         """Take in one frame and its people: why the shelf cannot be judged by it, or None."""
         thumb = self._thumb(picture)
+        if self._thumbs and at_s - self._thumbs[-1][0] > _LONGEST_APART_S:
+            self._since_s = None
         earlier = self._earlier(at_s)
         self._thumbs.append((at_s, thumb))
         if self._is_hidden(boxes):

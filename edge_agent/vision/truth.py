@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_agent.config.cameras import CountingLine
 from edge_agent.contract.errors import ConfigError
@@ -35,6 +35,11 @@ class Truth(BaseModel):
     window_s: Annotated[list[float], Field(min_length=2, max_length=2)]
     tolerance_s: float
     events: list[TrueCrossing]
+
+    @model_validator(mode="after")
+    def _has_a_line(self) -> Self:
+        _ = self.counting_line  # its ValidationError is a ValueError
+        return self
 
     @property
     def counting_line(self) -> CountingLine:
@@ -98,7 +103,8 @@ class Agreement:
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall."""
-        return 2 * self.hits / (2 * self.hits + self.missed + self.false) if self.hits else 0.0
+        of = 2 * self.hits + self.missed + self.false
+        return 2 * self.hits / of if of else 1.0
 
 
 def read_truth(path: Path) -> Truth:

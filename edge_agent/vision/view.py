@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from edge_agent.readings import GapSeen, LineCrossing, Reading
+from edge_agent.readings import DeviceDegraded, GapSeen, LineCrossing, Reading
 from edge_agent.vision.families import Picture
 from edge_agent.vision.people import Seen
 from edge_agent.vision.track import Box
@@ -44,6 +44,9 @@ class Crossed:
     exited: int = 0
 
 
+Show = Callable[[Seen, Sequence[Reading]], None]
+
+
 @dataclass(slots=True)
 class CameraView:
     """The newest look of one camera; it outlives the camera's drivers. Nothing of it is ever stored.
@@ -56,12 +59,27 @@ class CameraView:
     places: dict[str, GapSeen] = field(default_factory=dict)
     watchers: int = 0
     _number: int = 0
+    _cleared: int = 0
+    """The last look that may no longer be shown."""
+    _drawing: int = 0
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _encoding: asyncio.Lock = field(default_factory=asyncio.Lock)
     _encoded: tuple[int, bytes] = (0, b"")
 
+    def shower(self) -> Show:
+        """`show`, until the next `clear`: what a driver from before it still has was masked otherwise."""
+        drawing = self._drawing
+
+        def show(seen: Seen, readings: Sequence[Reading]) -> None:
+            if drawing == self._drawing:
+                self.show(seen, readings)
+
+        return show
+
     def show(self, seen: Seen, readings: Sequence[Reading]) -> None:
-        """The camera's newest frame, and what its duties made of it."""
+        """The camera's newest frame, and what its duties made of it; of a degraded one no old verdicts."""
+        if any(isinstance(reading, DeviceDegraded) for reading in readings):
+            self.places.clear()
         self._number += 1
         boxes = tuple(tuple(box) for box in seen.boxes.tolist())
         tracks = tuple((track.id, track.box, track.confirmed) for track in seen.tracks)
@@ -73,7 +91,8 @@ class CameraView:
 
     def clear(self) -> None:
         """Forget the frame: what a new mask hides may be in it."""
-        self.newest, self._encoded = None, (0, b"")
+        self._drawing += 1
+        self.newest, self._cleared = None, self._number
         self.places.clear()
 
     async def after(self, number: int) -> Look:
@@ -82,14 +101,14 @@ class CameraView:
             await self._arrived.wait()
         return self.newest
 
-    async def jpeg(self, look: Look) -> bytes:
-        """The look's picture, at most WIDEST_PX wide."""
+    async def jpeg(self, look: Look) -> bytes | None:
+        """The look's picture, at most WIDEST_PX wide; None when it was cleared meanwhile."""
         async with self._encoding:
             number, encoded = self._encoded
             if number != look.number:
                 encoded = await asyncio.to_thread(_jpeg, look.picture)
                 self._encoded = (look.number, encoded)
-        return encoded
+        return encoded if look.number > self._cleared else None
 
     def _take(self, reading: Reading) -> None:
         if isinstance(reading, LineCrossing):

@@ -32,7 +32,7 @@ export class CameraPage {
   }
 
   get shapes() {
-    return this.edits.get(this.id) ?? (this.drawing ? asList(this.drawing.shapes) : []);
+    return this.edits.get(this.id)?.shapes ?? (this.drawing ? asList(this.drawing.shapes) : []);
   }
 
   get isEdited() {
@@ -79,9 +79,14 @@ export class CameraPage {
     for (const [n, item] of [...this.parts.list.querySelectorAll('li')].entries()) item.classList.toggle('selected', n === index);
   }
 
+  /** Edits outlive a look at another camera, with what they began from: somebody else may draw meanwhile. */
+  keep(shapes) {
+    this.edits.set(this.id, { shapes, revision: this.edits.get(this.id)?.revision ?? this.drawing?.revision });
+  }
+
   /** Take the list as edited; nothing is saved yet. */
   edit(shapes) {
-    this.edits.set(this.id, shapes);
+    this.keep(shapes);
     this.said = null;
     this.render();
   }
@@ -93,7 +98,7 @@ export class CameraPage {
   /** While it is typed: the list keeps its field, and a click that leaves the field still finds its button. */
   rename(index, id) {
     const wasEdited = this.isEdited && !this.said;
-    this.edits.set(this.id, this.shapes.map((shape, n) => (n === index ? { ...shape, id } : shape)));
+    this.keep(this.shapes.map((shape, n) => (n === index ? { ...shape, id } : shape)));
     this.said = null;
     if (!wasEdited) this.renderSave();
     this.stage.render();
@@ -125,7 +130,7 @@ export class CameraPage {
     const problem = problemOf(this.shapes);
     if (problem) return this.say('bad', t(problem.key, problem.values));
     const body = { ...asShapes(this.shapes), drawn_on: this.stage.seen?.size ?? this.drawing.drawn_on };
-    await this.send({ method: 'PUT', body, headers: { 'If-Match': this.drawing.revision } }, 'save.done');
+    await this.send({ method: 'PUT', body, headers: { 'If-Match': this.edits.get(this.id)?.revision ?? this.drawing.revision } }, 'save.done');
   }
 
   async discard() {

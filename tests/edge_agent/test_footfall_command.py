@@ -66,7 +66,7 @@ def test_visits_are_compared_too(clip: Path, tmp_path: Path) -> None:
     assert told["dwell_error_s"] < 1.5
 
 
-@pytest.mark.parametrize("line", ["1,2,3", "a,b,c,d", "5,5,5,5"])
+@pytest.mark.parametrize("line", ["1,2,3", "a,b,c,d", "5,5,5,5", "nan,1,2,3", "inf,1,2,3"])
 def test_a_malformed_line_is_wrong_use(line: str) -> None:
     assert line in fails("door.mp4", "--line", line).message
 
@@ -77,6 +77,8 @@ def test_wrong_use_is_said_with_a_hint(clip: Path, tmp_path: Path) -> None:
     assert "anchor" in fails(clip, "--line", LEAVING, "--anchor", "head").message
     assert "unknown family" in fails(clip, "--line", LEAVING, "--model", "mine.onnx").message
     assert "mask" in fails(clip, "--line", LEAVING, "--mask", "1,2").message
+    assert "mask" in fails(clip, "--line", LEAVING, "--mask", "inf,0,1,2,3,4").message
+    assert "the video itself" in fails(clip, "--line", LEAVING, "--overlay", clip).message
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"")
     assert "broken.mp4" in fails(broken, "--line", LEAVING).message

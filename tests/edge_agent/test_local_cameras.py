@@ -132,6 +132,7 @@ async def test_a_heat_map_is_told_row_by_row(agent: StoreAgent) -> None:
         ("cam/zones?from=2026-11-22T00:00:00", 400, "has no offset"),
         ("cam/heat?from=2026-11-22T01:00:00Z&to=2026-11-22T00:00:00Z", 400, "from is not before to"),
         ("cam/heat?from=2020-11-22T01:00:00Z&to=2026-11-22T00:00:00Z", 400, "more than 92 days apart"),
+        ("cam/zones?to=0001-01-01T00:00:00Z", 400, "out of range"),
     ],
 )
 async def test_a_wrong_question_is_answered_with_what_is_wrong(

@@ -100,3 +100,12 @@ def test_increments_that_are_cut_otherwise_give_the_same_hours(
     zones = [hour for hour in last(once).values() if isinstance(hour, ZoneHour)]
     assert sum(hour.visits for hour in zones) == sum(visits for *_, visits in steps)
     assert sum(hour.watched_s for hour in zones) == pytest.approx(6 * len(steps))
+
+
+def test_after_a_clock_that_was_years_ahead_the_hour_of_before_goes_on() -> None:
+    fold, ahead_s = PresenceHours(), 3000 * 86_400.0
+    for seen in (zone, lambda t: heat(t, 1, 0)):
+        fold.seen(seen(5))
+        assert fold.seen(seen(ahead_s)).watched_s == 5
+        back = fold.seen(seen(10))
+        assert (back.start, back.watched_s) == (NOON, 10)

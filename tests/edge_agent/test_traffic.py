@@ -68,3 +68,19 @@ def test_the_sum_of_last_totals_is_the_number_of_crossings(crossings: list[tuple
             last[bucket.start] = bucket
     assert sum(b.entered + b.exited for b in last.values()) == len(crossings)
     assert sum(b.entered for b in last.values()) == sum(d == "entered" for _, d in crossings)
+
+
+def test_a_camera_that_looks_too_rarely_to_follow_anybody_has_not_watched() -> None:
+    traffic = Traffic([])
+    closed = [
+        bucket
+        for second in range(0, 200, 2)
+        for bucket in traffic.watched(LineWatched("cam", ("door",), at(second)))
+    ]
+    assert closed == []
+
+
+def test_a_clock_that_was_years_ahead_does_not_swallow_what_comes_after() -> None:
+    traffic = Traffic([Bucket("cam", "door", START + timedelta(days=3000), 4, 2, told=True)])
+    [bucket] = traffic.crossed(cross(30))
+    assert (bucket.start, bucket.entered, bucket.exited) == (START, 1, 0)

@@ -89,8 +89,8 @@ def test_nonsense_is_told_at_its_place(model: str, problem: str, tmp_path: Path)
     [
         ("{detections_per_s: 5}", "7:15 devices.0.footfall: has nothing to count; give it lines, zones or a heat_map"),
         ("{lines: [{id: a, from: [0, 0], to: [1, 1]}], zones: [{id: a, polygon: [[0, 0], [1, 0], [1, 1]]}]}", "7:15 devices.0.footfall: zone id 'a' is used twice; ids are unique on a camera"),
-        ("{heat_map: {}, detections_per_s: 0.5}", "7:15 devices.0.footfall: found detections_per_s 0.5; zones and heat_map need at least 1"),
-        ("{heat_map: {columns: 65}}", "7:36 devices.0.footfall.heat_map.columns: found 65; input should be less than or equal to 64"),
+        ("{heat_map: {}, detections_per_s: 0.5}", "7:48 devices.0.footfall.detections_per_s: found 0.5; input should be greater than or equal to 1"),
+        ("{heat_map: {columns: 65}}", "7:36 devices.0.footfall.heat_map.columns: found 65; input should be less than or equal to 32"),
         ("{zones: [{id: a, polygon: [[0, 0], [1, 0]]}]}", "7:41 devices.0.footfall.zones.0.polygon: list should have at least 3 items"),
     ],
 )  # fmt: skip

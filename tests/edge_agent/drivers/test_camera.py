@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge_agent.config.cameras import Camera
+from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import AssetsMissing, CameraStalled, ConfigError, LinkLost, ModelError
 from edge_agent.contract.times import utc_now
 from edge_agent.drivers.camera import CameraDriver
@@ -28,6 +30,7 @@ from edge_agent.readings import (
     Reading,
     ZoneWatched,
 )
+from edge_agent.service.settings import load
 from edge_agent.vision import capture, model
 from edge_agent.vision.view import CameraView
 
@@ -77,6 +80,27 @@ def test_a_relative_file_lies_beside_the_configuration(source: str, found: str) 
 def test_a_source_of_an_unknown_kind_is_refused(source: str) -> None:
     with pytest.raises(ValidationError, match=r"usb:0"):
         Camera.model_validate({"id": "cam", "driver": "camera", "source": source})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://admin:secr#et@10.0.0.7/s",
+        "rtsp://admin:12/34@10.0.0.7/s",
+        "http://admin:wh?t@10.0.0.7/s",
+        "rtsp://10.0.0.7:808O/s",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_and_not_repeated(source: str, tmp_path: Path) -> None:
+    store = tmp_path / "store.yaml"
+    camera = {"id": "cam", "driver": "camera", "source": source, "footfall": {"lines": [LEAVING]}}
+    store.write_text(json.dumps({"store": {"id": "s"}, "devices": [camera]}))
+    with pytest.raises(ConfigError) as caught:
+        load(store, StoreSettings, env_prefix="X", environ={})
+    said = " ".join([str(caught.value), *caught.value.problems])
+    assert "%23" in said
+    assert source not in said
+    assert "secr" not in said
 
 
 def endless(mjpeg: Any, *, per_s: float = 30) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,3 +220,12 @@ async def test_the_list_tells_neither_sources_nor_secrets(running: Running) -> N
         for path in ("/v1/cameras", "/v1/cameras/cam-door"):
             async with http.get(page.url + path) as answer:
                 assert "rtsp" not in await answer.text()
+
+
+async def test_of_two_who_save_at_once_the_second_is_told(running: Running) -> None:
+    async with running() as page, aiohttp.ClientSession() as http:
+        revision = (await shapes_of(http, page))["revision"]
+        answers = await asyncio.gather(
+            *(put(http, page, {"masks": [[[0, 0], [x, 0], [x, 9]]]}, revision=revision) for x in (10, 20))
+        )
+        assert sorted(status for status, _ in answers) == [200, 412]

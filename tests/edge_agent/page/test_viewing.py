@@ -15,7 +15,7 @@ import pytest
 
 from edge_agent.contract.times import utc_now
 from edge_agent.page.viewing import LEFT_OUT, MOST_WATCHERS
-from edge_agent.readings import GapSeen, LineCrossing
+from edge_agent.readings import DeviceDegraded, GapSeen, LineCrossing
 from edge_agent.service import metrics
 from edge_agent.vision.view import WIDEST_PX, CameraView
 from tests.edge_agent.page.conftest import seen, until
@@ -164,3 +164,24 @@ async def test_a_cleared_view_shows_nothing_until_the_next_frame() -> None:
     assert not waiting.done()
     view.show(seen(), [])
     assert (await waiting).number == 2
+
+
+async def test_what_a_driver_of_before_a_new_mask_still_has_is_never_shown() -> None:
+    view = CameraView()
+    old = view.shower()
+    old(seen(), [])
+    look = await view.after(0)
+    view.clear()
+    old(seen(), [])
+    assert view.newest is None
+    assert await view.jpeg(look) is None
+    view.shower()(seen(), [])
+    assert view.newest is not None
+
+
+def test_a_degraded_camera_shows_no_verdicts_of_before() -> None:
+    view = CameraView()
+    view.show(seen(), [GapSeen("cam-a", "A1-01", 0.9, gap=False)])
+    assert view.places
+    view.show(seen(), [DeviceDegraded("cam-a", "the camera has been moved")])
+    assert view.places == {}

@@ -57,3 +57,14 @@ async def test_still_pictures_and_outages_are_no_motion() -> None:
     for n in range(4000):
         assert await broken.readings(seen(n)) == ()
         broken.pause()
+
+
+async def test_a_note_that_a_trouble_took_away_is_made_again_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    duty = DoubtDuty("cam")
+    steps = int(DOUBTED_AFTER_S) + 5
+    assert await told(duty, (seen(n) for n in range(steps))) == [DeviceNoted("cam", NOTE)]
+    duty.pause()
+    assert await told(duty, (seen(n) for n in range(steps, steps + 5))) == [DeviceNoted("cam", NOTE)]
+    assert len(caplog.records) == 1

@@ -199,8 +199,18 @@ def test_a_baseline_is_kept_without_a_picture_and_void_when_the_places_are_drawn
         assert np.abs(kept.views[name].edges - np.minimum(view.edges, 1)).max() < 1 / 255
     drawn_anew = shelf_of({**FACINGS, "A1-01": [[x + 1, y] for x, y in FACINGS["A1-01"]]}, SIZE)
     assert shelf_baseline.load(tmp_path, drawn_anew.geometry) is None
-    (tmp_path / shelf_baseline.FILE).write_bytes(b"PK\x03\x04 torn")
-    assert shelf_baseline.load(tmp_path, SHELF.geometry) is None
+    good = (tmp_path / shelf_baseline.FILE).read_bytes()
+    middle = len(good) // 2
+    for torn in (b"PK\x03\x04 torn", b"", good[:middle] + bytes(512) + good[middle + 512 :]):
+        (tmp_path / shelf_baseline.FILE).write_bytes(torn)
+        assert shelf_baseline.load(tmp_path, SHELF.geometry) is None
+
+
+def test_a_new_mask_ends_the_baseline_and_a_place_under_one_is_a_clear_error() -> None:
+    beside = [[0, 0], [4, 0], [4, 4], [0, 4]]
+    assert shelf_of(FACINGS, SIZE, [beside]).geometry != SHELF.geometry
+    with pytest.raises(ConfigError, match="A1-01 lies mostly under a mask"):
+        shelf_of(FACINGS, SIZE, [FACINGS["A1-01"]])
 
 
 def watch(folder: Path | None = None) -> ShelfWatch:
@@ -218,6 +228,7 @@ def test_restocked_takes_the_next_look_as_baseline_but_not_that_of_an_empty_plac
     one.saw(snapshot_of(net, SHELF, now, None), SHELF, AT)
     assert one.baseline is not None
     assert {"A1-01", "A2-01"} <= one.baseline.views.keys()
+    assert "A1-02" not in one.baseline.views
     assert not one.begins_anew
     one.keep()
     again = watch(tmp_path)
@@ -234,6 +245,12 @@ def test_a_camera_that_stays_moved_says_so_and_nothing_of_its_facings(net: GapNe
     for _ in range(3):
         assert one.trouble is None
         assert one.saw(snapshot_of(net, SHELF, away, one.baseline), SHELF, AT) == ()
+    assert "moved" in (one.trouble or "")
+    one.trouble = "the shelf cannot be judged: people stand before the shelf"
+    for _ in range(3):
+        one.saw(snapshot_of(net, SHELF, STOCKED, one.baseline), SHELF, AT)
+    for _ in range(3):
+        one.saw(snapshot_of(net, SHELF, away, one.baseline), SHELF, AT)
     assert "moved" in (one.trouble or "")
     one.saw(snapshot_of(net, SHELF, STOCKED, one.baseline), SHELF, AT)
     assert one.trouble is None
@@ -254,3 +271,5 @@ def test_a_shelf_is_seen_when_nobody_stood_before_it_for_three_seconds_and_nothi
         == "something moves before the shelf"
     )
     assert "dark" in (still.why_not(frames[0] // 64, NOBODY, 10.0) or "")
+    after_an_outage = [still.why_not(frames[1], NOBODY, float(t)) for t in (3600, 3601, 3602)]
+    assert after_an_outage == ["people stand before the shelf"] * 3
