@@ -308,3 +308,13 @@ def test_outputs_that_are_no_familys_say_what_is_wanted(
     with pytest.raises(ModelError, match=f"not a model of family {family}: it gives .* wanted") as caught:
         detector(known_model(outputs), family)
     assert "rf-detr or d-fine" in caught.value.hint
+
+
+def test_a_model_that_fails_on_a_live_picture_says_so(known_model: KnownModel) -> None:
+    """It reads a pixel far down, which only the square picture has that it was tried with."""
+    nothing = np.zeros((1, 3549, 45), np.float32)
+    free = (1, 3, "height", "width")
+    path = known_model({"output": nothing}, shape=free, lit={"output": (nothing, (0, 400, 0), 1.0)})
+    detector = Detector(VisionModel(path=path, family="nanodet", checked=False))
+    with pytest.raises(ModelError, match="fails on a picture of 1280x720"):
+        detector.people(np.zeros((720, 1280, 3), np.uint8))
