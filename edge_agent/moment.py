@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+LONGEST_LATE = timedelta(hours=1)
+"""What is later joins no total that is open: the clock was ahead, and has been put back."""
 
 
 @dataclass(frozen=True, slots=True)

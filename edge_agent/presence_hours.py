@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from edge_agent.moment import LONGEST_LATE
 from edge_agent.readings import HeatSeen, ZoneWatched
-from edge_agent.traffic import LONGEST_LATE
 
 HOUR_S = 3600
 KEPT_FOR = timedelta(days=800)

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 
 from edge_agent.contract.messages import FootfallCounted
 from edge_agent.contract.times import rfc3339
+from edge_agent.moment import LONGEST_LATE
 from edge_agent.readings import LineCrossing, LineWatched
 
 BUCKET_S = 60
 LONGEST_STEP_S = 1.6
 """A camera that looks more rarely follows nobody, so it has not watched."""
-LONGEST_LATE = timedelta(hours=1)
-"""What is later belongs to no open bucket: the clock was ahead, and has been put back."""
 WATCHED_ENOUGH_S = 30.0
 """An empty minute is told only when the camera saw at least this much of it: an outage writes no zero."""
 
