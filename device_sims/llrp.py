@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from llrpkit.emulator.core import EmulatedTag, LLRPEmulator
 from llrpkit.protocol import LLRPMessage, enums, messages, params
 
+from device_sims.links import stop_accepting
 from device_sims.world import World
 
 _MEAN_DBM = -52.0
@@ -57,6 +58,8 @@ class LlrpReader(LLRPEmulator):
 
     async def stop(self) -> None:
         """Hang up, and wait until every connection is closed."""
+        if self._server is not None:
+            await stop_accepting(self._server)
         await super().stop()
         if self._served:
             await asyncio.wait(self._served, timeout=_HANG_UP_S)

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
+from device_sims.links import stop_accepting
+
 log = logging.getLogger(__name__)
 
 Mode = Literal["open", "silent", "refused"]
@@ -51,7 +53,7 @@ class UplinkProxy:
         try:
             yield self
         finally:
-            self._close()
+            await self._close()
             if self._serving:
                 await asyncio.wait(self._serving)
 
@@ -59,7 +61,7 @@ class UplinkProxy:
         """Change the line at once. Connections that lost bytes stay dead in every mode."""
         self._mode = mode
         if mode == "refused":
-            self._close()
+            await self._close()
         elif self._server is None:
             await self._listen()
 
@@ -67,20 +69,21 @@ class UplinkProxy:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await stop_accepting(server)
+            server.close()
         for writer in list(self._writers):
             writer.transport.abort()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         task = asyncio.create_task(self._serve(reader, writer), name="line connection")
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         try:
             if self._mode == "silent":
                 await self._swallow(reader)

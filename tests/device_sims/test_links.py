@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,23 @@ async def test_tcp_breaks_on_unplug_and_comes_back_on_the_same_port() -> None:
         assert link.address.endswith(f":{port}")
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.close()
+
+
+@pytest.mark.parametrize("rounds", range(7))
+async def test_who_is_just_being_accepted_is_hung_up_on_too(rounds: int) -> None:
+    """However far asyncio has come with the connection when the cable is pulled."""
+    link = TcpLink(Echo())
+    await link.replug()
+    host, _, port = link.address.removeprefix("socket://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        await link.unplug()
+        assert await asyncio.to_thread(received_at_the_end, client) == b""
+
+
+def received_at_the_end(client: socket.socket) -> bytes:
+    """Nothing, when the other side hung up; TimeoutError when it holds the connection."""
+    with contextlib.suppress(ConnectionResetError):
+        return client.recv(64)
+    return b""
