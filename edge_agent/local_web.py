@@ -11,8 +11,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from edge_agent.config.store import Http
-from edge_agent.contract.errors import ConfigError
 from edge_agent.service import client_errors
+from edge_agent.service.listening import listen
 from edge_agent.service.metrics import REGISTRY
 
 SHUTDOWN_S = 0.5
@@ -46,15 +46,7 @@ class LocalWeb:
         )
         client_errors.quiet()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._http.host, self._http.port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigError(
-                f"agent.http: cannot listen on {self._http.host}:{self._http.port}: {error.strerror}",
-                hint="another program has the port; set agent.http.port",
-            ) from error
+        await listen(self._runner, self._http.host, self._http.port, setting="agent.http")
         return self
 
     async def __aexit__(

@@ -171,15 +171,10 @@ def _drawn_meanwhile() -> web.Response:
 
 
 async def _json(request: web.Request) -> Any:
-    """The body; None when it is no JSON."""
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, len(body))
+    """The body; None when it is no JSON. HTTPRequestEntityTooLarge: see `LARGEST_BODY`."""
     try:
-        return msgspec.json.decode(bytes(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(await request.read())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, web.RequestPayloadError):
         return None
 
 

@@ -11,13 +11,13 @@ from aiohttp import web
 
 from edge_agent.config.cameras import Camera
 from edge_agent.config.store import StoreSettings
-from edge_agent.contract.errors import ConfigError
 from edge_agent.health import Condition
 from edge_agent.page import assets
 from edge_agent.page.access import Access
 from edge_agent.page.drawings import Drawings
-from edge_agent.page.routes import Routes
+from edge_agent.page.routes import LARGEST_BODY, Routes
 from edge_agent.service import client_errors, tls
+from edge_agent.service.listening import listen
 from edge_agent.service.problem import problem
 from edge_agent.service.settings import read_secret
 from edge_agent.vision.view import Views
@@ -52,22 +52,14 @@ class CameraPageServer:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application(middlewares=[self._guard])
+        app = web.Application(middlewares=[self._guard], client_max_size=LARGEST_BODY)
         app.add_routes([*assets.routes(), *self._routes.routes()])
         app.on_response_prepare.append(assets.add_headers)
         app.on_shutdown.append(self._close_views)
         client_errors.quiet()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-        await self._runner.setup()
         page = self._page
-        try:
-            await web.TCPSite(self._runner, page.host, page.port, ssl_context=self._tls).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigError(
-                f"agent.camera_page: cannot listen on {page.host}:{page.port}: {error.strerror}",
-                hint="another program has the port; set agent.camera_page.port",
-            ) from error
+        await listen(self._runner, page.host, page.port, setting="agent.camera_page", tls=self._tls)
         _log.info("camera page: http%s://%s:%d", "s" if page.is_https else "", page.host, self.port)
         return self
 

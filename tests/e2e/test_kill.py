@@ -15,10 +15,10 @@ import pytest
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessageInfo, MQTTv5
 
 
-def test_twenty_kills_in_a_row_lose_and_double_nothing(
+def test_ten_kills_in_a_row_lose_and_double_nothing(
     world: Any, scales: Any, mosquitto: int, wait_for: Any
 ) -> None:
-    survive(20, world, scales, mosquitto, wait_for)
+    survive(10, world, scales, mosquitto, wait_for)
 
 
 @pytest.mark.soak

@@ -22,7 +22,6 @@ from device_sims.proxy import Mode
 
 TOPIC = "rfid/a"
 RATE_HZ = 300
-BURST = 60_000
 SAME_MOMENT = "2026-11-22T10:00:00.123Z"
 
 Length = Literal["short", "full"]
@@ -87,13 +86,14 @@ def test_kill_during_an_outage(
     assert_exactly_once(store, published, wait_for)
 
 
-def test_kill_in_a_burst(store: Any, mosquitto: int, wait_for: Any) -> None:
+@pytest.mark.parametrize("burst", [20_000, pytest.param(60_000, marks=pytest.mark.soak)])
+def test_kill_in_a_burst(burst: int, store: Any, mosquitto: int, wait_for: Any) -> None:
     with publisher(mosquitto) as publish:
-        epcs = [publish(number) for number in range(BURST)]
-        wait_for(lambda: store.journaled("item.arrived") > BURST // 20, what="part of the burst is durable")
+        epcs = [publish(number) for number in range(burst)]
+        wait_for(lambda: store.journaled("item.arrived") > burst // 20, what="part of the burst is durable")
         durable = store.journaled("item.arrived")
         store.kill("agent")
-        assert durable < BURST, "the kill came after the burst"
+        assert durable < burst, "the kill came after the burst"
         store.start_agent()
     assert_exactly_once(store, epcs, wait_for)
 
