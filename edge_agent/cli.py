@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
-from edge_agent import footfall_command
+from edge_agent import cli_footfall
 from edge_agent.cli_shelf import shelf_gaps
 from edge_agent.config.drawn import drawn_notes, with_drawn
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None, pretty_exceptions_enable=False,
     help="The gateway in the store: reads devices, estimates stock, buffers, tells HQ.",
 )  # fmt: skip
-app.command(epilog=footfall_command.EXAMPLE)(footfall_command.footfall)
+app.command(epilog=cli_footfall.EXAMPLE)(cli_footfall.footfall)
 DeviceArgument = Annotated[str, typer.Argument(help="The id of a configured device.")]
 SURELY = 0.99
 """A probability above it is not rounded up to certainty."""

@@ -39,7 +39,7 @@ def footfall(
     anchor: Annotated[str | None, typer.Option(help="Which point crosses: feet or centre.")] = None,
     model: Annotated[str | None, typer.Option(help="A packed model's name, or an ONNX file.")] = None,
     family: Annotated[str | None, typer.Option(help="The output family of an ONNX file.")] = None,
-    per_s: Annotated[float, typer.Option(min=0.1, max=60, help="Looks a second.")] = 5.0,
+    per_s: Annotated[float, typer.Option(min=1, max=60, help="Looks a second.")] = 5.0,
     mask: Annotated[list[str] | None, typer.Option(help="X,Y,X,Y,X,Y…: blacked out first.")] = None,
     truth: Annotated[Path | None, typer.Option(help="What really happened: says how right it is.")] = None,
     overlay: Annotated[Path | None, typer.Option(help="Write an MP4 with boxes, tracks, line.")] = None,
@@ -105,7 +105,7 @@ def _line(text: str, anchor: Literal["feet", "centre"]) -> CountingLine:
         raise ConfigError(f"--line {text!r} is not four numbers", hint=_LINE_HINT)
     try:
         return CountingLine.model_validate(
-            {"id": "line", "from": numbers[:2], "to": numbers[2:], "anchor": anchor}
+            {"id": "given", "from": numbers[:2], "to": numbers[2:], "anchor": anchor}
         )
     except ValidationError as error:
         raise ConfigError(f"--line {text!r}: its two ends are the same point", hint=_LINE_HINT) from error
