@@ -28,8 +28,8 @@ from cloud_bridge.pages import add_pages
 from cloud_bridge.problems import problems
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite import SqliteEngine
-from cloud_bridge.store.sqlite_audit import audit as audit_database
-from cloud_bridge.store.sqlite_schema import FILE_NAME
+from cloud_bridge.store.sqlite.audit import audit as audit_database
+from cloud_bridge.store.sqlite.schema import FILE_NAME
 from cloud_bridge.stream import Hub
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import MAX_BATCH_BYTES

@@ -14,7 +14,7 @@ from edge_agent.contract.times import rfc3339
 from edge_agent.health import Condition
 from edge_agent.intake import said_by
 from edge_agent.journal import Journal
-from edge_agent.journal_history import changes_of, lines_since, looked_back_to
+from edge_agent.journal.history import changes_of, lines_since, looked_back_to
 from edge_agent.moment import Moment
 from edge_agent.stock.account import Account
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from edge_agent.config.cameras import Camera
 from edge_agent.contract.times import parse_rfc3339, rfc3339
-from edge_agent.journal_hours import Span, heat_hours, zone_hours
+from edge_agent.journal.hours import Span, heat_hours, zone_hours
 from edge_agent.local_accounts import known
 from edge_agent.pipeline import Pipeline
 from edge_agent.presence_hours import HOUR_S, HeatHour, ZoneHour

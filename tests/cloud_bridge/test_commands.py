@@ -10,8 +10,8 @@ from contextlib import closing
 import pytest
 
 from cloud_bridge import commands as commands_module
-from cloud_bridge.store.sqlite_commands import COUNTED_AGAIN
-from cloud_bridge.store.sqlite_schema import FILE_NAME, MIGRATIONS
+from cloud_bridge.store.sqlite.commands import COUNTED_AGAIN
+from cloud_bridge.store.sqlite.schema import FILE_NAME, MIGRATIONS
 
 
 async def recount(hq, body, *, store="s1", token=None):

@@ -23,7 +23,7 @@ from cloud_bridge.errors import Conflict
 from cloud_bridge.rows import make_ready
 from cloud_bridge.store.records import Credential, Want
 from cloud_bridge.store.sqlite import SqliteEngine
-from cloud_bridge.store.sqlite_audit import audit
+from cloud_bridge.store.sqlite.audit import audit
 from edge_agent.contract.messages import Batch, FacingState, Hello, Position, State, StoreProfile
 
 STORE = "s1"

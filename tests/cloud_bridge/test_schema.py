@@ -7,9 +7,9 @@ import sqlite3
 import pytest
 
 from cloud_bridge.errors import DataDirUnusable
-from cloud_bridge.store.sqlite_audit import audit
-from cloud_bridge.store.sqlite_reads import facing
-from cloud_bridge.store.sqlite_schema import MIGRATIONS, open_reader, open_writer
+from cloud_bridge.store.sqlite.audit import audit
+from cloud_bridge.store.sqlite.reads import facing
+from cloud_bridge.store.sqlite.schema import MIGRATIONS, open_reader, open_writer
 
 
 @pytest.mark.parametrize("as_of_seq", [0, 5])

@@ -12,7 +12,7 @@ import pytest
 
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.store.sqlite import SqliteEngine
-from cloud_bridge.store.sqlite_writer import MAX_WAITING
+from cloud_bridge.store.sqlite.writer import MAX_WAITING
 from edge_agent.contract.messages import Presence
 
 LATER = "2999-01-01T00:00:00.000Z"

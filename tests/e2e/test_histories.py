@@ -27,7 +27,7 @@ from aiohttp import web
 from cloud_bridge import control
 from cloud_bridge.app import Bridge, audit
 from cloud_bridge.config import BridgeSettings, Http
-from cloud_bridge.store.sqlite_schema import FILE_NAME
+from cloud_bridge.store.sqlite.schema import FILE_NAME
 from edge_agent.app import build
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.messages import (
@@ -439,9 +439,10 @@ class History:
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting between attempts, and a small backlog already sends the present first."""
-    monkeypatch.setattr("edge_agent.sync.random", SimpleNamespace(uniform=lambda _low, _high: 0.001))
-    monkeypatch.setattr("edge_agent.sync.FRESHEST_FIRST_ROWS", BACKLOG_ROWS)
-    monkeypatch.setattr("cloud_bridge.store.sqlite_hello.RESTATED_ABOVE_ROWS", BACKLOG_ROWS)
+    for module in ("uplink", "retry"):
+        monkeypatch.setattr(f"edge_agent.sync.{module}.random", SimpleNamespace(uniform=lambda *_: 0.001))
+    monkeypatch.setattr("edge_agent.sync.uplink.FRESHEST_FIRST_ROWS", BACKLOG_ROWS)
+    monkeypatch.setattr("cloud_bridge.store.sqlite.hello.RESTATED_ABOVE_ROWS", BACKLOG_ROWS)
 
 
 async def lived(

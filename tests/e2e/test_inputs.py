@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from cloud_bridge.store.sqlite_schema import FILE_NAME
+from cloud_bridge.store.sqlite.schema import FILE_NAME
 
 STORE = "store-0042"
 GTIN = "06901234567892"

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from edge_agent import journal_state
 from edge_agent.contract.errors import DoesNotFit, LineDiffers, NotInPlanogram
 from edge_agent.contract.messages import Command
 from edge_agent.contract.planogram import Facing, Planogram, Product
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.health import Condition, Health
 from edge_agent.journal import Journal
+from edge_agent.journal import state as journal_state
 from edge_agent.pipeline import Pipeline
 from edge_agent.readings import Delivery, Recount, Sale
 from edge_agent.stock.estimate import Estimator, Wiring

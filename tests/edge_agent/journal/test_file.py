@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import journal_schema
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import DeviceChanged, ItemMoved
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.health import Condition
 from edge_agent.journal import Capture, Journal
+from edge_agent.journal import schema as journal_schema
 from edge_agent.stock.belief import Belief
 
 GTIN, OTHER = "06901234567892", "06901234567885"

@@ -11,7 +11,7 @@ from typing import Any
 from edge_agent.contract.times import parse_rfc3339, rfc3339
 from edge_agent.environment import Minute, Quantity
 from edge_agent.health import Condition
-from edge_agent.journal_hours import open_hours
+from edge_agent.journal.hours import open_hours
 from edge_agent.lines import Line
 from edge_agent.presence_hours import Hour
 from edge_agent.stock.belief import Belief

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import journal_schema
 from edge_agent.contract.times import utc_now
 from edge_agent.environment import Minute, Quantity
 from edge_agent.journal import Capture, Journal
+from edge_agent.journal import schema as journal_schema
 from edge_agent.lines import Line
 from edge_agent.presence_hours import ZoneHour
 

@@ -12,7 +12,7 @@ import pytest
 
 from edge_agent.contract.times import rfc3339
 from edge_agent.journal import Capture, Journal
-from edge_agent.journal_hours import FORGOTTEN_AT_ONCE, Span, heat_hours, zone_hours
+from edge_agent.journal.hours import FORGOTTEN_AT_ONCE, Span, heat_hours, zone_hours
 from edge_agent.presence_hours import HeatHour, ZoneHour
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

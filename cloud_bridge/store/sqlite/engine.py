@@ -15,11 +15,6 @@ from cloud_bridge.errors import Unavailable
 from cloud_bridge.picture import Picture
 from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store import OnPublished
-from cloud_bridge.store import sqlite_access as access
-from cloud_bridge.store import sqlite_commands as commands
-from cloud_bridge.store import sqlite_feed as feed
-from cloud_bridge.store import sqlite_reads as reads
-from cloud_bridge.store import sqlite_upkeep as upkeep
 from cloud_bridge.store.records import (
     Applied,
     CommandRecord,
@@ -40,12 +35,13 @@ from cloud_bridge.store.records import (
     Want,
     Welcome,
 )
-from cloud_bridge.store.sqlite_batch import apply_batch
-from cloud_bridge.store.sqlite_hello import NeedsRefold, Place, Refolded, greet
-from cloud_bridge.store.sqlite_history import refold
-from cloud_bridge.store.sqlite_schema import feed_epoch, open_reader
-from cloud_bridge.store.sqlite_state import apply_state
-from cloud_bridge.store.sqlite_writer import Writer
+from cloud_bridge.store.sqlite import access, commands, feed, reads, upkeep
+from cloud_bridge.store.sqlite.batch import apply_batch
+from cloud_bridge.store.sqlite.hello import NeedsRefold, Place, Refolded, greet
+from cloud_bridge.store.sqlite.history import refold
+from cloud_bridge.store.sqlite.schema import feed_epoch, open_reader
+from cloud_bridge.store.sqlite.state import apply_state
+from cloud_bridge.store.sqlite.writer import Writer
 from edge_agent.contract.messages import Hello, State
 
 T = TypeVar("T")

@@ -33,7 +33,9 @@ from edge_agent.contract.messages import (
 )
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.journal import Capture, Journal
-from edge_agent.sync import Uplink, evenly, retry_delay_s, sparse
+from edge_agent.sync import Uplink
+from edge_agent.sync.locator import evenly, sparse
+from edge_agent.sync.retry import retry_delay_s
 
 
 class ScriptedHq:
@@ -269,7 +271,7 @@ async def test_an_answer_that_makes_no_sense_is_a_line_that_is_down(
     headers: dict[str, str],
 ) -> None:
     hq, journal, uplink = line
-    monkeypatch.setattr("edge_agent.sync.REFUSED_DELAY_S", 0.1)
+    monkeypatch.setattr("edge_agent.sync.uplink.REFUSED_DELAY_S", 0.1)
     keep(journal, 5)
     asked = []
 
@@ -305,7 +307,7 @@ async def test_what_became_safe_later_is_kept_without_new_rows(
     line: tuple[ScriptedHq, Journal, Uplink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hq, journal, uplink = line
-    monkeypatch.setattr("edge_agent.sync.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("edge_agent.sync.uplink.HEARTBEAT_S", 0.02)
     keep(journal, 5)
     hq.safe = 2
     task = asyncio.create_task(uplink.run())
@@ -361,7 +363,7 @@ def obeying(journal: Journal, url: str, obeyed: list[str]) -> Uplink:
 async def test_commands_are_asked_for_only_when_there_are_some_and_done_in_order(
     tmp_path: Path, hq: tuple[ScriptedHq, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_agent.sync.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("edge_agent.sync.uplink.HEARTBEAT_S", 0.02)
     (scripted, url), journal, obeyed = hq, Journal(tmp_path, commit_window_s=0), list[str]()
     uplink = obeying(journal, url, obeyed)
     task = asyncio.create_task(uplink.run())
@@ -380,7 +382,7 @@ async def test_commands_are_asked_for_only_when_there_are_some_and_done_in_order
 async def test_an_hq_that_has_forgotten_its_newest_command_is_asked_once_and_gets_the_rows(
     tmp_path: Path, hq: tuple[ScriptedHq, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_agent.sync.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("edge_agent.sync.uplink.HEARTBEAT_S", 0.02)
     (scripted, url), journal = hq, Journal(tmp_path, commit_window_s=0)
     scripted.forgotten = 2**52
     task = asyncio.create_task(obeying(journal, url, []).run())
@@ -395,7 +397,7 @@ async def test_an_hq_that_has_forgotten_its_newest_command_is_asked_once_and_get
 async def test_an_hq_that_cannot_hand_out_commands_still_gets_the_rows(
     tmp_path: Path, hq: tuple[ScriptedHq, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_agent.sync.retry_delay_s", lambda _outage_s: 0.01)
+    monkeypatch.setattr("edge_agent.sync.uplink.retry_delay_s", lambda _outage_s: 0.01)
     (scripted, url), journal, obeyed = hq, Journal(tmp_path, commit_window_s=0), list[str]()
     scripted.commands = orders(1)
     scripted.refuse = lambda call, _rows: web.Response(status=500) if call == "commands" else None

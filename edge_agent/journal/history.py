@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from edge_agent.contract.messages import StockChanged
-from edge_agent.journal import Journal
+from edge_agent.journal.journal import Journal
 
 SLICE, LOOK_BACK = 2_000, 100_000
 """Outbox rows that one look reads, and that all of them read at most."""

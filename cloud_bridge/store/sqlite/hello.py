@@ -11,11 +11,11 @@ import msgspec
 
 from cloud_bridge.picture import Picture, corrections
 from cloud_bridge.store.records import Want, Welcome
-from cloud_bridge.store.sqlite_commands import give_up
-from cloud_bridge.store.sqlite_history import Segment, ancestry, branch_holding, is_known, require_store
-from cloud_bridge.store.sqlite_picture import load_facings, replace
-from cloud_bridge.store.sqlite_state import drop_state
-from cloud_bridge.store.sqlite_writer import Transaction
+from cloud_bridge.store.sqlite.commands import give_up
+from cloud_bridge.store.sqlite.history import Segment, ancestry, branch_holding, is_known, require_store
+from cloud_bridge.store.sqlite.picture import load_facings, replace
+from cloud_bridge.store.sqlite.state import drop_state
+from cloud_bridge.store.sqlite.writer import Transaction
 from edge_agent.contract.messages import CHAIN_START, Hello, Position
 
 Place = tuple[int, bytes]

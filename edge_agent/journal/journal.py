@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import queue
 import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edge_agent import journal_file
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
 from edge_agent.contract.times import rfc3339, utc_now
-from edge_agent.environment import Quantity
-from edge_agent.health import Condition
-from edge_agent.journal_hours import forget_hours, keep_hours
-from edge_agent.journal_state import (
+from edge_agent.journal import file
+from edge_agent.journal.capture import Capture
+from edge_agent.journal.hours import forget_hours, keep_hours
+from edge_agent.journal.state import (
     Restored,
     forget_lines,
     keep_buckets,
@@ -31,32 +28,12 @@ from edge_agent.journal_state import (
     keep_quantities,
     restore,
 )
-from edge_agent.lines import Key, Line
-from edge_agent.presence_hours import Hour
-from edge_agent.service import metrics
-from edge_agent.stock.effects import Effects
-from edge_agent.traffic import Bucket
+from edge_agent.journal.writer import Writer
+from edge_agent.lines import Key
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-GROUP_LIMIT = 500
-"""The most captures in one transaction."""
 EVENT_VERSION = 1
-
-
-@dataclass(slots=True)
-class Capture:
-    """Everything that one step changes; it is committed whole or not at all."""
-
-    effects: Effects = field(default_factory=Effects)
-    conditions: list[Condition] = field(default_factory=list)
-    buckets: list[Bucket] = field(default_factory=list)
-    quantities: list[Quantity] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-    hours: list[Hour] = field(default_factory=list)
-    follows: bool = False
-    """It relies on a capture that is not durable yet: to be committed behind that one even when empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +47,6 @@ class SyncPosition:
     safe: int
 
 
-@dataclass(slots=True)
-class _Work:
-    apply: Callable[[], Any]
-    done: Future[Any]
-    result: Any = None
-
-
 class Journal:
     """One file, owned by one process. Writes are handed to the writer thread and awaited."""
 
@@ -88,10 +58,9 @@ class Journal:
         """
         self.path = data_dir / "journal.db"
         self.boot_id = secrets.token_hex(8)
-        self._window_s = commit_window_s
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            self._lock = journal_file.lock(data_dir / "journal.lock")
+            self._lock = file.lock(data_dir / "journal.lock")
             try:
                 self._open()
             except BaseException:
@@ -102,19 +71,18 @@ class Journal:
                 f"{self.path} cannot be opened: {error}",
                 hint="see that agent.data_dir is this user's and that its disk has room",
             ) from error
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._rows: list[tuple[Any, ...]] = []
-        self._failure: BaseException | None = None
         self.on_commit: Callable[[int], None] = _nobody
         """Called in the writer thread after a commit that added rows, with the newest durable seq."""
         self.commits = 0
-        self._writer = threading.Thread(target=self._write_loop, name="journal-writer", daemon=True)
-        self._writer.start()
+        self._writer = Writer(
+            self._db, window_s=commit_window_s, flush=self._flush_rows, committed=self._committed
+        )
 
     def _open(self) -> None:
-        self.moved_aside = journal_file.move_damaged_aside(self.path)
-        self._db = journal_file.connect(self.path)
-        self.durability = journal_file.durability_of(self._db)
+        self.moved_aside = file.move_damaged_aside(self.path)
+        self._db = file.connect(self.path)
+        self.durability = file.durability_of(self._db)
         """(journal mode, synchronous level), as SQLite itself says."""
         self.agent_id = self._identity("agent_id", secrets.token_hex(16))
         self.position = self._sync_position()
@@ -124,50 +92,50 @@ class Journal:
         for last in self._db.execute("select seq, chain from outbox order by seq desc limit 1"):
             self.last_seq, self.last_chain = last
         self.durable_seq = self.last_seq
-        self._reader = journal_file.connect_reader(self.path)
+        self._reader = file.connect_reader(self.path)
         self._reader_lock = threading.Lock()
 
     # --- writing ---------------------------------------------------------------------------
 
     def submit(self, capture: Capture) -> Future[None]:
         """Queue one capture; the future is done when it is durable, or failed and not to be relied on."""
-        return self._submit(lambda: self._apply(capture))
+        return self._writer.submit(lambda: self._apply(capture))
 
     @property
     def failed(self) -> bool:
         """True once a write has failed: the process must end and read the disk again."""
-        return self._failure is not None
+        return self._writer.failed
 
     def acknowledged(self, branch: str, *, applied: int, safe: int) -> Future[None]:
         """Store what HQ said it has."""
-        return self._submit(lambda: self._acknowledge(branch, applied, safe))
+        return self._writer.submit(lambda: self._acknowledge(branch, applied, safe))
 
     def prune(self, upto_seq: int) -> Future[None]:
         """Forget rows <= `upto_seq`; never more than HQ's min(safe, applied)."""
-        return self._submit(lambda: self._prune(upto_seq))
+        return self._writer.submit(lambda: self._prune(upto_seq))
 
     def forget_others(self, *, facings: Mapping[str, str], devices: Collection[str]) -> Future[None]:
         """Drop the state of facings (id to GTIN) and devices that the configuration no longer names."""
-        return self._submit(lambda: self._forget_others(facings, devices))
+        return self._writer.submit(lambda: self._forget_others(facings, devices))
 
     def forget_lines(self, before: str) -> Future[Any]:
         """Forget one step of the lines that were taken before `before` (RFC 3339), never the newest."""
-        return self._submit(lambda: forget_lines(self._db, before))
+        return self._writer.submit(lambda: forget_lines(self._db, before))
 
     def forget_hours(self, before: str) -> Future[Any]:
         """Forget some hours of zones and heat maps that started before `before` (RFC 3339)."""
-        return self._submit(lambda: forget_hours(self._db, before))
+        return self._writer.submit(lambda: forget_hours(self._db, before))
 
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to at most `pages` pages: a full disk for tests and drills."""
-        self._submit(lambda: self._db.execute(f"pragma max_page_count = {int(pages)}")).result()
+        self._writer.submit(lambda: self._db.execute(f"pragma max_page_count = {int(pages)}")).result()
 
     def remember(self, key: str, value: str) -> Future[Any]:
         """Store one identity value (for example the digest of the planogram in use)."""
         statement = (
             "insert into identity(key, value) values(?, ?) on conflict do update set value = excluded.value"
         )
-        return self._submit(lambda: self._db.execute(statement, (key, value)))
+        return self._writer.submit(lambda: self._db.execute(statement, (key, value)))
 
     def recall(self, key: str) -> str | None:
         """A value stored by `remember`."""
@@ -237,84 +205,16 @@ class Journal:
 
     def used_bytes(self) -> int:
         """What the file holds; pages that pruning has freed are used again and do not count."""
-        return self.look(journal_file.used_bytes_of)
+        return self.look(file.used_bytes_of)
 
     def close(self) -> None:
         """Commit what is queued, checkpoint, release the file."""
-        self._work.put(None)
-        self._writer.join()
+        self._writer.close()
         self._reader.close()
         self._db.close()
         self._lock.close()
 
-    # --- the writer thread ---------------------------------------------------------------------
-
-    def _submit(self, apply: Callable[[], T]) -> Future[T]:
-        done: Future[T] = Future()
-        # Running from the start: a cancelled caller stops waiting, it does not undo the write.
-        done.set_running_or_notify_cancel()
-        if self._failure is not None:
-            done.set_exception(JournalError(f"the journal failed: {self._failure}"))
-        else:
-            self._work.put(_Work(apply, done))
-            if self.failed:  # the writer ended in between and reads no more
-                self._drain([])
-        return done
-
-    def _write_loop(self) -> None:
-        while (work := self._work.get()) is not None:
-            group, ended = self._gather(work)
-            try:
-                self._commit(group)
-            except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
-                # The outcome of a failed COMMIT is unknown: the process ends and reads the disk again.
-                self._fail(group, error)
-                return
-            for item in group:
-                item.done.set_result(item.result)
-            if ended:
-                return
-
-    def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
-        group, deadline = [first], time.monotonic() + self._window_s
-        while len(group) < GROUP_LIMIT:
-            try:
-                work = self._work.get_nowait()
-            except queue.Empty:
-                try:
-                    work = self._work.get(timeout=max(0.0, deadline - time.monotonic()))
-                except queue.Empty:
-                    break
-            if work is None:
-                return group, True
-            group.append(work)
-        return group, False
-
-    def _commit(self, group: list[_Work]) -> None:
-        before = self.last_seq
-        self._db.execute("begin immediate")
-        for item in group:
-            item.result = item.apply()
-        self._flush_rows()
-        self._db.execute("commit")
-        self.commits += 1
-        metrics.journal_commits.inc()
-        self.durable_seq = self.last_seq
-        if self.last_seq != before:
-            self.on_commit(self.last_seq)
-
-    def _fail(self, group: list[_Work], error: BaseException) -> None:
-        log.critical("journal write failed: %s", error)
-        self._failure = error
-        self._drain(group)
-
-    def _drain(self, group: list[_Work]) -> None:
-        try:
-            while True:
-                group += filter(None, [self._work.get_nowait()])
-        except queue.Empty:
-            for item in group:
-                item.done.set_exception(JournalError(f"the journal cannot be written: {self._failure}"))
+    # --- inside the transaction, on the writer thread ---------------------------------------------
 
     def _apply(self, capture: Capture) -> None:
         for event in capture.effects.events:
@@ -341,6 +241,12 @@ class Journal:
         """The group's outbox rows in one statement: a call for each would cost more than the row itself."""
         rows, self._rows = self._rows, []
         self._db.executemany("insert into outbox values(?,?,?,?,?,?,?,?,?)", rows)
+
+    def _committed(self) -> None:
+        self.commits += 1
+        if self.durable_seq != self.last_seq:
+            self.durable_seq = self.last_seq
+            self.on_commit(self.last_seq)
 
     def _acknowledge(self, branch: str, applied: int, safe: int) -> None:
         self._db.execute("update sync set branch = ?, applied = ?, safe = ?", (branch, applied, safe))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cloud_bridge.picture import Item, OpenGap, Picture, ShownDevice, ShownFacing
 from cloud_bridge.rows import AppliedPlanogram, ReadyRow
-from cloud_bridge.store.sqlite_many import insert_many, select_many
+from cloud_bridge.store.sqlite.many import insert_many, select_many
 from edge_agent.contract.messages import DeviceChanged, StockChanged
 from edge_agent.contract.times import parse_rfc3339
 

@@ -16,8 +16,8 @@ from typing import Any, Final, TypeVar
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.picture import FeedEntry
 from cloud_bridge.store.records import FeedEvent
-from cloud_bridge.store.sqlite_many import insert_many
-from cloud_bridge.store.sqlite_schema import feed_epoch, open_writer
+from cloud_bridge.store.sqlite.many import insert_many
+from cloud_bridge.store.sqlite.schema import feed_epoch, open_writer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import Final
 
 from cloud_bridge.rows import ReadyRow
 from cloud_bridge.store.records import CommandRecord, HandedOut
-from cloud_bridge.store.sqlite_writer import Transaction
+from cloud_bridge.store.sqlite.writer import Transaction
 from edge_agent.contract.messages import Command, CommandDone
 from edge_agent.contract.times import parse_rfc3339
 

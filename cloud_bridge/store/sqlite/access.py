@@ -6,7 +6,7 @@ import sqlite3
 
 from cloud_bridge.errors import AlreadyThere, NotKnown
 from cloud_bridge.store.records import Credential, LoginSession, Person
-from cloud_bridge.store.sqlite_writer import Transaction
+from cloud_bridge.store.sqlite.writer import Transaction
 
 
 def credentials(connection: sqlite3.Connection) -> list[Credential]:

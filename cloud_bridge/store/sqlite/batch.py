@@ -6,13 +6,13 @@ import sqlite3
 
 from cloud_bridge.errors import Conflict
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
-from cloud_bridge.store import sqlite_commands as commands
 from cloud_bridge.store.records import Applied
-from cloud_bridge.store.sqlite_history import Head, chain_at, current_head
-from cloud_bridge.store.sqlite_many import insert_many
-from cloud_bridge.store.sqlite_picture import load_for, save
-from cloud_bridge.store.sqlite_state import drop_state
-from cloud_bridge.store.sqlite_writer import Transaction
+from cloud_bridge.store.sqlite import commands
+from cloud_bridge.store.sqlite.history import Head, chain_at, current_head
+from cloud_bridge.store.sqlite.many import insert_many
+from cloud_bridge.store.sqlite.picture import load_for, save
+from cloud_bridge.store.sqlite.state import drop_state
+from cloud_bridge.store.sqlite.writer import Transaction
 from edge_agent.contract.messages import Position
 
 

@@ -28,9 +28,11 @@ from edge_agent.contract.messages import (
     StoreProfile,
 )
 from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
-from edge_agent.hq_line import BodyTooLarge, Conflict, HqLine
 from edge_agent.journal import Journal
 from edge_agent.service import metrics
+from edge_agent.sync.line import BodyTooLarge, Conflict, HqLine
+from edge_agent.sync.locator import evenly, sparse
+from edge_agent.sync.retry import error_delay, retry_delay_s
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,6 @@ HELLO_TIMEOUT_S = 4.0
 """A hello is small: a line that swallows bytes is noticed sooner."""
 FRESHEST_FIRST_ROWS = 500
 """A larger backlog than this sends the present state before the past."""
-LONGEST_DELAY_S = 30.0
 REFUSED_DELAY_S = 30.0
 HELLO_ROUNDS = 200
 """A search for common history that takes more rounds does not end."""
@@ -313,32 +314,3 @@ class Uplink:
         status.problem = error.message
         metrics.sync_online.set(0)
         metrics.sync_batches.labels("failed").inc()
-
-
-def error_delay(error: HqUnreachable) -> float:
-    """Seconds that HQ asked us to wait, with jitter on top; 0 when it asked for nothing."""
-    return error.retry_after_s * random.uniform(1.0, 1.25)
-
-
-def retry_delay_s(outage_s: float) -> float:
-    """Full jitter over a share of the outage so far: the first retry within 1 s, at most 30 s."""
-    return random.uniform(0, min(LONGEST_DELAY_S, max(1.0, 0.3 * outage_s)))
-
-
-def sparse(base: int, last: int) -> list[int]:
-    """Locator positions, newest first: ten in a row, then exponentially sparser, the base at the end."""
-    seqs, step, seq = [], 1, last
-    while seq > base:
-        seqs.append(seq)
-        if len(seqs) >= 10:
-            step *= 2
-        seq -= step
-    return [*seqs, base]
-
-
-def evenly(low: int, high: int) -> list[int]:
-    """Positions low <= seq < high, newest first: all, or half of what one hello carries, evenly spaced."""
-    limit = LOCATOR_LIMIT // 2
-    step = max(1, -(-(high - low) // limit))
-    seqs = list(range(high - 1, low - 1, -step))
-    return seqs if seqs and seqs[-1] == low else [*seqs[: limit - 1], low]

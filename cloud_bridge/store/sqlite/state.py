@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from cloud_bridge.store.sqlite_history import current_head
-from cloud_bridge.store.sqlite_many import insert_many
-from cloud_bridge.store.sqlite_writer import Transaction
+from cloud_bridge.store.sqlite.history import current_head
+from cloud_bridge.store.sqlite.many import insert_many
+from cloud_bridge.store.sqlite.writer import Transaction
 from edge_agent.contract.messages import State
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from edge_agent.contract.errors import JournalLocked
-from edge_agent.journal_schema import prepare
+from edge_agent.journal.schema import prepare
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from edge_agent import journal_history
 from edge_agent.contract.messages import StockChanged
 from edge_agent.journal import Capture, Journal
-from edge_agent.journal_history import changes_of, lines_since, looked_back_to
+from edge_agent.journal import history as journal_history
+from edge_agent.journal.history import changes_of, lines_since, looked_back_to
 from edge_agent.lines import Line
 from edge_agent.stock.effects import Effects
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from cloud_bridge.errors import DataDirUnusable, NotKnown
 from cloud_bridge.picture import Picture
 from cloud_bridge.store.records import StoreAudit
-from cloud_bridge.store.sqlite_history import ancestry, chain_at, refold
-from cloud_bridge.store.sqlite_picture import load_facings
-from cloud_bridge.store.sqlite_schema import open_reader, refuse_older
+from cloud_bridge.store.sqlite.history import ancestry, chain_at, refold
+from cloud_bridge.store.sqlite.picture import load_facings
+from cloud_bridge.store.sqlite.schema import open_reader, refuse_older
 from edge_agent.contract.messages import chain_next
 
 _LISTED = 20

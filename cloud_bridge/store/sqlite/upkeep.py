@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from cloud_bridge.store.records import Heard
-from cloud_bridge.store.sqlite_writer import Transaction
+from cloud_bridge.store.sqlite.writer import Transaction
 
 PRUNE_STEP = 5_000
 

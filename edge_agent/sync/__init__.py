@@ -1,0 +1,5 @@
+"""Telling HQ, exactly once and the present first."""
+
+from edge_agent.sync.uplink import Uplink
+
+__all__ = ["Uplink"]
