@@ -67,6 +67,9 @@ class Admin:
                     "status": self._liveness.status(record, now),
                     "last_seen_at": self._liveness.last_seen_at(record),
                     "pending": self._liveness.pending(record),
+                    "clock_offset_ms": self._liveness.clock_offset_ms(record),
+                    "differences": record.differences,
+                    "differed_at": record.differed_at,
                     "revoked": record.store not in live,
                 }
                 for record, _ in page

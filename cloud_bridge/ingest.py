@@ -19,6 +19,7 @@ from cloud_bridge.liveness import Liveness
 from cloud_bridge.rows import ReadyBatch, make_ready
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import Applied, Want, Welcome
+from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import (
     MAX_BATCH_BYTES,
     Batch,
@@ -116,6 +117,7 @@ class Ingest:
             applied = await self._apply(store, batch, received_at)
             metrics.apply_seconds.observe(time.perf_counter() - began)
         self._liveness.hear(store, at=received_at, last_seq=batch.last_seq, presence=batch.presence)
+        differing = await self._compare(store, batch.digest, applied, received_at) if batch.digest else []
         return _json(
             BatchReply(
                 branch=applied.branch,
@@ -124,8 +126,32 @@ class Ingest:
                 next_delay_ms=_BUSY_DELAY_MS if self._engine.waiting > _BUSY_AT else 0,
                 server_time=rfc3339(utc_now()),
                 commands_after=self._commands.newest(store),
+                differing=differing,
             )
         )
+
+    async def _compare(self, store: str, told: Digest, applied: Applied, received_at: str) -> list[int]:
+        """The buckets in which the store's counts are not what its ledger says here; [] when all is equal.
+
+        A difference is one of the two programs' fault, or a row that was set aside: it is never silent.
+        """
+        if told.at_seq != applied.head.seq:
+            return []
+        ours = await self._engine.digest(store)
+        if ours.at_seq != told.at_seq:  # more rows have come in by now
+            return []
+        differing = [
+            n for n, (theirs, own) in enumerate(zip(told.sums, ours.sums, strict=True)) if theirs != own
+        ]
+        metrics.sync_digests.labels("different" if differing else "equal").inc()
+        if differing:
+            log.error(
+                "store %s: its counts at row %d are not what its ledger says here, in %d of %d parts;"
+                " it tells them again",
+                store, told.at_seq, len(differing), len(ours.sums),
+            )  # fmt: skip
+            await self._engine.note_difference(store, at=received_at)
+        return differing
 
     def _heartbeat(self, store: str, batch: Batch) -> Applied | None:
         """The known head when the agent stands exactly there; it costs no transaction."""

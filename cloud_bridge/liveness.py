@@ -57,6 +57,12 @@ class Liveness:
             return "online"
         return "late" if silence <= LATE_FOR else "offline"
 
+    def clock_offset_ms(self, record: StoreRecord) -> int | None:
+        """HQ's clock less the store's, as it measured at its last hello."""
+        heard = self._heard.get(record.store)
+        newest = heard.clock_offset_ms if heard else None
+        return record.clock_offset_ms if newest is None else newest
+
     def pending(self, record: StoreRecord) -> int:
         """Rows that the store still holds and HQ does not."""
         heard = self._heard.get(record.store)

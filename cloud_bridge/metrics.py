@@ -13,6 +13,9 @@ sync_quarantined = Counter("hq_sync_quarantined", "Rows whose body does not fit"
 sync_forks = Counter(
     "hq_sync_forks", "Times a store moved to another line of history", ["reason"], registry=REGISTRY
 )
+sync_digests = Counter(
+    "hq_sync_digests", "Comparisons of a store's counts with its ledger", ["result"], registry=REGISTRY
+)
 feed_corrections = Counter("hq_feed_corrections", "Corrections published after a fork", registry=REGISTRY)
 apply_seconds = Histogram(
     "hq_apply_seconds",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,6 +16,7 @@ from importlib.metadata import version
 from edge_agent.config.cameras import Camera
 from edge_agent.config.drawn import with_drawn
 from edge_agent.config.store import StoreSettings
+from edge_agent.contract.digest import bucket_of
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
 from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
@@ -152,18 +153,18 @@ class StoreAgent:
         if capture.effects.events:
             await asyncio.wrap_future(self.journal.submit(capture))
 
-    async def retell(self) -> None:
-        """Journal the present once more, for an HQ that does not know what was forgotten here."""
+    async def retell(self, buckets: Collection[int]) -> None:
+        """Journal the present of the facings in `buckets` once more, and all else that HQ shows."""
         capture, now = Capture(), utc_now()
         capture.effects.tell("planogram.applied", self._planogram(), now)
         for belief in self.pipeline.estimator.beliefs.values():
-            if belief.on_hand is not None:
+            if bucket_of(belief.facing) in buckets:
                 capture.effects.tell("stock.changed", belief.changed_from(belief, "correction"), now)
         for condition in self.pipeline.health.conditions.values():
             capture.effects.tell("device.changed", condition.body(), condition.since)
         for alarm in self.pipeline.environment.open_alarms():
             capture.effects.tell("environment.alarm", alarm, now)
-        log.warning("HQ does not know this store's past: telling it all facings again")
+        log.warning("telling HQ the present again, %d rows", len(capture.effects.events))
         await asyncio.wrap_future(self.journal.submit(capture))
 
     def _planogram(self) -> PlanogramApplied:

@@ -27,6 +27,7 @@ from cloud_bridge.store.records import (
     Want,
     Welcome,
 )
+from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import Hello, State
 
 # --- the engine --------------------------------------------------------------------------------
@@ -59,6 +60,14 @@ class Engine(Protocol):
 
     async def batch(self, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
         """Take rows into the ledger."""
+        ...
+
+    async def digest(self, store: str) -> Digest:
+        """What a store's counts add up to as its ledger leads to them, at the head of its branch."""
+        ...
+
+    async def note_difference(self, store: str, *, at: str) -> None:
+        """Keep that a store's counts were others than its ledger's."""
         ...
 
     async def add_command(self, command: CommandRecord) -> int:

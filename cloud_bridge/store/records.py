@@ -62,6 +62,11 @@ class StoreRecord:
     as_of_seq: int
     catch_up_to: int
     state_at: str | None
+    clock_offset_ms: int | None
+    """HQ's clock less the store's."""
+    differences: int
+    """How often its counts were others than its ledger's here."""
+    differed_at: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,9 +282,11 @@ class Heard:
     last_seq: int
     devices: dict[str, str] = field(default_factory=dict)
     facings: dict[str, str] = field(default_factory=dict)
+    clock_offset_ms: int | None = None
 
     def add(self, presence: Presence | None) -> None:
         """Take in what came beside a batch."""
         if presence is not None:
             self.devices.update(presence.devices)
             self.facings.update(presence.facings)
+            self.clock_offset_ms = presence.clock_offset_ms

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from edge_agent.contract.digest import BUCKETS, Digest
+
 SCHEMA_VERSION = 1
 """HQ parks rows of a higher version than its own. A field with a default, which either side may lack, is no
 new version: decoders leave out what they do not know. A change of meaning is one."""
@@ -281,12 +283,15 @@ class Presence(Struct, frozen=True, kw_only=True):
 
     devices: dict[str, Time] = {}
     facings: dict[str, Time] = {}
+    clock_offset_ms: int | None = None
+    """HQ's clock less the store's, as measured at hello."""
 
 
 class Batch(Struct, frozen=True, kw_only=True):
     """`POST /v1/sync/batch`. Empty `rows` is a heartbeat (first = applied + 1, both chains equal).
 
-    `last_seq` is the newest row of the outbox, so that HQ knows how much is still to come.
+    `last_seq` is the newest row of the outbox, so that HQ knows how much is still to come. `digest` comes
+    from time to time with what leads to the newest row: HQ compares it with the fold of its ledger.
     """
 
     session: str
@@ -297,13 +302,15 @@ class Batch(Struct, frozen=True, kw_only=True):
     last_seq: Seq
     rows: Annotated[list[OutboxRow], Meta(max_length=MAX_BATCH_ROWS)]
     presence: Presence | None = None
+    digest: Digest | None = None
 
 
 class BatchReply(Struct, frozen=True, kw_only=True):
     """Cumulative acknowledgement. The agent compares its own chain at `applied`.
 
     `commands_after` is the number of the newest command for this store: above the last one that the agent
-    has been handed since its hello, it asks for them.
+    has been handed since its hello, it asks for them. `differing` names the buckets of the digest that are
+    not what HQ's ledger says: the agent tells the facings in them again.
     """
 
     branch: str
@@ -312,6 +319,7 @@ class BatchReply(Struct, frozen=True, kw_only=True):
     next_delay_ms: Count
     server_time: Time
     commands_after: Count = 0
+    differing: list[Annotated[int, Meta(ge=0, lt=BUCKETS)]] = []
 
 
 class Whoami(Struct, frozen=True, kw_only=True):

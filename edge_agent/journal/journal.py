@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edge_agent.contract.digest import Digest, sums_of
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
 from edge_agent.contract.times import rfc3339, utc_now
@@ -183,14 +184,24 @@ class Journal:
 
     def present(self) -> tuple[int, Restored]:
         """The newest durable seq and the whole state at exactly that point."""
+        return self._at_newest(restore)
+
+    def digest(self) -> Digest:
+        """What the durable counts add up to, and at which row."""
+        counts = "select facing, gtin, on_hand from facing where on_hand is not null"
+        at_seq, sums = self._at_newest(lambda db: sums_of(db.execute(counts)))
+        return Digest(at_seq=at_seq, sums=sums)
+
+    def _at_newest(self, question: Callable[[sqlite3.Connection], T]) -> tuple[int, T]:
+        """The newest durable seq, and an answer that is true exactly there."""
         with self._reader_lock:
             self._reader.execute("begin")
             try:
                 newest = self._reader.execute("select max(seq) from outbox").fetchone()[0]
-                state = restore(self._reader)
+                answer = question(self._reader)
             finally:
                 self._reader.execute("rollback")
-        return self.position.base_seq if newest is None else newest, state
+        return self.position.base_seq if newest is None else newest, answer
 
     def newest_seq_before(self, occurred_at: str) -> int:
         """What retention may forget: the newest of the oldest rows that HQ has for good and that were

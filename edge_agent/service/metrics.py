@@ -67,6 +67,9 @@ commit_seconds = Histogram(
 )
 sync_online = Gauge("edge_sync_online", "1 while HQ answers", registry=REGISTRY)
 sync_batches = Counter("edge_sync_batches", "Batches sent, by result", ["result"], registry=REGISTRY)
+sync_differences = Counter(
+    "edge_sync_differences", "Times HQ's counts were not this store's and were told again", registry=REGISTRY
+)
 sync_hellos = Counter("edge_sync_hellos", "Sessions opened at HQ", registry=REGISTRY)
 clock_offset_seconds = Gauge("edge_clock_offset_seconds", "HQ's clock minus this one", registry=REGISTRY)
 mqtt_messages = Counter("edge_mqtt_messages", "MQTT messages taken, each once", registry=REGISTRY)

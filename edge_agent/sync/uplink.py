@@ -7,10 +7,13 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec.structs import replace
+
+from edge_agent.contract.digest import BUCKETS, Digest
 from edge_agent.contract.errors import HqRejected, HqUnreachable
 from edge_agent.contract.messages import (
     LOCATOR_LIMIT,
@@ -30,6 +33,7 @@ from edge_agent.contract.messages import (
 from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
 from edge_agent.journal import Journal
 from edge_agent.service import metrics
+from edge_agent.sync.comparing import Comparing
 from edge_agent.sync.line import BodyTooLarge, Conflict, HqLine
 from edge_agent.sync.locator import evenly, sparse
 from edge_agent.sync.retry import error_delay, retry_delay_s
@@ -88,10 +92,11 @@ class Uplink:
         presence: Callable[[], Presence],
         version: str,
         tls: ssl.SSLContext | None = None,
-        retell: Callable[[], Awaitable[None]] | None = None,
+        retell: Callable[[Collection[int]], Awaitable[None]] | None = None,
         obey: Callable[[Command], Awaitable[None]] | None = None,
     ) -> None:
-        """`retell` journals the whole present: HQ begins after rows that are forgotten here.
+        """`retell` journals the present of the facings in some buckets (`contract.digest`) once more: of all
+        where HQ begins after rows that are forgotten here, of some where its counts are others.
 
         `obey` does what HQ asks, at most once whatever happens, and returns when its fate is durable.
         """
@@ -103,6 +108,7 @@ class Uplink:
         self._news = asyncio.Event()
         self._max_rows_now = 5_000
         self._told_presence_s = 0.0
+        self._comparing = Comparing()
 
     def wake(self) -> None:
         """There are new durable rows."""
@@ -206,11 +212,14 @@ class Uplink:
         self._note_clock(sent_at, reply.received_at)
         self._check_own_chain(reply.applied)
         if self._retell is not None and self._begins_at_our_base(reply):
-            await self._retell()  # before the branch is stored: a crash in between only repeats it
+            await self._retell(
+                range(BUCKETS)
+            )  # before the branch is stored: a crash in between only repeats it
         await asyncio.wrap_future(
             journal.acknowledged(reply.branch, applied=reply.applied.seq, safe=reply.safe)
         )
         metrics.sync_hellos.inc()
+        self._comparing.greeted()
         self._online(reply.applied.seq)
         self._max_rows_now = max(self._max_rows_now, reply.max_rows)
         return Session(reply.session, reply.branch, reply.applied, reply.max_rows, reply.max_bytes)
@@ -255,6 +264,7 @@ class Uplink:
         """One batch (or heartbeat), acknowledged and stored."""
         first = session.applied.seq + 1
         last = self._journal.chain_at(rows[-1].seq) if rows else None
+        digest = self._digest_if_due(rows[-1].seq if rows else session.applied.seq)
         batch = Batch(
             session=session.session,
             branch=session.branch,
@@ -264,6 +274,7 @@ class Uplink:
             last_seq=self._journal.durable_seq,
             rows=rows,
             presence=self._presence_if_due(),
+            digest=digest,
         )
         try:
             reply = await self._hq.post("batch", batch, BatchReply)
@@ -282,8 +293,24 @@ class Uplink:
             )
         session.applied, session.commands = reply.applied, reply.commands_after
         self._online(reply.applied.seq)
+        if digest is not None:
+            await self._compared(reply.differing)
         if reply.next_delay_ms:
             await asyncio.sleep(reply.next_delay_ms / 1000)
+
+    def _digest_if_due(self, upto_seq: int) -> Digest | None:
+        """What the counts add up to behind row `upto_seq`, when that is the newest one."""
+        if upto_seq != self._journal.durable_seq or not self._comparing.is_due(time.monotonic()):
+            return None
+        digest = self._journal.digest()
+        return digest if digest.at_seq == upto_seq else None
+
+    async def _compared(self, differing: list[int]) -> None:
+        self._comparing.compared(time.monotonic(), differs=bool(differing))
+        if differing and self._retell is not None:
+            metrics.sync_differences.inc()
+            log.warning("HQ's counts are not this store's, telling %d of 16 parts again", len(differing))
+            await self._retell(differing)
 
     def _check_own_chain(self, applied: Position) -> None:
         own = self._journal.chain_at(applied.seq)
@@ -294,7 +321,9 @@ class Uplink:
         if time.monotonic() - self._told_presence_s < PRESENCE_EVERY_S:
             return None
         self._told_presence_s = time.monotonic()
-        return self._presence()
+        offset_s = self.status.clock_offset_s
+        presence = self._presence()
+        return presence if offset_s is None else replace(presence, clock_offset_ms=round(offset_s * 1000))
 
     def _online(self, applied: int) -> None:
         status = self.status

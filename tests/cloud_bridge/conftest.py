@@ -22,6 +22,7 @@ from cloud_bridge.app import Bridge, audit
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite import SqliteEngine
+from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import (
     CHAIN_START,
     Batch,
@@ -102,13 +103,14 @@ class Outbox:
         return Outbox(self.rows[n:], self.chains[n:], (upto, self.chain_at(upto)))
 
     def batch(
-        self, session: str, branch: str, first: int, last: int, presence: Presence | None = None
-    ) -> Batch:
+        self, session: str, branch: str, first: int, last: int, *,
+        presence: Presence | None = None, digest: Digest | None = None,
+    ) -> Batch:  # fmt: skip
         rows = self.rows[first - self.base[0] - 1 : last - self.base[0]]
         return Batch(
             session=session, branch=branch, first=first, prev_chain=self.chain_at(first - 1).hex(),
             last_chain=self.chain_at(first - 1 + len(rows)).hex(), last_seq=self.last_seq, rows=rows,
-            presence=presence,
+            presence=presence, digest=digest,
         )  # fmt: skip
 
 

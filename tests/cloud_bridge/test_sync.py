@@ -9,6 +9,7 @@ import pytest
 import zstandard
 
 from cloud_bridge.store.sqlite import engine
+from edge_agent.contract.digest import Digest, bucket_of, sums_of
 from edge_agent.contract.messages import DeviceState, FacingState, GapMoved, Position, Presence
 
 
@@ -117,6 +118,36 @@ async def test_heartbeats_keep_a_store_online_and_check_the_position(hq, store, 
     assert (await refused(make, store.post("batch", foreign))).code == "fork"
     ahead = msgspec.structs.replace(beat, first=5)
     assert (await refused(make, store.post("batch", ahead))).code == "gap"
+
+
+async def test_equal_counts_are_compared_in_silence(hq, store, make):
+    await store.tell(make.stock("A1", 3), make.stock("A2", None), make.stock("A3", 0))
+    sums = sums_of([("A1", make.COLA, 3), ("A3", make.COLA, 0)])
+    reply = await store.send(4, 3, digest=Digest(at_seq=3, sums=sums))
+    assert reply["differing"] == []
+    store.outbox.add(make.stock("A1", 2))
+    reply = await store.send(digest=Digest(at_seq=3, sums=sums))
+    assert reply["differing"] == []  # of a place where HQ is no more
+    assert (await hq.command("store list"))["items"][0]["differences"] == 0
+
+
+async def test_a_count_that_hq_lost_is_named_counted_and_repaired_by_rows(hq, store, make, caplog):
+    await store.tell(make.stock("A1", 3), make.stock("A2", 5))
+    broken = make.stock("A1", 9)
+    broken[1]["gtin"] = "06901234567890"  # a wrong check digit: the row is quarantined
+    sums = sums_of([("A1", make.COLA, 9), ("A2", make.COLA, 5)])
+    store.outbox.add(broken)
+    reply = await store.send(digest=Digest(at_seq=3, sums=sums))
+    assert reply["differing"] == [bucket_of("A1")]
+    assert "its counts at row 3 are not what its ledger says here" in caplog.text
+    told = (await hq.command("store list"))["items"][0]
+    assert told["differences"] == 1
+    assert told["differed_at"] is not None
+    store.outbox.add(make.stock("A1", 9))
+    reply = await store.send(digest=Digest(at_seq=4, sums=sums))
+    assert reply["differing"] == []
+    assert await hq.sums() == {"A1": 9, "A2": 5}
+    assert await hq.audit_problems() == []
 
 
 async def test_hello_asks_for_the_dense_stretch_and_finds_the_merge_base(hq, make):

@@ -42,6 +42,7 @@ from cloud_bridge.store.sqlite.history import refold
 from cloud_bridge.store.sqlite.schema import feed_epoch, open_reader
 from cloud_bridge.store.sqlite.state import apply_state
 from cloud_bridge.store.sqlite.writer import Writer
+from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import Hello, State
 
 T = TypeVar("T")
@@ -120,6 +121,14 @@ class SqliteEngine:
         """Take rows into the ledger."""
         work = partial(apply_batch, store=store, batch=batch, received_at=received_at)
         return await self.writer.submit(work, rows=len(batch.rows))
+
+    async def digest(self, store: str) -> Digest:
+        """What a store's counts add up to as its ledger leads to them, at the head of its branch."""
+        return await self._read(partial(reads.digest, store=store))
+
+    async def note_difference(self, store: str, *, at: str) -> None:
+        """Keep that a store's counts were others than its ledger's."""
+        await self.writer.submit(partial(upkeep.note_difference, store=store, at=at))
 
     async def add_command(self, command: CommandRecord) -> int:
         """Keep a command and return its number."""

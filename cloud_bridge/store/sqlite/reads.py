@@ -21,6 +21,7 @@ from cloud_bridge.store.records import (
     StockRecord,
     StoreRecord,
 )
+from edge_agent.contract.digest import Digest, sums_of
 from edge_agent.contract.times import rfc3339
 
 _FACING: Final = (
@@ -29,7 +30,7 @@ _FACING: Final = (
 )
 _STORE: Final = (
     "select s.store, s.name, s.gln, s.timezone, s.last_seen_at, coalesce(b.head_seq, 0), b.head_occurred_at,"
-    " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at"
+    " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at, s.clock_offset_ms, s.differences, s.differed_at"
     " from store s left join branch b on b.store = s.store and b.branch = s.branch"
 )
 _COUNTS: Final = (
@@ -68,6 +69,19 @@ def store(connection: sqlite3.Connection, name: str) -> StoreRecord:
     if row is None:
         raise NotKnown(f"there is no store {name!r}")
     return _store(row)
+
+
+def digest(connection: sqlite3.Connection, store: str) -> Digest:
+    """What a store's counts add up to as its ledger leads to them, at the head of its branch."""
+    head = connection.execute(
+        "select b.head_seq from store s join branch b on b.store = s.store and b.branch = s.branch"
+        " where s.store = ?",
+        (store,),
+    ).fetchone()
+    counts = connection.execute(
+        "select facing, gtin, on_hand from facing where store = ? and on_hand is not null", (store,)
+    )
+    return Digest(at_seq=head[0] if head is not None else 0, sums=sums_of(counts))
 
 
 def facing_page(
@@ -174,7 +188,7 @@ def planogram(connection: sqlite3.Connection, store: str) -> PlanogramRecord | N
 def _store(row: Sequence[object]) -> StoreRecord:
     names = (
         "store", "name", "gln", "timezone", "last_seen_at", "head_seq", "head_occurred_at", "last_seq",
-        "as_of_seq", "catch_up_to", "state_at",
+        "as_of_seq", "catch_up_to", "state_at", "clock_offset_ms", "differences", "differed_at",
     )  # fmt: skip
     return StoreRecord(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]  # columns of _STORE
 

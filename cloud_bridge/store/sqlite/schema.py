@@ -164,7 +164,13 @@ create view shown_facing as
   from ahead_facing a left join facing f on f.store = a.store and f.facing = a.facing and f.gtin = a.gtin;
 """
 
-MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE)
+_STORE_HEALTH: Final = """
+alter table store add column clock_offset_ms integer;
+alter table store add column differences integer not null default 0;
+alter table store add column differed_at text;
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE, _STORE_HEALTH)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 _WRITER_PRAGMAS: Final = (

@@ -14,9 +14,9 @@ def save_heard(tx: Transaction, heard: dict[str, Heard]) -> None:
     """Keep the soft state of stores, so that a restart does not forget when they were last heard of."""
     for store, state in heard.items():
         tx.connection.execute(
-            "update store set last_seen_at = max(coalesce(last_seen_at, ''), ?), last_seq = ?"
-            " where store = ?",
-            (state.at, state.last_seq, store),
+            "update store set last_seen_at = max(coalesce(last_seen_at, ''), ?), last_seq = ?,"
+            " clock_offset_ms = coalesce(?, clock_offset_ms) where store = ?",
+            (state.at, state.last_seq, state.clock_offset_ms, store),
         )
         tx.connection.executemany(
             "update device set last_seen_at = max(coalesce(last_seen_at, ''), ?)"
@@ -28,6 +28,13 @@ def save_heard(tx: Transaction, heard: dict[str, Heard]) -> None:
             " where store = ? and facing = ?",
             [(at, store, facing) for facing, at in state.facings.items()],
         )
+
+
+def note_difference(tx: Transaction, store: str, *, at: str) -> None:
+    """Keep that a store's counts were others than its ledger's, for who audits it."""
+    tx.connection.execute(
+        "update store set differences = differences + 1, differed_at = ? where store = ?", (at, store)
+    )
 
 
 def prune(tx: Transaction, *, events_before: str, items_before: str, buckets_before_ms: int) -> int:

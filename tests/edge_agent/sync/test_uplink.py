@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.contract.digest import Digest, bucket_of, sums_of
 from edge_agent.contract.messages import (
     CHAIN_START,
     LOCATOR_LIMIT,
@@ -33,6 +34,7 @@ from edge_agent.contract.messages import (
 )
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.journal import Capture, Journal
+from edge_agent.stock.belief import Belief
 from edge_agent.sync import Uplink
 from edge_agent.sync.locator import evenly, sparse
 from edge_agent.sync.retry import retry_delay_s
@@ -52,6 +54,9 @@ class ScriptedHq:
         self.commands: list[Command] = []
         self.at_once = 100
         self.asked: list[int] = []
+        self.digests: list[Digest] = []
+        self.differing: list[list[int]] = []
+        """What the next comparisons say; equal when there is nothing more."""
         self.forgotten = 0
         """Commands of before that this HQ has forgotten, though it tells that they were there."""
 
@@ -94,12 +99,22 @@ class ScriptedHq:
             next_delay_ms=0,
             server_time=rfc3339(utc_now()),
             commands_after=self.forgotten + len(self.commands),
+            differing=self.compare(batch.digest) if batch.digest else [],
         )
+
+    def compare(self, digest: Digest) -> list[int]:
+        assert digest.at_seq == self.head.seq
+        self.digests.append(digest)
+        return self.differing.pop(0) if self.differing else []
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
             while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
                 await asyncio.sleep(0.01)
+
+
+def belief(facing: str, on_hand: int | None) -> Belief:
+    return Belief(facing, "06901234567892", on_hand)
 
 
 @pytest.fixture
@@ -315,6 +330,48 @@ async def test_what_became_safe_later_is_kept_without_new_rows(
     hq.safe = 5
     await hq.until(lambda: journal.position.safe == 5)
     task.cancel()
+
+
+async def test_counts_that_hq_has_otherwise_are_told_again_and_compared_more_slowly(
+    line: tuple[ScriptedHq, Journal, Uplink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hq, journal, uplink = line
+    monkeypatch.setattr("edge_agent.sync.uplink.HEARTBEAT_S", 0.01)
+    made = Capture()
+    made.effects.beliefs.append(belief("A1", 7))
+    made.effects.tell("stock.changed", belief("A1", 7).changed_from(belief("A1", None), "initial"), utc_now())
+    journal.submit(made).result(10)
+    told: list[list[int]] = []
+
+    async def retell(buckets: Collection[int]) -> None:
+        told.append(list(buckets))
+
+    hq.differing = [[bucket_of("A1")]]
+    uplink._retell = retell
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: len(told) == 1)
+    heard = len(hq.sizes)
+    await hq.until(lambda: len(hq.sizes) > heard + 3)
+    task.cancel()
+    assert told == [[bucket_of("A1")]]
+    assert [digest.sums for digest in hq.digests] == [sums_of([("A1", "06901234567892", 7)])]
+
+
+async def test_each_hello_is_followed_by_a_comparison_behind_the_newest_row(
+    line: tuple[ScriptedHq, Journal, Uplink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hq, journal, uplink = line
+    monkeypatch.setattr("edge_agent.sync.uplink.HEARTBEAT_S", 0.01)
+    uplink._max_rows_now = 2
+    keep(journal, 5)
+    conflict = iter([None] * 3 + [web.Response(status=409)])
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: len(hq.digests) == 1)
+    hq.refuse = lambda _call, _rows: next(conflict, None)
+    await hq.until(lambda: len(hq.digests) == 2)
+    task.cancel()
+    assert [digest.at_seq for digest in hq.digests] == [5, 5]
+    assert len(hq.hellos) == 2
 
 
 async def test_last_words_send_what_is_left(line: tuple[ScriptedHq, Journal, Uplink]) -> None:
