@@ -15,6 +15,7 @@ from aiohttp import web
 
 from cloud_bridge import control, openapi
 from cloud_bridge.admin import Admin, Answer
+from cloud_bridge.admission import Bodies, admitting
 from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
 from cloud_bridge.commands import Commands
@@ -130,7 +131,9 @@ def build(
     settings: BridgeSettings, engine: SqliteEngine, access: Access, liveness: Liveness, hub: Hub
 ) -> web.Application:
     """The web application with every route."""
-    app = web.Application(middlewares=[measure, problems], client_max_size=MAX_BATCH_BYTES)
+    app = web.Application(
+        middlewares=[measure, problems, admitting(Bodies())], client_max_size=MAX_BATCH_BYTES
+    )
     commands = Commands(engine, access)
     commands.add_routes(app)
     api = Api(engine, access, liveness, hub, commands)

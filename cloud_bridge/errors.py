@@ -24,6 +24,17 @@ class Unavailable(ShelfEdgeError):
     retry = True
 
 
+class TooOften(ShelfEdgeError):
+    """A caller that asks for something expensive again and again; it may after `retry_after_s`."""
+
+    code = "E-TOO-OFTEN"
+    retry = True
+
+    def __init__(self, message: str, *, hint: str, retry_after_s: float) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
 class BadRequest(ShelfEdgeError):
     """A request that can never succeed as it is."""
 

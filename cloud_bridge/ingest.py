@@ -12,6 +12,7 @@ import zstandard
 from aiohttp import web
 
 from cloud_bridge import metrics
+from cloud_bridge.admission import FORKS, FORKS_WITHIN_S, Forks
 from cloud_bridge.auth import Access
 from cloud_bridge.commands import Commands
 from cloud_bridge.errors import BadRequest, Conflict, Forbidden, TooLarge
@@ -51,12 +52,16 @@ _BATCH: Final = msgspec.json.Decoder(Batch)
 class Ingest:
     """Decodes and checks before the transaction, applies inside it, answers after its commit."""
 
-    def __init__(self, engine: Engine, access: Access, liveness: Liveness, commands: Commands) -> None:
+    def __init__(
+        self, engine: Engine, access: Access, liveness: Liveness, commands: Commands,
+        forks: Forks | None = None,
+    ) -> None:  # fmt: skip
         self._engine = engine
         self._access = access
         self._liveness = liveness
         self._commands = commands
         self._heads: dict[str, tuple[str, Applied]] = {}
+        self._forks = forks or Forks()
 
     def add_routes(self, app: web.Application) -> None:
         """The calls of `/v1/sync`."""
@@ -78,12 +83,19 @@ class Ingest:
             raise Forbidden(f"this token is not store {hello.store!r}'s")
         if max(hello.last_seq, hello.base_seq, *(p.seq for p in hello.locator), 0) > _MAX_SEQ:
             raise BadRequest("seq does not fit into 64 bits")
+        self._forks.admit(store)
         answer = await self._engine.hello(store, hello, received_at=received_at)
         if isinstance(answer, Want):
             return _json(HelloReply(want=(answer.first, answer.end)))
         self._liveness.hear(store, at=received_at, last_seq=hello.last_seq)
         self._heads[store] = (answer.session, Applied(answer.branch, answer.merge, 0, 0, 0))
         _report(store, answer)
+        if answer.reason in ("fork", "switch") and self._forks.moved(store):
+            log.error(
+                "store %s moved between histories %d times within %d minutes: two gateways use its token?"
+                " Each has to wait a minute now",
+                store, FORKS, FORKS_WITHIN_S // 60,
+            )  # fmt: skip
         return _json(
             HelloReply(
                 session=answer.session,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from math import ceil
 from typing import Final
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from cloud_bridge.errors import (
     Forbidden,
     NotKnown,
     TooLarge,
+    TooOften,
     Unauthorized,
     Unavailable,
 )
@@ -33,6 +35,7 @@ STATUS: Final[dict[type[ShelfEdgeError], int]] = {
     Conflict: 409,
     AlreadyThere: 409,
     TooLarge: 413,
+    TooOften: 429,
     Unavailable: 503,
 }
 
@@ -86,5 +89,7 @@ def _of_error(error: ShelfEdgeError) -> web.Response:
         headers["WWW-Authenticate"] = 'Bearer realm="shelf-edge"'
     if isinstance(error, Unavailable):
         headers["Retry-After"] = "1"
+    if isinstance(error, TooOften):
+        headers["Retry-After"] = str(ceil(error.retry_after_s))
     code = error.reason if isinstance(error, Conflict) else error.code
     return problem(status, error.message, code=code, hint=error.hint, headers=headers)

@@ -91,7 +91,7 @@ class HqLine:
 
 
 def _refusal(call: str, status: int, retry_after: str | None, answer: bytes) -> Exception:
-    detail = answer[:300].decode(errors="replace")
+    detail = _detail(answer)
     if status == 409:
         return Conflict(detail)
     if status == 413:
@@ -109,3 +109,17 @@ def _refusal(call: str, status: int, retry_after: str | None, answer: bytes) -> 
             error.retry_after_s = min(float(retry_after), LONGEST_ASKED_S)
         return error
     return HqRejected(f"HQ answers {status}: {detail}", hint="are agent and HQ of matching versions?")
+
+
+class _Problem(Struct):
+    """What is read of an `application/problem+json`."""
+
+    detail: str
+
+
+def _detail(answer: bytes) -> str:
+    """What HQ says of a refusal; of whoever else answered, the beginning of the text."""
+    try:
+        return msgspec.json.decode(answer, type=_Problem).detail
+    except msgspec.MsgspecError:
+        return answer[:300].decode(errors="replace")
