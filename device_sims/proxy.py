@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
 from device_sims.links import stop_accepting
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["open", "silent", "refused"]
+Mode = Literal["open", "silent", "refused", "slow", "reset", "half_closed", "truncated", "error_500"]
+SLOW_S = 0.3
+"""How long each piece waits on a slow line."""
+CUT_WITHIN_BYTES = 1_500
+"""A request or an answer that is cut loses what is behind some byte before this one."""
+_ERROR_500 = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class UplinkProxy:
     """Forwards to one address. `open` passes all; `silent` swallows every byte and sends no FIN, takes new
     connections and leaves them dead for ever, as a broken line with a stateful box before it does;
     `refused` breaks connections and closes the port.
+
+    Those who answer, but badly: `slow` holds each piece back for SLOW_S; `reset` breaks a connection in the
+    middle of what is asked, `truncated` in the middle of the answer; `half_closed` passes what is asked and
+    ends the answering side before a byte of it; `error_500` stands in for a broken proxy before HQ.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, chance: random.Random | None = None) -> None:
+        """`chance` says where connections are cut."""
+        self._chance = chance or random.Random(0)
         self._upstream = (host, port)
         self._server: asyncio.Server | None = None
         self._port = 0
@@ -87,6 +99,8 @@ class UplinkProxy:
         try:
             if self._mode == "silent":
                 await self._swallow(reader)
+            elif self._mode == "error_500":
+                await _answer_500(reader, writer)
             else:
                 await self._forward(reader, writer)
         except OSError as error:
@@ -101,8 +115,10 @@ class UplinkProxy:
         lost = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, upstream_writer, lost), name="line up")
-                group.create_task(self._pump(upstream_reader, writer, lost), name="line down")
+                up = self._pump(reader, upstream_writer, lost, cut_in="reset")
+                down = self._pump(upstream_reader, writer, lost, cut_in="truncated")
+                group.create_task(up, name="line up")
+                group.create_task(down, name="line down")
         except* OSError as errors:
             log.debug("a connection through the line broke: %s", errors.exceptions[0])
         finally:
@@ -110,7 +126,7 @@ class UplinkProxy:
             upstream_writer.close()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event, *, cut_in: Mode
     ) -> None:
         """Both directions share `lost`: a connection that missed one byte never works again."""
         while received := await reader.read(65536):
@@ -119,8 +135,19 @@ class UplinkProxy:
             if lost.is_set():
                 self._swallowed_bytes += len(received)
                 continue
-            writer.write(received)
-            await writer.drain()
+            if self._mode == "slow":
+                await asyncio.sleep(SLOW_S)
+            if self._mode == cut_in:
+                writer.write(received[: self._chance.randrange(CUT_WITHIN_BYTES)])
+                with suppress(OSError):
+                    await writer.drain()
+                raise ConnectionAbortedError("cut in the middle")
+            if self._mode == "half_closed" and cut_in == "truncated":
+                writer.write_eof()
+                continue
+            if not writer.is_closing():
+                writer.write(received)
+                await writer.drain()
         if self._mode == "silent" or lost.is_set():
             return  # not even the end is told
         writer.close()
@@ -128,3 +155,9 @@ class UplinkProxy:
     async def _swallow(self, reader: asyncio.StreamReader) -> None:
         while received := await reader.read(65536):
             self._swallowed_bytes += len(received)
+
+
+async def _answer_500(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    if await reader.read(65536):
+        writer.write(_ERROR_500)
+        await writer.drain()

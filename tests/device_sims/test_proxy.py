@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from device_sims.proxy import UplinkProxy
+from device_sims.proxy import SLOW_S, Mode, UplinkProxy
 
 
 @asynccontextmanager
@@ -101,3 +101,45 @@ async def test_a_refused_line_breaks_connections_and_closes_the_port_until_it_is
         fresh = await asyncio.open_connection("127.0.0.1", port)
         assert await ask(*fresh) == b"ping\n"
         fresh[1].close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "reaches_hq"), [("reset", None), ("half_closed", True), ("truncated", True)]
+)
+async def test_a_cut_line_breaks_in_the_request_or_in_the_answer(mode: Mode, reaches_hq: bool | None) -> None:
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            heard.append(await reader.readexactly(10_000))
+            writer.write(b"a" * 10_000)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, UplinkProxy("127.0.0.1", port).running() as proxy, asyncio.timeout(10):
+        await proxy.set_mode(mode)
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"q" * 10_000)
+        got = b""
+        with contextlib.suppress(ConnectionError):
+            while part := await reader.read(65536):
+                got += part
+        assert len(got) < 10_000
+        assert bool(heard) is bool(reaches_hq)
+        writer.close()
+
+
+async def test_a_slow_line_is_whole_and_a_broken_box_answers_500() -> None:
+    async with line() as proxy:
+        await proxy.set_mode("slow")
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        began = asyncio.get_running_loop().time()
+        assert await ask(reader, writer) == b"ping\n"
+        assert asyncio.get_running_loop().time() - began >= 2 * SLOW_S
+        await proxy.set_mode("error_500")
+        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await ask(other_reader, other_writer) == b"HTTP/1.1 500 Internal Server Error\r\n"
+        writer.close()
+        other_writer.close()
