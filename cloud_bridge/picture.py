@@ -97,8 +97,7 @@ class Item:
     moved_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class FeedEntry:
+class FeedEntry(msgspec.Struct, frozen=True, gc=False):
     """One public event before it has a cursor. `seq` is None for a correction by HQ itself."""
 
     eid: bytes
@@ -241,7 +240,7 @@ class Picture:
         self.feed.append(FeedEntry(row.eid, row.seq, row.kind, row.occurred_at, received_at, payload))
 
 
-class StockPayload(msgspec.Struct, frozen=True):
+class StockPayload(msgspec.Struct, frozen=True, gc=False):
     """The data of a `stock.changed` of the feed."""
 
     facing: str

@@ -52,8 +52,7 @@ class SetAside:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyRow:
+class ReadyRow(msgspec.Struct, frozen=True, gc=False):
     """One row with its chain and its decoded body, or the reason why it has none."""
 
     seq: int
@@ -133,7 +132,8 @@ def _checked(body: Any) -> msgspec.Struct | AppliedPlanogram:
     match body:
         case StockChanged():
             _require_gtin(body.gtin)
-            _require_count(on_hand=body.on_hand or 0, change=abs(body.change))
+            if (body.on_hand or 0) > MAX_COUNT or abs(body.change) > MAX_COUNT:
+                _require_count(on_hand=body.on_hand or 0, change=abs(body.change))
         case FootfallCounted():
             _require_time(body.start)
             _require_count(seconds=body.seconds, entered=body.entered, exited=body.exited)

@@ -156,14 +156,18 @@ class PlanogramRecord:
     facings: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class FeedEvent:
-    """One public event at its place `n`."""
+class FeedEvent(msgspec.Struct, frozen=True, gc=False):
+    """One public event at its place `n` in the feed named `epoch`."""
 
     n: int
-    cursor: str
+    epoch: str
     store: str
     entry: FeedEntry
+
+    @property
+    def cursor(self) -> str:
+        """The public name of its place."""
+        return f"{self.epoch}.{self.n}"
 
     def json(self) -> bytes:
         """As REST and the stream send it."""

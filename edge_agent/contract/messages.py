@@ -7,6 +7,7 @@ clock, so equal chain means equal history. Chains and eids are 16 bytes, lower-c
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ SCHEMA_VERSION = 1
 """HQ parks rows of a higher version than its own. A field with a default, which either side may lack, is no
 new version: decoders leave out what they do not know. A change of meaning is one."""
 CHAIN_START = bytes(16)
+_BLAKE2B_128 = blake2b(digest_size=16)
 MAX_BATCH_ROWS = 5_000
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 LOCATOR_LIMIT = 10_000
@@ -40,7 +42,7 @@ Source = Literal["weight", "rfid", "camera"]
 # --- bodies: one struct per outbox kind, additive only ---------------------------------------
 
 
-class StockChanged(Struct, frozen=True, kw_only=True):
+class StockChanged(Struct, frozen=True, kw_only=True, gc=False):
     """A facing's whole state after a change. `on_hand` is absolute; `change` is what this agent saw.
 
     A row with change 0 moves confidence, status or sources only: HQ's facing follows, its feed does not.
@@ -162,7 +164,7 @@ FEED_KINDS = frozenset(BODIES) - {"planogram.applied", "command.done"}
 # --- rows and their chain --------------------------------------------------------------------
 
 
-class OutboxRow(Struct, frozen=True, kw_only=True):
+class OutboxRow(Struct, frozen=True, kw_only=True, gc=False):
     """One captured event. `body` is the exact JSON text; it is stored and hashed as it is."""
 
     seq: Annotated[int, Meta(ge=1)]
@@ -177,11 +179,17 @@ class OutboxRow(Struct, frozen=True, kw_only=True):
 
 def chain_next(previous: bytes, eid: bytes, kind: str, version: int, body: str) -> bytes:
     """The chain after one row; all of `previous`, `eid` and the result are 16 bytes."""
-    digest = blake2b(previous + eid, digest_size=16)
-    for part in (kind, str(version), body):
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    return digest.digest()
+    text = body.encode()
+    hashed = _BLAKE2B_128.copy()
+    hashed.update(b"".join((previous, eid, _framed_kind(kind, version), len(text).to_bytes(4, "big"), text)))
+    return hashed.digest()
+
+
+@lru_cache(maxsize=256)
+def _framed_kind(kind: str, version: int) -> bytes:
+    """Kind and version as `chain_next` hashes them: they repeat in row after row."""
+    parts = (kind.encode(), str(version).encode())
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def fold_chain(previous: bytes, rows: list[OutboxRow]) -> bytes:

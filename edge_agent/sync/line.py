@@ -31,6 +31,11 @@ class BodyTooLarge(HqRejected):
     """HQ, or a proxy before it, answered 413."""
 
 
+def pack(message: Struct) -> bytes:
+    """A message as it goes over the line. Large ones take milliseconds: beside the event loop, then."""
+    return zstandard.compress(encode(message))
+
+
 class HqLine:
     """One store's way to HQ, usable inside `connected`.
 
@@ -52,10 +57,12 @@ class HqLine:
         self, call: str, message: Struct, reply: type[Reply], *, timeout_s: float = REQUEST_TIMEOUT_S
     ) -> Reply:
         """Send `message`, compressed."""
-        raw = encode(message)
-        body = await asyncio.to_thread(zstandard.compress, raw) if len(raw) > 65536 else (
-            zstandard.compress(raw)
-        )  # fmt: skip
+        return await self.post_packed(call, pack(message), reply, timeout_s=timeout_s)
+
+    async def post_packed(
+        self, call: str, body: bytes, reply: type[Reply], *, timeout_s: float = REQUEST_TIMEOUT_S
+    ) -> Reply:
+        """Send what `pack` made of a message."""
         headers = {"Content-Type": "application/json", "Content-Encoding": "zstd"}
         return await self._ask("POST", call, reply, timeout_s=timeout_s, data=body, headers=headers)
 

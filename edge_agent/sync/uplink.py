@@ -34,7 +34,7 @@ from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
 from edge_agent.journal import Journal
 from edge_agent.service import metrics
 from edge_agent.sync.comparing import Comparing
-from edge_agent.sync.line import BodyTooLarge, Conflict, HqLine
+from edge_agent.sync.line import BodyTooLarge, Conflict, HqLine, pack
 from edge_agent.sync.locator import evenly, sparse
 from edge_agent.sync.retry import error_delay, retry_delay_s
 
@@ -46,6 +46,8 @@ HELLO_TIMEOUT_S = 4.0
 FRESHEST_FIRST_ROWS = 500
 """A larger backlog than this sends the present state before the past."""
 REFUSED_DELAY_S = 30.0
+LARGE_ROWS = 200
+"""A batch of so many rows takes milliseconds to read and to pack."""
 HELLO_ROUNDS = 200
 """A search for common history that takes more rounds does not end."""
 PRESENCE_EVERY_S = 10.0
@@ -65,6 +67,17 @@ class Session:
     handed: int = 0
     """The number behind which nothing was handed out yet, in this session: HQ's database may be another
     one in the next. What was handed out twice is known by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A batch made ready: rows up to `last`, as they go over the line."""
+
+    last: Position
+    rows: int
+    is_compared: bool
+    """It carries a digest."""
+    body: bytes
 
 
 @dataclass(slots=True)
@@ -141,7 +154,7 @@ class Uplink:
             async with asyncio.timeout(limit_s), self._hq.connected():
                 session = await self._hello()
                 while self._journal.durable_seq > session.applied.seq:
-                    await self._send(session, self._next_rows(session))
+                    await self._send(session, await self._outgoing(session, session.applied))
         except (TimeoutError, HqUnreachable, HqRejected, Conflict) as error:
             log.info("HQ gets the rest at the next start: %s", error or "no time left")
 
@@ -154,10 +167,10 @@ class Uplink:
                 await self._hq.post("state", self._state(session), dict)
             except BodyTooLarge as error:
                 log.warning("%s: HQ shows the past before the present", error)
+        ready: Outgoing | None = None
         while True:
             self._news.clear()
-            rows = self._next_rows(session)
-            await self._send(session, rows)
+            ready = await self._send(session, ready or await self._outgoing(session, session.applied))
             await self._heed(session)
             if self._journal.durable_seq > session.applied.seq:
                 continue
@@ -186,9 +199,39 @@ class Uplink:
             gaps=[],
         )
 
-    def _next_rows(self, session: Session) -> list[OutboxRow]:
+    async def _outgoing(self, session: Session, behind: Position) -> Outgoing:
+        """The batch that follows `behind`; a large one is packed beside the event loop."""
+        if self._journal.durable_seq - behind.seq < LARGE_ROWS:
+            return self._packed(session, behind)
+        return await asyncio.to_thread(self._packed, session, behind)
+
+    async def _ahead(self, session: Session, sent: Outgoing) -> Outgoing | None:
+        """While HQ takes in what is sent, the batch behind it, where many rows wait."""
+        if self._journal.durable_seq - sent.last.seq < LARGE_ROWS:
+            return None
+        return await self._outgoing(session, sent.last)
+
+    def _packed(self, session: Session, behind: Position) -> Outgoing:
+        rows = self._next_rows(session, behind.seq)
+        last_chain = self._journal.chain_at(rows[-1].seq) if rows else None
+        last = Position(rows[-1].seq, last_chain.hex()) if rows and last_chain else behind
+        digest = self._digest_if_due(last.seq)
+        batch = Batch(
+            session=session.session,
+            branch=session.branch,
+            first=behind.seq + 1,
+            prev_chain=behind.chain,
+            last_chain=last.chain,
+            last_seq=self._journal.durable_seq,
+            rows=rows,
+            presence=self._presence_if_due(),
+            digest=digest,
+        )
+        return Outgoing(last, len(rows), digest is not None, pack(batch))
+
+    def _next_rows(self, session: Session, behind_seq: int) -> list[OutboxRow]:
         limit = max(1, min(session.max_rows, self._max_rows_now))
-        rows = self._journal.rows_after(session.applied.seq, limit=limit)
+        rows = self._journal.rows_after(behind_seq, limit=limit)
         size = 0
         for index, row in enumerate(rows):
             size += len(row.body) + 256
@@ -212,9 +255,8 @@ class Uplink:
         self._note_clock(sent_at, reply.received_at)
         self._check_own_chain(reply.applied)
         if self._retell is not None and self._begins_at_our_base(reply):
-            await self._retell(
-                range(BUCKETS)
-            )  # before the branch is stored: a crash in between only repeats it
+            # Before the branch is stored: a crash in between only repeats it.
+            await self._retell(range(BUCKETS))
         await asyncio.wrap_future(
             journal.acknowledged(reply.branch, applied=reply.applied.seq, safe=reply.safe)
         )
@@ -260,43 +302,32 @@ class Uplink:
             profile=self._profile,
         )
 
-    async def _send(self, session: Session, rows: list[OutboxRow]) -> None:
-        """One batch (or heartbeat), acknowledged and stored."""
-        first = session.applied.seq + 1
-        last = self._journal.chain_at(rows[-1].seq) if rows else None
-        digest = self._digest_if_due(rows[-1].seq if rows else session.applied.seq)
-        batch = Batch(
-            session=session.session,
-            branch=session.branch,
-            first=first,
-            prev_chain=session.applied.chain,
-            last_chain=last.hex() if last else session.applied.chain,
-            last_seq=self._journal.durable_seq,
-            rows=rows,
-            presence=self._presence_if_due(),
-            digest=digest,
-        )
+    async def _send(self, session: Session, batch: Outgoing) -> Outgoing | None:
+        """One batch (or heartbeat), acknowledged and stored. Returns the next one if it is ready by now."""
         try:
-            reply = await self._hq.post("batch", batch, BatchReply)
+            reply, ahead = await asyncio.gather(
+                self._hq.post_packed("batch", batch.body, BatchReply), self._ahead(session, batch)
+            )
         except BodyTooLarge:
-            if len(rows) <= 1:
+            if batch.rows <= 1:
                 raise
-            self._max_rows_now = max(1, len(rows) // 2)
-            return
+            self._max_rows_now = max(1, batch.rows // 2)
+            return None
         metrics.sync_batches.labels("applied").inc()
         self._check_own_chain(reply.applied)
-        if rows and reply.applied.seq == session.applied.seq and not reply.next_delay_ms:
-            raise HqUnreachable(f"HQ has taken none of {len(rows)} rows")
+        if batch.rows and reply.applied.seq == session.applied.seq and not reply.next_delay_ms:
+            raise HqUnreachable(f"HQ has taken none of {batch.rows} rows")
         if (reply.applied.seq, reply.safe) != (self._journal.position.applied, self._journal.position.safe):
             await asyncio.wrap_future(
                 self._journal.acknowledged(session.branch, applied=reply.applied.seq, safe=reply.safe)
             )
         session.applied, session.commands = reply.applied, reply.commands_after
         self._online(reply.applied.seq)
-        if digest is not None:
+        if batch.is_compared:
             await self._compared(reply.differing)
         if reply.next_delay_ms:
             await asyncio.sleep(reply.next_delay_ms / 1000)
+        return ahead if reply.applied == batch.last else None
 
     def _digest_if_due(self, upto_seq: int) -> Digest | None:
         """What the counts add up to behind row `upto_seq`, when that is the newest one."""

@@ -55,4 +55,4 @@ def events(
 def _event(epoch: str, row: tuple[int, str, bytes, int | None, str, str, str, str]) -> FeedEvent:
     n, store, eid, seq, type_, occurred_at, received_at, payload = row
     entry = FeedEntry(eid, seq, type_, occurred_at, received_at, payload.encode())
-    return FeedEvent(n, f"{epoch}.{n}", store, entry)
+    return FeedEvent(n, epoch, store, entry)

@@ -48,9 +48,7 @@ class Transaction:
                 for n, e in enumerate(entries, first)
             ],
         )
-        self.published += [
-            FeedEvent(n, f"{self.epoch}.{n}", store, entry) for n, entry in enumerate(entries, first)
-        ]
+        self.published += [FeedEvent(n, self.epoch, store, entry) for n, entry in enumerate(entries, first)]
         self.next_n += len(entries)
 
 
