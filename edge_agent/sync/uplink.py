@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -81,13 +80,11 @@ class Uplink:
         self,
         journal: Journal,
         *,
-        url: str,
-        token: str,
+        hq: HqLine,
         store: str,
         profile: StoreProfile,
         presence: Callable[[], Presence],
         version: str,
-        tls: ssl.SSLContext | None = None,
         retell: Callable[[], Awaitable[None]] | None = None,
         obey: Callable[[Command], Awaitable[None]] | None = None,
     ) -> None:
@@ -97,12 +94,12 @@ class Uplink:
         """
         self.status = SyncStatus(applied=journal.position.applied)
         self._journal, self._presence = journal, presence
-        self._hq = HqLine(url=url, token=token, tls=tls)
+        self._hq = hq
         self._store, self._profile, self._version = store, profile, version
         self._retell, self._obey = retell, obey
         self._news = asyncio.Event()
         self._max_rows_now = 5_000
-        self._told_presence_s = 0.0
+        self._told_presence_s = -PRESENCE_EVERY_S
 
     def wake(self) -> None:
         """There are new durable rows."""
@@ -110,6 +107,7 @@ class Uplink:
 
     async def run(self) -> None:
         """Sessions one after the other, with full jitter between failures."""
+        loop = asyncio.get_running_loop()
         async with self._hq.connected():
             failing_since: float | None = None
             while True:
@@ -123,11 +121,9 @@ class Uplink:
                     await asyncio.sleep(random.uniform(0.5, 1) * REFUSED_DELAY_S)
                 except HqUnreachable as error:
                     if self.status.online or failing_since is None:
-                        failing_since = time.monotonic()
+                        failing_since = loop.time()
                     self._offline(error)
-                    await asyncio.sleep(
-                        max(error_delay(error), retry_delay_s(time.monotonic() - failing_since))
-                    )
+                    await asyncio.sleep(max(error_delay(error), retry_delay_s(loop.time() - failing_since)))
 
     async def last_words(self, limit_s: float) -> None:
         """At stop: send what is left, for at most `limit_s`."""
@@ -291,9 +287,10 @@ class Uplink:
             raise Conflict(f"our row {applied.seq} is not the one that HQ has")
 
     def _presence_if_due(self) -> Presence | None:
-        if time.monotonic() - self._told_presence_s < PRESENCE_EVERY_S:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._told_presence_s < PRESENCE_EVERY_S:
             return None
-        self._told_presence_s = time.monotonic()
+        self._told_presence_s = now_s
         return self._presence()
 
     def _online(self, applied: int) -> None:

@@ -42,7 +42,7 @@ from edge_agent.contract.times import utc_now
 from edge_agent.health import Condition
 from edge_agent.journal import Capture, Journal
 from edge_agent.stock.belief import Belief
-from edge_agent.sync import Uplink
+from edge_agent.sync import HqLine, Uplink
 
 STORE = "s1"
 FACINGS = ("A1", "A2", "A3")
@@ -129,8 +129,7 @@ class Gateway:
         self.requests = self.line.waiting[self.name] = asyncio.Queue()
         self.uplink = Uplink(
             self.journal,
-            url=f"{self.line.url}/{self.name}",
-            token=self.token,
+            hq=HqLine(url=f"{self.line.url}/{self.name}", token=self.token, tls=None),
             store=STORE,
             profile=StoreProfile(name="S", timezone="UTC"),
             presence=Presence,
