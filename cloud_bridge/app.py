@@ -32,6 +32,7 @@ from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.audit import audit as audit_database
 from cloud_bridge.store.sqlite.schema import FILE_NAME
 from cloud_bridge.stream import Hub
+from cloud_bridge.sync_calls import SyncCalls
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import MAX_BATCH_BYTES
 from edge_agent.contract.times import rfc3339, utc_now
@@ -139,7 +140,7 @@ def build(
     commands = Commands(engine, access)
     commands.add_routes(app)
     api = Api(engine, access, liveness, hub, commands)
-    Ingest(engine, access, liveness, commands).add_routes(app)
+    SyncCalls(Ingest(engine, liveness, commands), access).add_routes(app)
     api.add_routes(app)
     Login(access, is_https=settings.http.url(0).startswith("https:")).add_routes(app)
     HealthChecks(engine, access).add_routes(app)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from aiohttp import web
@@ -38,8 +39,8 @@ class After(Query):
 class Commands:
     """Issues commands and hands them out."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
-        self._engine, self._access = engine, access
+    def __init__(self, engine: Engine, access: Access, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._engine, self._access, self._clock = engine, access, clock
         self._newest: dict[str, int] = {}
 
     async def load(self, _: web.Application | None = None) -> None:
@@ -57,7 +58,7 @@ class Commands:
 
     async def issue(self, store: str, kind: str, body: Struct, *, by: str) -> CommandRecord:
         """Keep one command for a store's agent; it is durable then."""
-        now = utc_now()
+        now = self._clock()
         command = CommandRecord(
             secrets.token_hex(16), store, kind, encode(body).decode(), by, rfc3339(now), rfc3339(now + LIFE)
         )
@@ -66,16 +67,19 @@ class Commands:
         return command
 
     async def hand_out(self, request: web.Request) -> web.Response:
-        """What the agent of this token is asked for, behind `after`: not done yet and not too old."""
-        store = self._access.store(request)
+        """`behind`, for the agent of this token."""
         query = parse(request, After)
+        return reply(request, await self.behind(query.after, store=self._access.store(request)))
+
+    async def behind(self, after: int, *, store: str) -> CommandsReply:
+        """What a store is asked for behind the number `after`: not done yet and not too old."""
         newest = self.newest(store)  # before the question: what is issued meanwhile is told of by itself
         handed = await self._engine.hand_out_commands(
-            store, after=query.after, newest=newest, now=rfc3339(utc_now())
+            store, after=after, newest=newest, now=rfc3339(self._clock())
         )
         if handed.expired:
             log.warning(
                 "store %s: %d command(s) were not done within %s and are too old now",
                 store, handed.expired, LIFE,
             )  # fmt: skip
-        return reply(request, CommandsReply(commands=handed.commands, after=handed.after))
+        return CommandsReply(commands=handed.commands, after=handed.after)

@@ -1,84 +1,74 @@
-"""The sync calls by which a store's agent tells: hello, state, batch."""
+"""What HQ answers to a store's agent: hello, state, batch; `sync_calls` brings them over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from typing import Final, TypeVar
-
-import msgspec
-import zstandard
-from aiohttp import web
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
 
 from cloud_bridge import metrics
 from cloud_bridge.admission import FORKS, FORKS_WITHIN_S, Forks
-from cloud_bridge.auth import Access
 from cloud_bridge.commands import Commands
-from cloud_bridge.errors import BadRequest, Conflict, Forbidden, TooLarge
+from cloud_bridge.errors import BadRequest, Conflict, Forbidden
 from cloud_bridge.liveness import Liveness
 from cloud_bridge.rows import ReadyBatch, make_ready
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import Applied, Want, Welcome
 from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import (
-    MAX_BATCH_BYTES,
+    MAX_BATCH_ROWS,
     Batch,
     BatchReply,
     Hello,
     HelloReply,
     Position,
     State,
-    Whoami,
 )
 from edge_agent.contract.times import rfc3339, utc_now
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 _MAX_SEQ: Final = 2**63 - 2
-_THREAD_BYTES: Final = 64 * 1024
-"""A body above this is unpacked and checked beside the event loop."""
-_WINDOW_BYTES: Final = 8 * 1024 * 1024
-"""The most memory that a compressed body may ask its decompressor for."""
 _BUSY_AT: Final = 64
 _BUSY_DELAY_MS: Final = 500
 
-_HELLO: Final = msgspec.json.Decoder(Hello)
-_STATE: Final = msgspec.json.Decoder(State)
-_BATCH: Final = msgspec.json.Decoder(Batch)
+SafeUpTo = Callable[[str, str, Position], int]
+"""(store, branch, head) to the seq up to which an agent may forget its rows."""
+
+
+def all_applied(_store: str, _branch: str, head: Position) -> int:
+    """What is committed here is safe."""
+    return head.seq
 
 
 class Ingest:
     """Decodes and checks before the transaction, applies inside it, answers after its commit."""
 
     def __init__(
-        self, engine: Engine, access: Access, liveness: Liveness, commands: Commands,
+        self,
+        engine: Engine,
+        liveness: Liveness,
+        commands: Commands,
+        *,
+        safe: SafeUpTo = all_applied,
         forks: Forks | None = None,
-    ) -> None:  # fmt: skip
+        max_rows: int = MAX_BATCH_ROWS,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """`max_rows`: what agents are told to put into one batch."""
         self._engine = engine
-        self._access = access
         self._liveness = liveness
         self._commands = commands
+        self._safe, self._max_rows, self._clock = safe, max_rows, clock
         self._heads: dict[str, tuple[str, Applied]] = {}
         self._forks = forks or Forks()
 
-    def add_routes(self, app: web.Application) -> None:
-        """The calls of `/v1/sync`."""
-        app.router.add_get("/v1/sync/whoami", self.whoami)
-        app.router.add_post("/v1/sync/hello", self.hello)
-        app.router.add_post("/v1/sync/state", self.state)
-        app.router.add_post("/v1/sync/batch", self.batch)
-
-    async def whoami(self, request: web.Request) -> web.Response:
-        """Whose token this is; for a gateway's self-test."""
-        return _json(Whoami(store=self._access.store(request), server_time=rfc3339(utc_now())))
-
-    async def hello(self, request: web.Request) -> web.Response:
-        """Find where this agent goes on and open its session."""
-        received_at = rfc3339(utc_now())
-        store = self._access.store(request)
-        hello = await _decode(request, _HELLO)
+    async def hello(self, store: str, hello: Hello) -> HelloReply:
+        """Find where this agent goes on and open its session; `store` is whose token it has."""
+        received_at = self._now()
         if hello.store != store:
             raise Forbidden(f"this token is not store {hello.store!r}'s")
         if max(hello.last_seq, hello.base_seq, *(p.seq for p in hello.locator), 0) > _MAX_SEQ:
@@ -86,7 +76,7 @@ class Ingest:
         self._forks.admit(store)
         answer = await self._engine.hello(store, hello, received_at=received_at)
         if isinstance(answer, Want):
-            return _json(HelloReply(want=(answer.first, answer.end)))
+            return HelloReply(want=(answer.first, answer.end))
         self._liveness.hear(store, at=received_at, last_seq=hello.last_seq)
         self._heads[store] = (answer.session, Applied(answer.branch, answer.merge, 0, 0, 0))
         _report(store, answer)
@@ -96,51 +86,45 @@ class Ingest:
                 " Each has to wait a minute now",
                 store, FORKS, FORKS_WITHIN_S // 60,
             )  # fmt: skip
-        return _json(
-            HelloReply(
-                session=answer.session,
-                branch=answer.branch,
-                merge=answer.merge,
-                applied=answer.merge,
-                safe=answer.merge.seq,
-                received_at=received_at,
-                sent_at=rfc3339(utc_now()),
-            )
+        return HelloReply(
+            session=answer.session,
+            branch=answer.branch,
+            merge=answer.merge,
+            applied=answer.merge,
+            safe=self._safe(store, answer.branch, answer.merge),
+            received_at=received_at,
+            sent_at=self._now(),
+            max_rows=self._max_rows,
         )
 
-    async def state(self, request: web.Request) -> web.Response:
+    async def state(self, store: str, state: State) -> None:
         """Show a store's present before its past."""
-        received_at = rfc3339(utc_now())
-        store = self._access.store(request)
-        state = await _decode(request, _STATE)
         if state.as_of_seq > _MAX_SEQ:
             raise BadRequest("seq does not fit into 64 bits")
-        await self._engine.state(store, state, received_at=received_at)
+        await self._engine.state(store, state, received_at=self._now())
         metrics.sync_batches.labels("state", "applied").inc()
-        return web.Response(body=b"{}", content_type="application/json")
 
-    async def batch(self, request: web.Request) -> web.Response:
+    async def batch(self, store: str, batch: Batch) -> BatchReply:
         """Take rows in and acknowledge them after their commit; without rows, a heartbeat."""
-        received_at, began = rfc3339(utc_now()), time.perf_counter()
-        store = self._access.store(request)
-        batch = await _decode(request, _BATCH)
+        received_at, began = self._now(), time.perf_counter()
         applied = self._heartbeat(store, batch) if not batch.rows else None
         if applied is None:
             applied = await self._apply(store, batch, received_at)
             metrics.apply_seconds.observe(time.perf_counter() - began)
         self._liveness.hear(store, at=received_at, last_seq=batch.last_seq, presence=batch.presence)
         differing = await self._compare(store, batch.digest, applied, received_at) if batch.digest else []
-        return _json(
-            BatchReply(
-                branch=applied.branch,
-                applied=applied.head,
-                safe=applied.head.seq,
-                next_delay_ms=_BUSY_DELAY_MS if self._engine.waiting > _BUSY_AT else 0,
-                server_time=rfc3339(utc_now()),
-                commands_after=self._commands.newest(store),
-                differing=differing,
-            )
+        return BatchReply(
+            branch=applied.branch,
+            applied=applied.head,
+            safe=self._safe(store, applied.branch, applied.head),
+            next_delay_ms=_BUSY_DELAY_MS if self._engine.waiting > _BUSY_AT else 0,
+            server_time=self._now(),
+            commands_after=self._commands.newest(store),
+            differing=differing,
         )
+
+    def _now(self) -> str:
+        return rfc3339(self._clock())
 
     async def _compare(self, store: str, told: Digest, applied: Applied, received_at: str) -> list[int]:
         """The buckets in which the store's counts are not what its ledger says here; [] when all is equal.
@@ -152,9 +136,8 @@ class Ingest:
         ours = await self._engine.digest(store)
         if ours.at_seq != told.at_seq:  # more rows have come in by now
             return []
-        differing = [
-            n for n, (theirs, own) in enumerate(zip(told.sums, ours.sums, strict=True)) if theirs != own
-        ]
+        pairs = enumerate(zip(told.sums, ours.sums, strict=True))
+        differing = [bucket for bucket, (theirs, own) in pairs if theirs != own]
         metrics.sync_digests.labels("different" if differing else "equal").inc()
         if differing:
             log.error(
@@ -199,38 +182,6 @@ async def _ready(batch: Batch) -> ReadyBatch:
     return await asyncio.to_thread(make_ready, batch) if len(batch.rows) > 200 else make_ready(batch)
 
 
-async def _decode(request: web.Request, decoder: msgspec.json.Decoder[T]) -> T:
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise TooLarge(f"a body has at most {MAX_BATCH_BYTES} bytes", hint="send fewer rows") from error
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("identity", "zstd"):
-        raise BadRequest(f"content encoding {encoding!r} is not known", hint="use zstd or none")
-    if len(body) > _THREAD_BYTES:
-        return await asyncio.to_thread(_unpack, body, encoding, decoder)
-    return _unpack(body, encoding, decoder)
-
-
-def _unpack(body: bytes, encoding: str, decoder: msgspec.json.Decoder[T]) -> T:
-    try:
-        return decoder.decode(_inflate(body) if encoding == "zstd" else body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the body does not fit: {error}") from error
-
-
-def _inflate(body: bytes) -> bytes:
-    """At most MAX_BATCH_BYTES come out, whatever the frame promises."""
-    try:
-        reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).stream_reader(body)
-        text = reader.read(MAX_BATCH_BYTES + 1)
-    except zstandard.ZstdError as error:
-        raise BadRequest(f"the body is not valid zstd: {error}") from error
-    if len(text) > MAX_BATCH_BYTES:
-        raise TooLarge(f"a body has at most {MAX_BATCH_BYTES} bytes unpacked", hint="send fewer rows")
-    return text
-
-
 def _report(store: str, answer: Welcome) -> None:
     metrics.sync_batches.labels("hello", answer.reason).inc()
     if answer.reason == "continue":
@@ -251,7 +202,3 @@ def _report(store: str, answer: Welcome) -> None:
         "store %s: history parts at %d, now on branch %s (%s), %d correction(s)",
         store, answer.merge.seq, answer.branch, answer.reason, answer.corrections,
     )  # fmt: skip
-
-
-def _json(message: msgspec.Struct) -> web.Response:
-    return web.Response(body=msgspec.json.encode(message), content_type="application/json")

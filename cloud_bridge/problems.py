@@ -46,7 +46,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ShelfEdgeError as error:
-        return _of_error(error)
+        return of_error(error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -59,7 +59,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             headers=allowed,
         )
     except web.RequestPayloadError:
-        return _of_error(
+        return of_error(
             BadRequest(
                 "the body is not what its headers say", hint="see Content-Encoding and Transfer-Encoding"
             )
@@ -82,7 +82,8 @@ def _unexpected() -> web.HTTPInternalServerError:
     return web.HTTPInternalServerError(text=text, content_type="application/problem+json")
 
 
-def _of_error(error: ShelfEdgeError) -> web.Response:
+def of_error(error: ShelfEdgeError) -> web.Response:
+    """What a refusal looks like to who asked."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     headers = {}
     if isinstance(error, Unauthorized):

@@ -42,7 +42,7 @@ from edge_agent.service.settings import read_secret
 from edge_agent.service.tls import trusted
 from edge_agent.status import Status
 from edge_agent.supervisor import KeptDevice, keep_running, nudge_neighbours
-from edge_agent.sync import Uplink
+from edge_agent.sync import HqLine, Uplink
 from edge_agent.traffic import Traffic
 from edge_agent.vision.view import Views
 from edge_agent.wiring import bounds, condition_of, estimator_of, place_of
@@ -275,8 +275,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     if settings.uplink is not None and uplink_token is not None:
         agent.uplink = Uplink(
             journal,
-            url=settings.uplink.url,
-            token=uplink_token,
+            hq=HqLine(url=settings.uplink.url, token=uplink_token, tls=uplink_tls),
             store=settings.store.id,
             profile=StoreProfile(
                 name=settings.store.name or settings.store.id,
@@ -287,7 +286,6 @@ def build(settings: StoreSettings) -> StoreAgent:
             ),
             presence=agent.presence,
             version=version("shelf-edge"),
-            tls=uplink_tls,
             retell=agent.retell,
             obey=pipeline.obey,
         )

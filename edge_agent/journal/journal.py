@@ -37,6 +37,11 @@ T = TypeVar("T")
 EVENT_VERSION = 1
 
 
+def new_eid() -> bytes:
+    """The identity of one event for ever: 16 bytes that nobody has given before."""
+    return secrets.token_bytes(16)
+
+
 @dataclass(frozen=True, slots=True)
 class SyncPosition:
     """What HQ has: rows up to `applied` are committed there, up to `safe` they may be forgotten here."""
@@ -51,13 +56,20 @@ class SyncPosition:
 class Journal:
     """One file, owned by one process. Writes are handed to the writer thread and awaited."""
 
-    def __init__(self, data_dir: Path, *, commit_window_s: float = 0.005) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        commit_window_s: float = 0.005,
+        writer: type[Writer] = Writer,
+        new_eid: Callable[[], bytes] = new_eid,
+    ) -> None:
         """Open or create `data_dir/journal.db`. JournalLocked when another process has it, JournalError
         when the disk refuses.
 
         A file that fails `quick_check` is moved aside, never deleted, and a new one is begun.
         """
-        self.path = data_dir / "journal.db"
+        self.path, self._new_eid = data_dir / "journal.db", new_eid
         self.boot_id = secrets.token_hex(8)
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
@@ -76,7 +88,7 @@ class Journal:
         self.on_commit: Callable[[int], None] = _nobody
         """Called in the writer thread after a commit that added rows, with the newest durable seq."""
         self.commits = 0
-        self._writer = Writer(
+        self._writer = writer(
             self._db, window_s=commit_window_s, flush=self._flush_rows, committed=self._committed
         )
 
@@ -238,7 +250,7 @@ class Journal:
         keep_hours(self._db, capture.hours)
 
     def _append(self, kind: str, body: str, occurred_at: str) -> None:
-        eid = secrets.token_bytes(16)
+        eid = self._new_eid()
         self.last_chain = chain_next(self.last_chain, eid, kind, EVENT_VERSION, body)
         self.last_seq += 1
         self._rows.append(

@@ -45,8 +45,7 @@ class Writer:
         self._flush, self._committed = flush, committed
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
-        self._thread.start()
+        self._begin()
 
     @property
     def failed(self) -> bool:
@@ -71,21 +70,28 @@ class Writer:
         self._waiting.put(None)
         self._thread.join()
 
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+
     # --- on the thread ---
 
     def _run(self) -> None:
         while (work := self._waiting.get()) is not None:
             group, ended = self._gather(work)
-            try:
-                self._commit(group)
-            except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
-                # The outcome of a failed COMMIT is unknown: the process ends and reads the disk again.
-                self._fail(group, error)
+            self._settle(group)
+            if ended or self.failed:
                 return
-            for item in group:
-                item.done.set_result(item.result)
-            if ended:
-                return
+
+    def _settle(self, group: list[_Work]) -> None:
+        try:
+            self._commit(group)
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
+            # The outcome of a failed COMMIT is unknown: the process ends and reads the disk again.
+            self._fail(group, error)
+            return
+        for item in group:
+            item.done.set_result(item.result)
 
     def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
         group, deadline = [first], time.monotonic() + self._window_s

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import aiohttp
@@ -29,6 +30,26 @@ class Conflict(Exception):
 
 class BodyTooLarge(HqRejected):
     """HQ, or a proxy before it, answered 413."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of `/v1/sync`; its token goes with it."""
+
+    method: str
+    call: str
+    body: bytes | None
+    query: Mapping[str, str] | None
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
 
 
 def pack(message: Struct) -> bytes:
@@ -74,31 +95,33 @@ class HqLine:
         self, method: str, call: str, reply: type[Reply], *, timeout_s: float, data: bytes | None = None,
         query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
     ) -> Reply:  # fmt: skip
-        assert self._http is not None  # noqa: S101  # the uplink is inside `connected`
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._http.request(
-                    method,
-                    f"{self._url}/v1/sync/{call}",
-                    data=data,
-                    params=query,
-                    headers={"Authorization": f"Bearer {self._token}", **(headers or {})},
-                ) as response,
-            ):
-                answer = await response.read()
+            async with asyncio.timeout(timeout_s):
+                answer = await self._exchange(Request(method, call, data, query, headers or {}))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise HqUnreachable(f"no answer from HQ: {type(error).__name__} {error}".rstrip()) from error
-        if response.status != 200:
-            raise _refusal(call, response.status, response.headers.get("Retry-After"), answer)
+        if answer.status != 200:
+            raise _refusal(call, answer)
         try:
-            return msgspec.json.decode(answer, type=reply)
+            return msgspec.json.decode(answer.body, type=reply)
         except msgspec.MsgspecError as error:
             raise HqUnreachable(f"HQ's answer to {call} is not understood: {error}") from error
 
+    async def _exchange(self, request: Request) -> Answer:
+        assert self._http is not None  # noqa: S101  # the uplink is inside `connected`
+        async with self._http.request(
+            request.method,
+            f"{self._url}/v1/sync/{request.call}",
+            data=request.body,
+            params=request.query,
+            headers={"Authorization": f"Bearer {self._token}", **request.headers},
+        ) as response:
+            return Answer(response.status, response.headers.get("Retry-After"), await response.read())
 
-def _refusal(call: str, status: int, retry_after: str | None, answer: bytes) -> Exception:
-    detail = _detail(answer)
+
+def _refusal(call: str, answer: Answer) -> Exception:
+    status, retry_after = answer.status, answer.retry_after
+    detail = _detail(answer.body)
     if status == 409:
         return Conflict(detail)
     if status == 413:

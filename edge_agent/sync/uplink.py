@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -98,13 +98,11 @@ class Uplink:
         self,
         journal: Journal,
         *,
-        url: str,
-        token: str,
+        hq: HqLine,
         store: str,
         profile: StoreProfile,
         presence: Callable[[], Presence],
         version: str,
-        tls: ssl.SSLContext | None = None,
         retell: Callable[[Collection[int]], Awaitable[None]] | None = None,
         obey: Callable[[Command], Awaitable[None]] | None = None,
     ) -> None:
@@ -115,12 +113,12 @@ class Uplink:
         """
         self.status = SyncStatus(applied=journal.position.applied)
         self._journal, self._presence = journal, presence
-        self._hq = HqLine(url=url, token=token, tls=tls)
+        self._hq = hq
         self._store, self._profile, self._version = store, profile, version
         self._retell, self._obey = retell, obey
         self._news = asyncio.Event()
         self._max_rows_now = 5_000
-        self._told_presence_s = 0.0
+        self._told_presence_s = -PRESENCE_EVERY_S
         self._comparing = Comparing()
 
     def wake(self) -> None:
@@ -129,6 +127,7 @@ class Uplink:
 
     async def run(self) -> None:
         """Sessions one after the other, with full jitter between failures."""
+        loop = asyncio.get_running_loop()
         async with self._hq.connected():
             failing_since: float | None = None
             while True:
@@ -142,11 +141,9 @@ class Uplink:
                     await asyncio.sleep(random.uniform(0.5, 1) * REFUSED_DELAY_S)
                 except HqUnreachable as error:
                     if self.status.online or failing_since is None:
-                        failing_since = time.monotonic()
+                        failing_since = loop.time()
                     self._offline(error)
-                    await asyncio.sleep(
-                        max(error_delay(error), retry_delay_s(time.monotonic() - failing_since))
-                    )
+                    await asyncio.sleep(max(error_delay(error), retry_delay_s(loop.time() - failing_since)))
 
     async def last_words(self, limit_s: float) -> None:
         """At stop: send what is left, for at most `limit_s`."""
@@ -201,9 +198,11 @@ class Uplink:
 
     async def _outgoing(self, session: Session, behind: Position) -> Outgoing:
         """The batch that follows `behind`; a large one is packed beside the event loop."""
-        if self._journal.durable_seq - behind.seq < LARGE_ROWS:
-            return self._packed(session, behind)
-        return await asyncio.to_thread(self._packed, session, behind)
+        presence, is_due = self._presence_if_due(), self._comparing.is_due(_now_s())
+        work = partial(self._packed, session, behind, presence, is_compared=is_due)
+        return (
+            work() if self._journal.durable_seq - behind.seq < LARGE_ROWS else await asyncio.to_thread(work)
+        )
 
     async def _ahead(self, session: Session, sent: Outgoing) -> Outgoing | None:
         """While HQ takes in what is sent, the batch behind it, where many rows wait."""
@@ -211,11 +210,13 @@ class Uplink:
             return None
         return await self._outgoing(session, sent.last)
 
-    def _packed(self, session: Session, behind: Position) -> Outgoing:
+    def _packed(
+        self, session: Session, behind: Position, presence: Presence | None, *, is_compared: bool
+    ) -> Outgoing:
         rows = self._next_rows(session, behind.seq)
         last_chain = self._journal.chain_at(rows[-1].seq) if rows else None
         last = Position(rows[-1].seq, last_chain.hex()) if rows and last_chain else behind
-        digest = self._digest_if_due(last.seq)
+        digest = self._digest_at(last.seq) if is_compared else None
         batch = Batch(
             session=session.session,
             branch=session.branch,
@@ -224,7 +225,7 @@ class Uplink:
             last_chain=last.chain,
             last_seq=self._journal.durable_seq,
             rows=rows,
-            presence=self._presence_if_due(),
+            presence=presence,
             digest=digest,
         )
         return Outgoing(last, len(rows), digest is not None, pack(batch))
@@ -329,15 +330,15 @@ class Uplink:
             await asyncio.sleep(reply.next_delay_ms / 1000)
         return ahead if reply.applied == batch.last else None
 
-    def _digest_if_due(self, upto_seq: int) -> Digest | None:
-        """What the counts add up to behind row `upto_seq`, when that is the newest one."""
-        if upto_seq != self._journal.durable_seq or not self._comparing.is_due(time.monotonic()):
+    def _digest_at(self, seq: int) -> Digest | None:
+        """What the counts add up to behind row `seq`, when that is the newest one."""
+        if seq != self._journal.durable_seq:
             return None
         digest = self._journal.digest()
-        return digest if digest.at_seq == upto_seq else None
+        return digest if digest.at_seq == seq else None
 
     async def _compared(self, differing: list[int]) -> None:
-        self._comparing.compared(time.monotonic(), differs=bool(differing))
+        self._comparing.compared(_now_s(), differs=bool(differing))
         if differing and self._retell is not None:
             metrics.sync_differences.inc()
             log.warning("HQ's counts are not this store's, telling %d of 16 parts again", len(differing))
@@ -349,9 +350,10 @@ class Uplink:
             raise Conflict(f"our row {applied.seq} is not the one that HQ has")
 
     def _presence_if_due(self) -> Presence | None:
-        if time.monotonic() - self._told_presence_s < PRESENCE_EVERY_S:
+        now_s = _now_s()
+        if now_s - self._told_presence_s < PRESENCE_EVERY_S:
             return None
-        self._told_presence_s = time.monotonic()
+        self._told_presence_s = now_s
         offset_s = self.status.clock_offset_s
         presence = self._presence()
         return presence if offset_s is None else replace(presence, clock_offset_ms=round(offset_s * 1000))
@@ -374,3 +376,7 @@ class Uplink:
         status.problem = error.message
         metrics.sync_online.set(0)
         metrics.sync_batches.labels("failed").inc()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -42,7 +42,7 @@ from edge_agent.contract.times import utc_now
 from edge_agent.health import Condition
 from edge_agent.journal import Capture, Journal
 from edge_agent.stock.belief import Belief
-from edge_agent.sync import Uplink
+from edge_agent.sync import HqLine, Uplink
 
 STORE = "s1"
 FACINGS = ("A1", "A2", "A3")
@@ -129,8 +129,7 @@ class Gateway:
         self.requests = self.line.waiting[self.name] = asyncio.Queue()
         self.uplink = Uplink(
             self.journal,
-            url=f"{self.line.url}/{self.name}",
-            token=self.token,
+            hq=HqLine(url=f"{self.line.url}/{self.name}", token=self.token, tls=None),
             store=STORE,
             profile=StoreProfile(name="S", timezone="UTC"),
             presence=Presence,
@@ -442,6 +441,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("uplink", "retry"):
         monkeypatch.setattr(f"edge_agent.sync.{module}.random", SimpleNamespace(uniform=lambda *_: 0.001))
     monkeypatch.setattr("edge_agent.sync.uplink.FRESHEST_FIRST_ROWS", BACKLOG_ROWS)
+    monkeypatch.setattr("cloud_bridge.admission.PAUSE_S", 0.0)
     monkeypatch.setattr("cloud_bridge.store.sqlite.hello.RESTATED_ABOVE_ROWS", BACKLOG_ROWS)
 
 

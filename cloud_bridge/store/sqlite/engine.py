@@ -54,9 +54,11 @@ REFOLD_WAIT_S: Final = 2.0
 class SqliteEngine:
     """See `cloud_bridge.store.Engine`. Made inside a running loop; `close` commits what waits."""
 
-    def __init__(self, path: Path, on_published: OnPublished = lambda _: None) -> None:
+    def __init__(
+        self, path: Path, on_published: OnPublished = lambda _: None, *, writer: type[Writer] = Writer
+    ) -> None:
         self._path = path
-        self.writer = Writer(path, on_published)
+        self.writer = writer(path, on_published)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []

@@ -71,8 +71,7 @@ class Writer:
         self._connection = open_writer(path)
         self._epoch = feed_epoch(self._connection)
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(MAX_WAITING)
-        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
-        self._thread.start()
+        self._begin()
 
     @property
     def depth(self) -> int:
@@ -105,6 +104,10 @@ class Writer:
         await asyncio.to_thread(self._waiting.put, None)
         await asyncio.to_thread(self._thread.join)
         self._connection.close()
+
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+        self._thread.start()
 
     # --- on the thread ---
 

@@ -35,7 +35,7 @@ from edge_agent.contract.messages import (
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.journal import Capture, Journal
 from edge_agent.stock.belief import Belief
-from edge_agent.sync import Uplink
+from edge_agent.sync import HqLine, Uplink
 from edge_agent.sync.locator import evenly, sparse
 from edge_agent.sync.retry import retry_delay_s
 
@@ -147,8 +147,7 @@ async def line(
     journal = Journal(tmp_path, commit_window_s=0)
     uplink = Uplink(
         journal,
-        url=url,
-        token="t",
+        hq=HqLine(url=url, token="t", tls=None),
         store="s1",
         profile=StoreProfile(name="S", timezone="UTC"),
         presence=Presence,
@@ -413,7 +412,13 @@ def obeying(journal: Journal, url: str, obeyed: list[str]) -> Uplink:
 
     profile = StoreProfile(name="S", timezone="UTC")
     return Uplink(
-        journal, url=url, token="t", store="s1", profile=profile, presence=Presence, version="0", obey=obey
+        journal,
+        hq=HqLine(url=url, token="t", tls=None),
+        store="s1",
+        profile=profile,
+        presence=Presence,
+        version="0",
+        obey=obey,
     )
 
 
