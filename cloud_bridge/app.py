@@ -37,7 +37,6 @@ from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import MAX_BATCH_BYTES
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.service import client_errors
-from edge_agent.service.loop import collect_by_time
 from edge_agent.service.stop import stop_event
 
 log = logging.getLogger(__name__)
@@ -123,7 +122,6 @@ class Bridge:
             chores = [
                 group.create_task(_save_heard(engine, liveness), name="save-heard"),
                 group.create_task(_prune(engine, self.settings), name="prune"),
-                group.create_task(collect_by_time(), name="collector"),
             ]
             await stop.wait()
             for chore in chores:
