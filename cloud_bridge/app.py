@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -29,6 +31,8 @@ from cloud_bridge.problems import problems
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.audit import audit as audit_database
+from cloud_bridge.store.sqlite.backup import Copied, make_backup
+from cloud_bridge.store.sqlite.restore import restore as restore_database
 from cloud_bridge.store.sqlite.schema import FILE_NAME
 from cloud_bridge.stream import Hub
 from edge_agent.contract.errors import ConfigError
@@ -61,7 +65,7 @@ class Bridge:
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[Admin]:
         """The data without the server, for a command on its own. The caller owns the lock."""
-        engine = SqliteEngine(self.settings.data_dir / FILE_NAME)
+        engine = SqliteEngine(self.settings.data_dir / FILE_NAME, safe=self.settings.safe)
         try:
             access = Access(engine, on_revoked=lambda: None)
             await access.reload()
@@ -75,6 +79,7 @@ class Bridge:
         engine = SqliteEngine(
             self.settings.data_dir / FILE_NAME,
             on_published=lambda events: hub.publish(events) if hub else None,
+            safe=self.settings.safe,
         )
         self.engine, hub = engine, Hub(engine)
         try:
@@ -208,3 +213,22 @@ async def command(settings: BridgeSettings, name: str, arguments: dict[str, str]
 def audit(settings: BridgeSettings, store: str | None) -> list[StoreAudit]:
     """Whether state and feed are what the ledger says; only reads, also beside a running bridge."""
     return audit_database(settings.data_dir / FILE_NAME, store)
+
+
+async def backup(settings: BridgeSettings, destination: Path, check: Callable[[Path], Copied]) -> Answer:
+    """A copy, beside a running bridge or without one, on record in the database when it returns."""
+    at = utc_now()
+    path, copied = await asyncio.to_thread(
+        make_backup, settings.data_dir / FILE_NAME, destination, at=at, check=check
+    )
+    recorded = await command(settings, "backup record", {"path": str(path.resolve()), "at": rfc3339(at)})
+    return recorded | asdict(copied)
+
+
+def restore(settings: BridgeSettings, source: Path) -> Answer:
+    """Put a backup in the place of the database, which is kept; DataDirBusy beside a running bridge."""
+    control.prepare(settings.data_dir)
+    with control.exclusive(settings.data_dir):
+        restored = restore_database(source, settings.data_dir / FILE_NAME, at=utc_now())
+    kept = str(restored.kept) if restored.kept is not None else None
+    return {"database": str(settings.data_dir / FILE_NAME), "kept": kept} | asdict(restored.copied)

@@ -96,6 +96,47 @@ def audit(
     raise typer.Exit(terminal.FINE if all(result.is_sound for result in results) else terminal.PROBLEM)
 
 
+@app.command(epilog="Example: cloud-bridge backup /backup/hq -c bridge.yaml")
+def backup(
+    dest: Annotated[Path, typer.Argument(help="A new file, or a folder where a dated one is made.")],
+    with_audit: Annotated[bool, typer.Option("--audit", help="Audit every store in the copy.")] = False,
+    config: ConfigOption = BRIDGE_YAML,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the database, beside a running bridge too, and read the copy back; overwrites nothing.
+
+    With `safe: backup` stores may then forget what the copy holds: keep it on another disk.
+    """
+    from cloud_bridge.app import backup as make
+    from cloud_bridge.store.sqlite.backup import verify, verify_and_audit
+
+    check = verify_and_audit if with_audit else verify
+    answer = asyncio.run(make(read_settings(config), dest, check))
+    _tell(answer | {"audited": with_audit}, "path", as_json=as_json)
+
+
+@app.command(epilog="Example: cloud-bridge restore /backup/hq/bridge-20261122T100000Z.sqlite3 -c bridge.yaml")
+def restore(
+    src: Annotated[Path, typer.Argument(help="A file of `cloud-bridge backup`.")],
+    config: ConfigOption = BRIDGE_YAML,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a backup in the place of the database, which is kept beside it. Stop the bridge first.
+
+    Stores, people and tokens are those of the backup: what was added since is gone, what was revoked since
+    works again. Agents send again what the backup lacks. Readers of the feed keep their cursor up to the
+    backup; a later one is refused (E-CURSOR-EXPIRED).
+    """
+    from cloud_bridge.app import restore as put_back
+
+    answer = put_back(read_settings(config), src)
+    if as_json:
+        _print_json(answer)
+    else:
+        typer.echo(f"{answer['database']}: {answer['stores']} stores, {answer['rows']} rows")
+        typer.echo(f"before: {answer['kept']}" if answer["kept"] else "there was no database before")
+
+
 @app.command(epilog="Example: cloud-bridge schema > bridge.schema.json")
 def schema() -> None:
     """Print the JSON Schema of the configuration, for completion in an editor."""

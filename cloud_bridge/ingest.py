@@ -89,7 +89,7 @@ class Ingest:
                 branch=answer.branch,
                 merge=answer.merge,
                 applied=answer.merge,
-                safe=answer.merge.seq,
+                safe=await self._engine.safe(store, answer.branch, answer.merge.seq),
                 received_at=received_at,
                 sent_at=rfc3339(utc_now()),
             )
@@ -120,7 +120,7 @@ class Ingest:
             BatchReply(
                 branch=applied.branch,
                 applied=applied.head,
-                safe=applied.head.seq,
+                safe=await self._engine.safe(store, applied.branch, applied.head.seq),
                 next_delay_ms=_BUSY_DELAY_MS if self._engine.waiting > _BUSY_AT else 0,
                 server_time=rfc3339(utc_now()),
                 commands_after=self._commands.newest(store),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store.records import (
     Applied,
+    BackupRecord,
     CommandRecord,
     Credential,
     DeviceRecord,
@@ -59,6 +61,18 @@ class Engine(Protocol):
 
     async def batch(self, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
         """Take rows into the ledger."""
+        ...
+
+    async def safe(self, store: str, branch: str, head: int) -> int:
+        """Up to which row of its line, which ends in `branch` at `head`, a store may forget."""
+        ...
+
+    async def record_backup(self, path: Path, *, at: str) -> BackupRecord:
+        """What the verified copy at `path` holds is safe from now on; BadRequest: it is not of this HQ."""
+        ...
+
+    async def newest_backup(self) -> BackupRecord | None:
+        """The last backup that was recorded."""
         ...
 
     async def add_command(self, command: CommandRecord) -> int:

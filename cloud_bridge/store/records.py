@@ -241,6 +241,18 @@ class StoreAudit:
         return not self.problems
 
 
+# --- backups ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRecord:
+    """The newest verified copy of this database: `size` in bytes."""
+
+    at: str
+    path: str
+    size: int
+
+
 # --- commands ---------------------------------------------------------------------------------
 
 

@@ -27,17 +27,22 @@ def audit(path: Path, only: str | None = None) -> list[StoreAudit]:
     try:
         connection.execute("begin")
         refuse_older(connection, path)
-        rows = connection.execute(
-            "select store from store where ? is null or store = ? order by store", (only, only)
-        )
-        stores = [store for (store,) in rows]
-        if only is not None and not stores:
-            raise NotKnown(f"there is no store {only!r}")
-        return [_audit(connection, store) for store in stores]
+        return audit_all(connection, only)
     except sqlite3.DatabaseError as error:
         raise DataDirUnusable(f"{path}: {error}", hint="the file is damaged; restore a backup") from error
     finally:
         connection.close()
+
+
+def audit_all(connection: sqlite3.Connection, only: str | None = None) -> list[StoreAudit]:
+    """One result a store of what `connection` sees; NotKnown when `only` names no store."""
+    rows = connection.execute(
+        "select store from store where ? is null or store = ? order by store", (only, only)
+    )
+    stores = [store for (store,) in rows]
+    if only is not None and not stores:
+        raise NotKnown(f"there is no store {only!r}")
+    return [_audit(connection, store) for store in stores]
 
 
 def _audit(connection: sqlite3.Connection, store: str) -> StoreAudit:
