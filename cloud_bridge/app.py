@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from cloud_bridge import control, openapi
+from cloud_bridge import control, metrics, openapi
 from cloud_bridge.admin import Admin, Answer
 from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
@@ -44,6 +44,7 @@ from edge_agent.service.stop import stop_event
 log = logging.getLogger(__name__)
 
 _SAVE_HEARD_S: Final = 10.0
+_REPLAY_AGAIN_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
 _CLOSE_S: Final = 3.0
 
@@ -87,11 +88,12 @@ class Bridge:
             await access.reload()
             self.app = app = build(self.settings, engine, access, liveness, hub)
             admin = Admin(engine, access, liveness, lambda: self.url)
+            held = await engine.hold_for_replay()
             async with self._served(app), control.listening(self.settings.data_dir, admin):
                 log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)
                 if ready is not None:
                     ready.set()
-                await self._until(stop, engine, liveness)
+                await self._until(stop, engine, liveness, held)
                 hub.close()
             await liveness.save(engine)
         finally:
@@ -120,11 +122,14 @@ class Bridge:
         finally:
             await runner.cleanup()
 
-    async def _until(self, stop: asyncio.Event, engine: SqliteEngine, liveness: Liveness) -> None:
+    async def _until(
+        self, stop: asyncio.Event, engine: SqliteEngine, liveness: Liveness, held: list[str]
+    ) -> None:
         async with asyncio.TaskGroup() as group:
             chores = [
                 group.create_task(_save_heard(engine, liveness), name="save-heard"),
                 group.create_task(_prune(engine, self.settings), name="prune"),
+                group.create_task(_replay(engine, held), name="replay"),
             ]
             await stop.wait()
             for chore in chores:
@@ -173,6 +178,24 @@ async def _save_heard(engine: SqliteEngine, liveness: Liveness) -> None:
         await asyncio.sleep(_SAVE_HEARD_S)
         with contextlib.suppress(Unavailable):  # the next round saves newer values
             await liveness.save(engine)
+
+
+async def _replay(engine: SqliteEngine, stores: list[str]) -> None:
+    for store in stores:
+        while True:
+            try:
+                done = await engine.replay(store, at=rfc3339(utc_now()))
+                break
+            except Unavailable as error:
+                log.warning("store %s: rows set aside have to wait: %s", store, error.message)
+                await asyncio.sleep(_REPLAY_AGAIN_S)
+        metrics.sync_replayed.inc(done.rows)
+        metrics.feed_corrections.inc(done.corrections)
+        log.info(
+            "store %s: %d row(s) that were set aside are taken in, %d of them on a line that it has left,"
+            " %d correction(s); %d do not fit and are quarantined",
+            store, done.rows, done.orphaned, done.corrections, done.quarantined,
+        )  # fmt: skip
 
 
 async def _prune(engine: SqliteEngine, settings: BridgeSettings) -> None:

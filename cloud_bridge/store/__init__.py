@@ -24,6 +24,7 @@ from cloud_bridge.store.records import (
     LoginSession,
     Person,
     PlanogramRecord,
+    Replayed,
     StockRecord,
     StoreRecord,
     Want,
@@ -61,6 +62,14 @@ class Engine(Protocol):
 
     async def batch(self, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
         """Take rows into the ledger."""
+        ...
+
+    async def hold_for_replay(self) -> list[str]:
+        """Stores with rows set aside that this version reads otherwise; their hello waits for `replay`."""
+        ...
+
+    async def replay(self, store: str, *, at: str) -> Replayed:
+        """Let those rows take effect, in one transaction; again it finds nothing."""
         ...
 
     async def safe(self, store: str, branch: str, head: int) -> int:

@@ -31,12 +31,13 @@ from cloud_bridge.store.records import (
     LoginSession,
     Person,
     PlanogramRecord,
+    Replayed,
     StockRecord,
     StoreRecord,
     Want,
     Welcome,
 )
-from cloud_bridge.store.sqlite import access, backup, commands, feed, reads, upkeep
+from cloud_bridge.store.sqlite import access, backup, commands, feed, reads, replay, upkeep
 from cloud_bridge.store.sqlite.batch import apply_batch
 from cloud_bridge.store.sqlite.hello import NeedsRefold, Place, Refolded, greet
 from cloud_bridge.store.sqlite.history import refold
@@ -66,6 +67,7 @@ class SqliteEngine:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._held: set[str] = set()
         self._refolds: dict[str, tuple[Place, asyncio.Future[Picture]]] = {}
         with_epoch = open_reader(path)
         self._epoch, self._past = feed_epoch(with_epoch), past_epochs(with_epoch)
@@ -94,6 +96,8 @@ class SqliteEngine:
 
     async def hello(self, store: str, hello: Hello, *, received_at: str) -> Want | Welcome:
         """Find where an agent goes on; a refold is made outside the transaction, so the head may move."""
+        if store in self._held:
+            raise Unavailable("rows that were set aside are taken in first", hint="say hello again")
         refolded: Refolded | None = None
         for _ in range(5):
             answer = await self.writer.submit(
@@ -127,6 +131,21 @@ class SqliteEngine:
         """Take rows into the ledger."""
         work = partial(apply_batch, store=store, batch=batch, received_at=received_at)
         return await self.writer.submit(work, rows=len(batch.rows))
+
+    # --- after an upgrade ---
+
+    async def hold_for_replay(self) -> list[str]:
+        """Stores with rows set aside that this version reads otherwise; their hello waits for `replay`."""
+        stores = await self._read(replay.due)
+        self._held |= set(stores)
+        return stores
+
+    async def replay(self, store: str, *, at: str) -> Replayed:
+        """Let those rows take effect, in one transaction; again it finds nothing."""
+        prepared = await self._read(partial(replay.prepare, store=store, at=at))
+        done = await self.writer.submit(partial(replay.replay, store=store, prepared=prepared, at=at))
+        self._held.discard(store)
+        return done
 
     # --- backups ---
 
