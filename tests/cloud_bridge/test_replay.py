@@ -130,9 +130,8 @@ async def test_buckets_and_alarms_are_published_as_they_are_and_an_older_total_n
         published = await hq.events()
         assert [event["eid"] for event in published] == [eids[5], eids[2], eids[4]]
         assert [event["seq"] for event in published] == [6, 3, 5]
-        items = (await hq.get("/v1/stores/s1/footfall", **{"from": START, "to": "2026-11-22T11:00:00Z"}))[
-            "items"
-        ]
+        span = {"from": START, "to": "2026-11-22T11:00:00Z", "bucket": "1m"}
+        items = (await hq.get("/v1/stores/s1/footfall", **span))["items"]
         assert [(item["start"], item["entered"]) for item in items] == [(START, 9), (other, 5)]
 
 
