@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final, get_args
 
 from cloud_bridge.auth import Access
@@ -35,6 +37,7 @@ class Admin:
             "user add": self.user_add,
             "user list": self.user_list,
             "user revoke": self.user_revoke,
+            "backup record": self.backup_record,
         }
 
     async def run(self, command: str, arguments: dict[str, str]) -> Answer:
@@ -120,3 +123,7 @@ class Admin:
         """Log a person out everywhere and forget them."""
         await self._access.remove_person(name)
         return {"name": name, "revoked": True}
+
+    async def backup_record(self, path: str, at: str) -> Answer:
+        """What the verified copy at `path` holds is safe from now on."""
+        return asdict(await self._engine.record_backup(Path(path), at=at))

@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from cloud_bridge import control, openapi
+from cloud_bridge import control, metrics, openapi
 from cloud_bridge.admin import Admin, Answer
 from cloud_bridge.admission import Bodies, admitting
 from cloud_bridge.api import Api
@@ -30,6 +32,8 @@ from cloud_bridge.problems import problems
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.audit import audit as audit_database
+from cloud_bridge.store.sqlite.backup import Copied, make_backup
+from cloud_bridge.store.sqlite.restore import restore as restore_database
 from cloud_bridge.store.sqlite.schema import FILE_NAME
 from cloud_bridge.stream import Hub
 from cloud_bridge.sync_calls import SyncCalls
@@ -42,6 +46,7 @@ from edge_agent.service.stop import stop_event
 log = logging.getLogger(__name__)
 
 _SAVE_HEARD_S: Final = 10.0
+_REPLAY_AGAIN_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
 _CLOSE_S: Final = 3.0
 
@@ -63,7 +68,7 @@ class Bridge:
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[Admin]:
         """The data without the server, for a command on its own. The caller owns the lock."""
-        engine = SqliteEngine(self.settings.data_dir / FILE_NAME)
+        engine = SqliteEngine(self.settings.data_dir / FILE_NAME, safe=self.settings.safe)
         try:
             access = Access(engine, on_revoked=lambda: None)
             await access.reload()
@@ -77,6 +82,7 @@ class Bridge:
         engine = SqliteEngine(
             self.settings.data_dir / FILE_NAME,
             on_published=lambda events: hub.publish(events) if hub else None,
+            safe=self.settings.safe,
         )
         self.engine, hub = engine, Hub(engine)
         try:
@@ -84,11 +90,12 @@ class Bridge:
             await access.reload()
             self.app = app = build(self.settings, engine, access, liveness, hub)
             admin = Admin(engine, access, liveness, lambda: self.url)
+            held = await engine.hold_for_replay()
             async with self._served(app), control.listening(self.settings.data_dir, admin):
                 log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)
                 if ready is not None:
                     ready.set()
-                await self._until(stop, engine, liveness)
+                await self._until(stop, engine, liveness, held)
                 hub.close()
             await liveness.save(engine)
         finally:
@@ -117,11 +124,14 @@ class Bridge:
         finally:
             await runner.cleanup()
 
-    async def _until(self, stop: asyncio.Event, engine: SqliteEngine, liveness: Liveness) -> None:
+    async def _until(
+        self, stop: asyncio.Event, engine: SqliteEngine, liveness: Liveness, held: list[str]
+    ) -> None:
         async with asyncio.TaskGroup() as group:
             chores = [
                 group.create_task(_save_heard(engine, liveness), name="save-heard"),
                 group.create_task(_prune(engine, self.settings), name="prune"),
+                group.create_task(_replay(engine, held), name="replay"),
             ]
             await stop.wait()
             for chore in chores:
@@ -174,6 +184,24 @@ async def _save_heard(engine: SqliteEngine, liveness: Liveness) -> None:
             await liveness.save(engine)
 
 
+async def _replay(engine: SqliteEngine, stores: list[str]) -> None:
+    for store in stores:
+        while True:
+            try:
+                done = await engine.replay(store, at=rfc3339(utc_now()))
+                break
+            except Unavailable as error:
+                log.warning("store %s: rows set aside have to wait: %s", store, error.message)
+                await asyncio.sleep(_REPLAY_AGAIN_S)
+        metrics.sync_replayed.inc(done.rows)
+        metrics.feed_corrections.inc(done.corrections)
+        log.info(
+            "store %s: %d row(s) that were set aside are taken in, %d of them on a line that it has left,"
+            " %d correction(s); %d do not fit and are quarantined",
+            store, done.rows, done.orphaned, done.corrections, done.quarantined,
+        )  # fmt: skip
+
+
 async def _prune(engine: SqliteEngine, settings: BridgeSettings) -> None:
     keep = settings.retention
     while True:
@@ -212,3 +240,22 @@ async def command(settings: BridgeSettings, name: str, arguments: dict[str, str]
 def audit(settings: BridgeSettings, store: str | None) -> list[StoreAudit]:
     """Whether state and feed are what the ledger says; only reads, also beside a running bridge."""
     return audit_database(settings.data_dir / FILE_NAME, store)
+
+
+async def backup(settings: BridgeSettings, destination: Path, check: Callable[[Path], Copied]) -> Answer:
+    """A copy, beside a running bridge or without one, on record in the database when it returns."""
+    at = utc_now()
+    path, copied = await asyncio.to_thread(
+        make_backup, settings.data_dir / FILE_NAME, destination, at=at, check=check
+    )
+    recorded = await command(settings, "backup record", {"path": str(path.resolve()), "at": rfc3339(at)})
+    return recorded | asdict(copied)
+
+
+def restore(settings: BridgeSettings, source: Path) -> Answer:
+    """Put a backup in the place of the database, which is kept; DataDirBusy beside a running bridge."""
+    control.prepare(settings.data_dir)
+    with control.exclusive(settings.data_dir):
+        restored = restore_database(source, settings.data_dir / FILE_NAME, at=utc_now())
+    kept = str(restored.kept) if restored.kept is not None else None
+    return {"database": str(settings.data_dir / FILE_NAME), "kept": kept} | asdict(restored.copied)

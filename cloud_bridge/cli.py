@@ -6,7 +6,7 @@ import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,9 +15,6 @@ from rich.table import Table
 from cloud_bridge.config import BridgeSettings, read_settings
 from cloud_bridge.names import Role, is_name
 from edge_agent.service import log, terminal
-
-if TYPE_CHECKING:
-    from cloud_bridge.store.records import StoreAudit
 
 
 def _name(text: str) -> str:
@@ -81,19 +78,66 @@ def check(config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> No
 @app.command(epilog="Example: cloud-bridge audit store-0042 -c bridge.yaml")
 def audit(
     store: Annotated[str | None, typer.Argument(help="One store; all without it.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every store, as without a name.")] = False,
     config: ConfigOption = BRIDGE_YAML,
     as_json: JsonOption = False,
 ) -> None:
-    """Recompute state and feed from the ledger and compare; 1 when a store fails. Only reads."""
-    from cloud_bridge.app import audit as audit_data
+    """Recompute state and feed from the ledger and compare; 1 when a store fails. Only reads.
 
+    Also says what a store has left on another line of history, and which rows were set aside and why.
+    """
+    from cloud_bridge.app import audit as audit_data
+    from cloud_bridge.findings import audit_lines
+
+    if every and store is not None:
+        raise typer.BadParameter("give a store or --all, not both")
     results = audit_data(read_settings(config), store)
     if as_json:
         _print_json({"items": [asdict(result) | {"ok": result.is_sound} for result in results]})
     else:
-        for result in results:
-            _show_audit(result)
+        typer.echo("\n".join(line for result in results for line in audit_lines(result)) or "no stores yet")
     raise typer.Exit(terminal.FINE if all(result.is_sound for result in results) else terminal.PROBLEM)
+
+
+@app.command(epilog="Example: cloud-bridge backup /backup/hq -c bridge.yaml")
+def backup(
+    dest: Annotated[Path, typer.Argument(help="A new file, or a folder where a dated one is made.")],
+    with_audit: Annotated[bool, typer.Option("--audit", help="Audit every store in the copy.")] = False,
+    config: ConfigOption = BRIDGE_YAML,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the database, beside a running bridge too, and read the copy back; overwrites nothing.
+
+    With `safe: backup` stores may then forget what the copy holds: keep it on another disk.
+    """
+    from cloud_bridge.app import backup as make
+    from cloud_bridge.store.sqlite.backup import verify, verify_and_audit
+
+    check = verify_and_audit if with_audit else verify
+    answer = asyncio.run(make(read_settings(config), dest, check))
+    _tell(answer | {"audited": with_audit}, "path", as_json=as_json)
+
+
+@app.command(epilog="Example: cloud-bridge restore /backup/hq/bridge-20261122T100000Z.sqlite3 -c bridge.yaml")
+def restore(
+    src: Annotated[Path, typer.Argument(help="A file of `cloud-bridge backup`.")],
+    config: ConfigOption = BRIDGE_YAML,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a backup in the place of the database, which is kept beside it. Stop the bridge first.
+
+    Stores, people and tokens are those of the backup: what was added since is gone, what was revoked since
+    works again. Agents send again what the backup lacks. Readers of the feed keep their cursor up to the
+    backup; a later one is refused (E-CURSOR-EXPIRED).
+    """
+    from cloud_bridge.app import restore as put_back
+
+    answer = put_back(read_settings(config), src)
+    if as_json:
+        _print_json(answer)
+    else:
+        typer.echo(f"{answer['database']}: {answer['stores']} stores, {answer['rows']} rows")
+        typer.echo(f"before: {answer['kept']}" if answer["kept"] else "there was no database before")
 
 
 @app.command(epilog="Example: cloud-bridge schema > bridge.schema.json")
@@ -193,15 +237,3 @@ def _table(answer: dict[str, Any], *, as_json: bool) -> None:
     for item in items:
         table.add_row(*("-" if value is None else str(value) for value in item.values()))
     Console(highlight=False, soft_wrap=True, markup=False).print(table)
-
-
-def _show_audit(result: StoreAudit) -> None:
-    word = "ok  " if result.is_sound else "FAIL"
-    typer.echo(
-        f"{word} {result.store}: {result.rows} rows, {result.branches} branches,"
-        f" {result.parked} parked, {result.quarantined} quarantined"
-    )
-    for line in result.problems:
-        typer.echo(f"     {line}")
-    for row in result.set_aside:
-        typer.echo(f"     {row['fate']}: branch {row['branch']} row {row['seq']}: {row['reason']}")

@@ -85,11 +85,11 @@ class BridgeSettings(Settings):
     @field_validator("safe")
     @classmethod
     def _known_safe(cls, safe: str) -> str:
-        if safe == "applied":
+        if safe in ("applied", "backup"):
             return safe
-        if safe in ("backup", "replica"):
-            raise ValueError(f"{safe} is not available yet; use applied")
-        raise ValueError(f"found {safe!r}, allowed: applied")
+        if safe == "replica":
+            raise ValueError("replica is not available yet; use applied or backup")
+        raise ValueError(f"found {safe!r}, allowed: applied, backup")
 
 
 def read_settings(path: Path) -> BridgeSettings:

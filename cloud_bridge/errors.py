@@ -83,6 +83,18 @@ class DataDirBusy(JournalLocked):
     code = "E-DATA-DIR-BUSY"
 
 
+class BackupRefused(ConfigError):
+    """The place for a backup, or the file to restore, is not one that can be used."""
+
+    code = "E-BACKUP"
+
+
+class BackupUnsound(ShelfEdgeError):
+    """A copy that does not hold what it should: damaged, or at odds with its own ledger."""
+
+    code = "E-BACKUP-UNSOUND"
+
+
 class AddressTaken(ConfigError):
     """The configured address cannot be listened on."""
 

@@ -35,14 +35,6 @@ _MAX_SEQ: Final = 2**63 - 2
 _BUSY_AT: Final = 64
 _BUSY_DELAY_MS: Final = 500
 
-SafeUpTo = Callable[[str, str, Position], int]
-"""(store, branch, head) to the seq up to which an agent may forget its rows."""
-
-
-def all_applied(_store: str, _branch: str, head: Position) -> int:
-    """What is committed here is safe."""
-    return head.seq
-
 
 class Ingest:
     """Decodes and checks before the transaction, applies inside it, answers after its commit."""
@@ -53,7 +45,6 @@ class Ingest:
         liveness: Liveness,
         commands: Commands,
         *,
-        safe: SafeUpTo = all_applied,
         forks: Forks | None = None,
         max_rows: int = MAX_BATCH_ROWS,
         clock: Callable[[], datetime] = utc_now,
@@ -62,7 +53,7 @@ class Ingest:
         self._engine = engine
         self._liveness = liveness
         self._commands = commands
-        self._safe, self._max_rows, self._clock = safe, max_rows, clock
+        self._max_rows, self._clock = max_rows, clock
         self._heads: dict[str, tuple[str, Applied]] = {}
         self._forks = forks or Forks()
 
@@ -91,7 +82,7 @@ class Ingest:
             branch=answer.branch,
             merge=answer.merge,
             applied=answer.merge,
-            safe=self._safe(store, answer.branch, answer.merge),
+            safe=await self._engine.safe(store, answer.branch, answer.merge.seq),
             received_at=received_at,
             sent_at=self._now(),
             max_rows=self._max_rows,
@@ -116,7 +107,7 @@ class Ingest:
         return BatchReply(
             branch=applied.branch,
             applied=applied.head,
-            safe=self._safe(store, applied.branch, applied.head),
+            safe=await self._engine.safe(store, applied.branch, applied.head.seq),
             next_delay_ms=_BUSY_DELAY_MS if self._engine.waiting > _BUSY_AT else 0,
             server_time=self._now(),
             commands_after=self._commands.newest(store),

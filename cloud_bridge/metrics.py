@@ -10,6 +10,9 @@ sync_batches = Counter("hq_sync_batches", "Sync calls, by result", ["call", "res
 sync_rows = Counter("hq_sync_rows", "Rows taken into the ledger", registry=REGISTRY)
 sync_parked = Counter("hq_sync_parked", "Rows of an unknown kind or a newer version", registry=REGISTRY)
 sync_quarantined = Counter("hq_sync_quarantined", "Rows whose body does not fit", registry=REGISTRY)
+sync_replayed = Counter(
+    "hq_sync_replayed", "Rows that were set aside and took effect after an upgrade", registry=REGISTRY
+)
 sync_forks = Counter(
     "hq_sync_forks", "Times a store moved to another line of history", ["reason"], registry=REGISTRY
 )

@@ -103,6 +103,15 @@ def make_ready(batch: Batch) -> ReadyBatch:
     return ReadyBatch(batch.session, batch.branch, batch.first, prev_chain, batch.last_seq, rows)
 
 
+def decode_row(
+    kind: str, version: int, occurred_at: str, text: str
+) -> msgspec.Struct | AppliedPlanogram | SetAside:
+    """The body of one row whose time may be nonsense too, or why the row is set aside."""
+    if not _is_time(occurred_at):
+        return SetAside("quarantined", f"occurred_at {occurred_at} is not a time")
+    return decode_body(kind, version, text)
+
+
 def decode_body(kind: str, version: int, text: str) -> msgspec.Struct | AppliedPlanogram | SetAside:
     """The body of one row as its struct, or why it is set aside."""
     decoder = _DECODERS.get(kind)
@@ -119,9 +128,7 @@ def decode_body(kind: str, version: int, text: str) -> msgspec.Struct | AppliedP
 def _ready(row: OutboxRow, chain: bytes, eid: bytes) -> ReadyRow:
     if abs(row.mono_ms) > _MAX_INT64 or row.version > _MAX_INT64:
         raise BadRequest(f"row {row.seq}: mono_ms or version does not fit into 64 bits")
-    body = decode_body(row.kind, row.version, row.body)
-    if not _is_time(row.occurred_at):
-        body = SetAside("quarantined", f"occurred_at {row.occurred_at} is not a time")
+    body = decode_row(row.kind, row.version, row.occurred_at, row.body)
     return ReadyRow(
         row.seq, chain, eid, row.kind, row.version, row.occurred_at, row.boot_id, row.mono_ms, row.body, body
     )

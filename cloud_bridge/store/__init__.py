@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store.records import (
     Applied,
+    BackupRecord,
     CommandRecord,
     Credential,
     DeviceRecord,
@@ -22,6 +24,7 @@ from cloud_bridge.store.records import (
     LoginSession,
     Person,
     PlanogramRecord,
+    Replayed,
     StockRecord,
     StoreRecord,
     Want,
@@ -68,6 +71,26 @@ class Engine(Protocol):
 
     async def note_difference(self, store: str, *, at: str) -> None:
         """Keep that a store's counts were others than its ledger's."""
+        ...
+
+    async def hold_for_replay(self) -> list[str]:
+        """Stores with rows set aside that this version reads otherwise; their hello waits for `replay`."""
+        ...
+
+    async def replay(self, store: str, *, at: str) -> Replayed:
+        """Let those rows take effect, in one transaction; again it finds nothing."""
+        ...
+
+    async def safe(self, store: str, branch: str, head: int) -> int:
+        """Up to which row of its line, which ends in `branch` at `head`, a store may forget."""
+        ...
+
+    async def record_backup(self, path: Path, *, at: str) -> BackupRecord:
+        """What the verified copy at `path` holds is safe from now on; BadRequest: it is not of this HQ."""
+        ...
+
+    async def newest_backup(self) -> BackupRecord | None:
+        """The last backup that was recorded."""
         ...
 
     async def add_command(self, command: CommandRecord) -> int:

@@ -44,6 +44,20 @@ class Applied:
     quarantined: int
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of a store's rows that were set aside before and that this version reads.
+
+    `rows` took effect, `orphaned` of them on a line of history that the store has left, so without any;
+    `quarantined` are of a kind that is known now and do not fit it.
+    """
+
+    rows: int = 0
+    orphaned: int = 0
+    quarantined: int = 0
+    corrections: int = 0
+
+
 # --- what is read ------------------------------------------------------------------------------
 
 
@@ -239,8 +253,14 @@ class StoreAudit:
     store: str
     rows: int = 0
     branches: int = 0
+    orphaned_rows: int = 0
+    """Rows on a line of history that the store has left: kept, and without effect."""
     parked: int = 0
     quarantined: int = 0
+    replayable: int = 0
+    """Rows set aside that this version reads: the next start takes them in."""
+    replayed: int = 0
+    orphaned: list[dict[str, Any]] = field(default_factory=list)
     set_aside: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -248,6 +268,18 @@ class StoreAudit:
     def is_sound(self) -> bool:
         """Whether state, feed and ledger agree."""
         return not self.problems
+
+
+# --- backups ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRecord:
+    """The newest verified copy of this database: `size` in bytes."""
+
+    at: str
+    path: str
+    size: int
 
 
 # --- commands ---------------------------------------------------------------------------------

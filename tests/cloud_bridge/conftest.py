@@ -18,10 +18,11 @@ import pytest
 import zstandard
 
 from cloud_bridge import control
-from cloud_bridge.app import Bridge, audit
+from cloud_bridge.app import Bridge, audit, backup
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite import SqliteEngine
+from cloud_bridge.store.sqlite.backup import verify
 from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import (
     CHAIN_START,
@@ -252,6 +253,10 @@ class Hq:
         token = (await self.command("store add", name=name))["token"]
         return StoreWire(self.http, self.url, name, token, outbox or Outbox())
 
+    async def again(self, store: StoreWire) -> StoreWire:
+        """The same gateway at another start of HQ; it has not said hello yet."""
+        return StoreWire(self.http, self.url, store.store, store.token, store.outbox)
+
     async def same_store(self, store: StoreWire, outbox: Outbox) -> StoreWire:
         """Another gateway with the same token: a clone."""
         return StoreWire(self.http, self.url, store.store, store.token, outbox)
@@ -261,6 +266,10 @@ class Hq:
 
     async def audit_problems(self) -> list[str]:
         return [problem for result in await self.audit() for problem in result.problems]
+
+    async def backup(self, destination: Path) -> dict[str, Any]:
+        """`cloud-bridge backup` beside this HQ."""
+        return await backup(self.bridge.settings, destination, verify)
 
     async def sums(self, store: str = "s1") -> dict[str, int]:
         """What the feed's changes of each facing add up to."""
@@ -276,8 +285,8 @@ class Hq:
 
 
 @asynccontextmanager
-async def hq_in(data_dir: Path) -> AsyncIterator[Hq]:
-    bridge = Bridge(BridgeSettings(data_dir=data_dir, http=Http(port=0)))
+async def hq_in(data_dir: Path, *, safe: str = "applied") -> AsyncIterator[Hq]:
+    bridge = Bridge(BridgeSettings(data_dir=data_dir, http=Http(port=0), safe=safe))
     control.prepare(data_dir)
     stop, ready = asyncio.Event(), asyncio.Event()
     with control.exclusive(data_dir):
@@ -295,7 +304,7 @@ async def hq_in(data_dir: Path) -> AsyncIterator[Hq]:
 
 @pytest.fixture
 def start_hq() -> Any:
-    """`async with start_hq(data_dir) as hq`."""
+    """`async with start_hq(data_dir) as hq`, also with `safe="backup"`."""
     return hq_in
 
 

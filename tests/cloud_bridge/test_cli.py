@@ -196,7 +196,7 @@ def test_a_taken_port_is_one_clear_line(operator):
     [
         ("http: {port: 99999}", "bridge.yaml:1:14 http.port"),
         ("htp: {}", "did you mean 'http'?"),
-        ("safe: backup", "bridge.yaml:1:7 safe: backup is not available yet"),
+        ("safe: replica", "bridge.yaml:1:7 safe: replica is not available yet"),
         ("database: postgresql://hq@db/hq", "not available yet"),
         ("http: {host: 0.0.0.0}", "beyond loopback"),
         ("retention: {events_days: 0}", "retention.events_days"),

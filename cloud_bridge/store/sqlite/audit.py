@@ -5,16 +5,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 from cloud_bridge.errors import DataDirUnusable, NotKnown
 from cloud_bridge.picture import Picture
 from cloud_bridge.store.records import StoreAudit
-from cloud_bridge.store.sqlite.history import ancestry, chain_at, refold
+from cloud_bridge.store.sqlite.history import Segment, ancestry, chain_at, refold
 from cloud_bridge.store.sqlite.picture import load_facings
+from cloud_bridge.store.sqlite.replay import waiting
 from cloud_bridge.store.sqlite.schema import open_reader, refuse_older
 from edge_agent.contract.messages import chain_next
 
-_LISTED = 20
+_LISTED: Final = 20
+_SET_ASIDE_LISTED: Final = 1_000
+"""Rows set aside that one audit names, quarantined ones first; the counts are of all."""
 
 
 def audit(path: Path, only: str | None = None) -> list[StoreAudit]:
@@ -27,17 +31,22 @@ def audit(path: Path, only: str | None = None) -> list[StoreAudit]:
     try:
         connection.execute("begin")
         refuse_older(connection, path)
-        rows = connection.execute(
-            "select store from store where ? is null or store = ? order by store", (only, only)
-        )
-        stores = [store for (store,) in rows]
-        if only is not None and not stores:
-            raise NotKnown(f"there is no store {only!r}")
-        return [_audit(connection, store) for store in stores]
+        return audit_all(connection, only)
     except sqlite3.DatabaseError as error:
         raise DataDirUnusable(f"{path}: {error}", hint="the file is damaged; restore a backup") from error
     finally:
         connection.close()
+
+
+def audit_all(connection: sqlite3.Connection, only: str | None = None) -> list[StoreAudit]:
+    """One result a store of what `connection` sees; NotKnown when `only` names no store."""
+    rows = connection.execute(
+        "select store from store where ? is null or store = ? order by store", (only, only)
+    )
+    stores = [store for (store,) in rows]
+    if only is not None and not stores:
+        raise NotKnown(f"there is no store {only!r}")
+    return [_audit(connection, store) for store in stores]
 
 
 def _audit(connection: sqlite3.Connection, store: str) -> StoreAudit:
@@ -50,7 +59,10 @@ def _audit(connection: sqlite3.Connection, store: str) -> StoreAudit:
         (head,) = connection.execute(
             "select head_seq from branch where store = ? and branch = ?", (store, branch)
         ).fetchone()
-        truth = refold(connection, store, ancestry(connection, store, branch, head), at="")
+        line = ancestry(connection, store, branch, head)
+        result.orphaned = _orphaned(connection, store, line)
+        result.orphaned_rows = sum(tail["rows"] for tail in result.orphaned)
+        truth = refold(connection, store, line, at="")
         result.problems += _facing_problems(connection, store, truth)
         result.problems += _feed_problems(connection, store, truth)
     return result
@@ -107,15 +119,48 @@ def _list_set_aside(connection: sqlite3.Connection, store: str, result: StoreAud
         ).fetchall()
     )
     result.parked, result.quarantined = counts.get("parked", 0), counts.get("quarantined", 0)
-    newest = connection.execute(
-        "select a.seq, b.name, a.fate, a.reason from set_aside a"
+    result.replayable = waiting(connection, store)
+    (result.replayed,) = connection.execute(
+        "select coalesce(sum(rows), 0) from replay where store = ?", (store,)
+    ).fetchone()
+    found = connection.execute(
+        "select a.seq, b.name, a.fate, l.kind, l.version, l.occurred_at, l.received_at, a.reason"
+        " from set_aside a"
         " join branch b on b.store = a.store and b.branch = a.branch"
-        " where a.store = ? order by a.branch desc, a.seq desc limit ?",
-        (store, _LISTED),
+        " join ledger l on l.store = a.store and l.seq = a.seq and l.branch = a.branch"
+        " where a.store = ? order by a.fate = 'quarantined' desc, a.branch desc, a.seq desc limit ?",
+        (store, _SET_ASIDE_LISTED),
     )
-    result.set_aside = [
-        {"seq": seq, "branch": branch, "fate": fate, "reason": reason} for seq, branch, fate, reason in newest
-    ]
+    names = ("seq", "branch", "fate", "kind", "version", "occurred_at", "received_at", "reason")
+    result.set_aside = [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _orphaned(connection: sqlite3.Connection, store: str, line: list[Segment]) -> list[dict[str, Any]]:
+    """Each branch's rows behind where the store left it, oldest branch first: how many, and since when."""
+    last_in_line = {segment.branch: segment.last for segment in line}
+    tails = []
+    branches = connection.execute(
+        "select branch, name, start_seq, head_seq from branch where store = ? order by branch", (store,)
+    ).fetchall()
+    for branch, name, start_seq, head_seq in branches:
+        left_at = max(start_seq, last_in_line.get(branch, start_seq))
+        if head_seq <= left_at:
+            continue
+        occurred_at, received_at = connection.execute(
+            "select occurred_at, received_at from ledger where store = ? and branch = ? and seq = ?",
+            (store, branch, left_at + 1),
+        ).fetchone() or (None, None)
+        tails.append(
+            {
+                "branch": name,
+                "rows": head_seq - left_at,
+                "first": left_at + 1,
+                "last": head_seq,
+                "occurred_at": occurred_at,
+                "received_at": received_at,
+            }
+        )
+    return tails
 
 
 def _facing_problems(connection: sqlite3.Connection, store: str, truth: Picture) -> Iterator[str]:

@@ -17,6 +17,7 @@ from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store import OnPublished
 from cloud_bridge.store.records import (
     Applied,
+    BackupRecord,
     CommandRecord,
     Credential,
     DeviceRecord,
@@ -30,16 +31,18 @@ from cloud_bridge.store.records import (
     LoginSession,
     Person,
     PlanogramRecord,
+    Replayed,
     StockRecord,
     StoreRecord,
     Want,
     Welcome,
 )
-from cloud_bridge.store.sqlite import access, commands, feed, reads, upkeep
+from cloud_bridge.store.sqlite import access, backup, commands, feed, reads, replay, upkeep
 from cloud_bridge.store.sqlite.batch import apply_batch
 from cloud_bridge.store.sqlite.hello import NeedsRefold, Place, Refolded, greet
 from cloud_bridge.store.sqlite.history import refold
-from cloud_bridge.store.sqlite.schema import feed_epoch, open_reader
+from cloud_bridge.store.sqlite.restore import finish_restore
+from cloud_bridge.store.sqlite.schema import feed_epoch, open_reader, past_epochs
 from cloud_bridge.store.sqlite.state import apply_state
 from cloud_bridge.store.sqlite.writer import Writer
 from edge_agent.contract.digest import Digest
@@ -55,16 +58,25 @@ class SqliteEngine:
     """See `cloud_bridge.store.Engine`. Made inside a running loop; `close` commits what waits."""
 
     def __init__(
-        self, path: Path, on_published: OnPublished = lambda _: None, *, writer: type[Writer] = Writer
+        self,
+        path: Path,
+        on_published: OnPublished = lambda _: None,
+        *,
+        safe: str = "applied",
+        writer: type[Writer] = Writer,
     ) -> None:
         self._path = path
+        self._safe = safe
+        self._backed_up: dict[tuple[str, str], int] = {}
+        finish_restore(path)
         self.writer = writer(path, on_published)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self._held: set[str] = set()
         self._refolds: dict[str, tuple[Place, asyncio.Future[Picture]]] = {}
         with_epoch = open_reader(path)
-        self._epoch = feed_epoch(with_epoch)
+        self._epoch, self._past = feed_epoch(with_epoch), past_epochs(with_epoch)
         with_epoch.close()
 
     async def close(self) -> None:
@@ -90,6 +102,8 @@ class SqliteEngine:
 
     async def hello(self, store: str, hello: Hello, *, received_at: str) -> Want | Welcome:
         """Find where an agent goes on; a refold is made outside the transaction, so the head may move."""
+        if store in self._held:
+            raise Unavailable("rows that were set aside are taken in first", hint="say hello again")
         refolded: Refolded | None = None
         for _ in range(5):
             answer = await self.writer.submit(
@@ -131,6 +145,44 @@ class SqliteEngine:
     async def note_difference(self, store: str, *, at: str) -> None:
         """Keep that a store's counts were others than its ledger's."""
         await self.writer.submit(partial(upkeep.note_difference, store=store, at=at))
+
+    # --- after an upgrade ---
+
+    async def hold_for_replay(self) -> list[str]:
+        """Stores with rows set aside that this version reads otherwise; their hello waits for `replay`."""
+        stores = await self._read(replay.due)
+        self._held |= set(stores)
+        return stores
+
+    async def replay(self, store: str, *, at: str) -> Replayed:
+        """Let those rows take effect, in one transaction; again it finds nothing."""
+        prepared = await self._read(partial(replay.prepare, store=store, at=at))
+        done = await self.writer.submit(partial(replay.replay, store=store, prepared=prepared, at=at))
+        self._held.discard(store)
+        return done
+
+    # --- backups ---
+
+    async def safe(self, store: str, branch: str, head: int) -> int:
+        """Up to which row of its line, which ends in `branch` at `head`, a store may forget."""
+        if self._safe == "applied":
+            return head
+        known = self._backed_up  # a backup that is recorded meanwhile begins another one
+        held = known.get((store, branch))
+        if held is None:
+            held = known[store, branch] = await self._read(partial(backup.held_of, store=store, name=branch))
+        return min(held, head)
+
+    async def record_backup(self, path: Path, *, at: str) -> BackupRecord:
+        """What the verified copy at `path` holds is safe from now on; BadRequest: it is not of this HQ."""
+        record, heads = await asyncio.to_thread(backup.read_heads, path, self._epoch, at=at)
+        await self.writer.submit(partial(backup.record, backup=record, heads=heads))
+        self._backed_up = {}
+        return record
+
+    async def newest_backup(self) -> BackupRecord | None:
+        """The last backup that was recorded."""
+        return await self._read(backup.newest)
 
     async def add_command(self, command: CommandRecord) -> int:
         """Keep a command and return its number."""
@@ -230,7 +282,7 @@ class SqliteEngine:
 
     def place(self, cursor: str) -> int:
         """The place behind a public name; BadRequest when it is foreign."""
-        return feed.place(cursor, self._epoch)
+        return feed.place(cursor, self._epoch, self._past)
 
     # --- who may ask ---
 

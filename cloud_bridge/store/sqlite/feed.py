@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
+from typing import Final
 
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.picture import FeedEntry
 from cloud_bridge.store.records import FeedEvent, FeedPage
+
+_START_OVER: Final = "read the facings, then go on live"
 
 
 class CursorExpired(BadRequest):
@@ -15,13 +19,19 @@ class CursorExpired(BadRequest):
     code = "E-CURSOR-EXPIRED"
 
 
-def place(cursor: str, epoch: str) -> int:
-    """The feed number behind a cursor; BadRequest when it is not one of this feed."""
+def place(cursor: str, epoch: str, past: Mapping[str, int]) -> int:
+    """The feed number behind a cursor; BadRequest when it is not one of this feed.
+
+    CursorExpired: it points at what happened after the backup that HQ was restored from.
+    """
     name, _, number = cursor.partition(".")
-    if name != epoch or not (number.isascii() and number.isdigit() and len(number) < 19):
+    is_known = name == epoch or name in past
+    if not is_known or not (number.isascii() and number.isdigit() and len(number) < 19):
         raise BadRequest(
             f"cursor {cursor!r} is not one of this feed", hint="use next_cursor of an earlier reply"
         )
+    if name != epoch and int(number) > past[name]:
+        raise CursorExpired("HQ was restored from a backup that is older than this cursor", hint=_START_OVER)
     return int(number)
 
 
@@ -39,7 +49,7 @@ def events(
         raise BadRequest("the cursor is ahead of this feed", hint="use next_cursor of an earlier reply")
     oldest = connection.execute("select min(n) from feed").fetchone()[0]
     if after and oldest is not None and after < oldest - 1:
-        raise CursorExpired("events behind this cursor were pruned", hint="read the facings, then go on live")
+        raise CursorExpired("events behind this cursor were pruned", hint=_START_OVER)
     by_store = "" if store is None else "store = :store and "
     by_type = "" if type_ is None else "type = :type and "
     rows = connection.execute(

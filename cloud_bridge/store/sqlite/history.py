@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from cloud_bridge.errors import Conflict, NotKnown
 from cloud_bridge.picture import FOLDED_KINDS, Picture
 from cloud_bridge.rows import ReadyRow, decode_body
 from edge_agent.contract.messages import CHAIN_START
+
+RowKey = tuple[int, int]
+"""Branch and number of a row of one store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +97,47 @@ def ancestry(connection: sqlite3.Connection, store: str, branch: int | None, las
     return segments
 
 
-def rows_of(connection: sqlite3.Connection, store: str, segments: list[Segment]) -> Iterator[ReadyRow]:
-    """The folded kinds of a line of history, oldest first; rows set aside are left out."""
-    kinds = ", ".join(f"'{kind}'" for kind in FOLDED_KINDS)
+def rows_of(
+    connection: sqlite3.Connection,
+    store: str,
+    segments: list[Segment],
+    *,
+    kinds: Collection[str] = FOLDED_KINDS,
+    released: Set[RowKey] = frozenset(),
+) -> Iterator[ReadyRow]:
+    """Rows of some kinds of a line of history, oldest first; of those set aside only the `released`."""
+    named = ", ".join("?" * len(kinds))
     for segment in reversed(segments):
-        yield from _ready(
-            connection.execute(
-                "select l.seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, body from ledger l"  # noqa: S608 - constants
-                " left join set_aside a on a.store = l.store and a.seq = l.seq and a.branch = l.branch"
-                f" where l.store = ? and l.branch = ? and l.seq between ? and ? and kind in ({kinds})"
-                " and a.fate is null order by l.seq",
-                (store, segment.branch, segment.first, segment.last),
-            )
+        rows = connection.execute(
+            "select a.fate, l.seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, body"  # noqa: S608 - marks
+            " from ledger l"
+            " left join set_aside a on a.store = l.store and a.seq = l.seq and a.branch = l.branch"
+            f" where l.store = ? and l.branch = ? and l.seq between ? and ? and kind in ({named})"
+            " order by l.seq",
+            (store, segment.branch, segment.first, segment.last, *kinds),
         )
+        for fate, seq, *rest in rows:
+            if fate is None or (segment.branch, seq) in released:
+                yield _ready(seq, *rest)
 
 
 def refold(connection: sqlite3.Connection, store: str, segments: list[Segment], *, at: str) -> Picture:
     """The picture that a line of history leads to, from nothing; its feed is not kept."""
     picture = Picture()
-    for row in rows_of(connection, store, segments):
-        picture.apply([row], received_at=at)
-        picture.feed.clear()
+    fold_on(picture, rows_of(connection, store, segments), at=at)
     return picture
 
 
-def _ready(cursor: sqlite3.Cursor) -> Iterator[ReadyRow]:
-    for seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, text in cursor:
-        body = decode_body(kind, version, text)
-        yield ReadyRow(seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, text, body)
+def fold_on(picture: Picture, rows: Iterable[ReadyRow], *, at: str) -> None:
+    """Lead `picture` on by rows whose feed is not kept."""
+    for row in rows:
+        picture.apply([row], received_at=at)
+        picture.feed.clear()
+
+
+def _ready(
+    seq: int, chain: bytes, eid: bytes, kind: str, version: int, occurred_at: str, boot_id: str, mono_ms: int,
+    text: str,
+) -> ReadyRow:  # fmt: skip
+    body = decode_body(kind, version, text)
+    return ReadyRow(seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, text, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 from pathlib import Path
@@ -170,7 +171,22 @@ alter table store add column differences integer not null default 0;
 alter table store add column differed_at text;
 """
 
-MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE, _STORE_HEALTH)
+_BACKUPS: Final = """
+create table backup (
+  n integer primary key, at text not null, path text not null, size integer not null
+);
+create table backup_head (
+  store text not null, branch integer not null, seq integer not null,
+  primary key (store, branch)
+) without rowid;
+create table replay (
+  n integer primary key, store text not null, at text not null, rows integer not null,
+  orphaned integer not null, quarantined integer not null, corrections integer not null
+);
+create index replay_by_store on replay (store, n);
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE, _STORE_HEALTH, _BACKUPS)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 _WRITER_PRAGMAS: Final = (
@@ -214,10 +230,36 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def open_file(path: Path) -> sqlite3.Connection:
+    """A database that nobody writes, as it lies there: without its WAL, and without a trace beside it."""
+    try:
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        _refuse_newer(connection, path)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    return connection
+
+
 def feed_epoch(connection: sqlite3.Connection) -> str:
     """The name of this database's feed: a cursor of another one is refused, not misread."""
     (epoch,) = connection.execute("select value from meta where key = 'feed_epoch'").fetchone()
     return str(epoch)
+
+
+def past_epochs(connection: sqlite3.Connection) -> dict[str, int]:
+    """Names that the feed had before a restore, oldest first, and up to where each is this feed's history."""
+    found = connection.execute("select value from meta where key = 'past_epochs'").fetchone()
+    past: dict[str, int] = json.loads(found[0]) if found is not None else {}
+    return past
+
+
+def begin_epoch(connection: sqlite3.Connection, past: dict[str, int]) -> None:
+    """Give the feed a new name; cursors of `past` names are good up to their number."""
+    connection.executemany(
+        "insert or replace into meta (key, value) values (?, ?)",
+        [("feed_epoch", secrets.token_hex(4)), ("past_epochs", json.dumps(past))],
+    )
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
