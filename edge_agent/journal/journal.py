@@ -192,7 +192,11 @@ class Journal:
 
     def chains_at(self, seqs: Sequence[int]) -> list[tuple[int, bytes]]:
         """(seq, chain) for those of `seqs` that exist, in the order asked."""
-        return [(seq, chain) for seq in seqs if (chain := self.chain_at(seq)) is not None]
+        statement = "select seq, chain from outbox where seq in (select value from json_each(?))"
+        found = dict(self._read(statement, (encode(seqs).decode(),)))
+        at = self.position  # looked at last, as in `chain_at`
+        found.setdefault(at.base_seq, at.base_chain)
+        return [(seq, found[seq]) for seq in seqs if seq in found]
 
     def present(self) -> tuple[int, Restored]:
         """The newest durable seq and the whole state at exactly that point."""
