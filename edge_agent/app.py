@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 LAST_SYNC_S = 4.0
 STOP_DEVICES_S = 4.0
+CLOSE_MINUTES_S = 1.0
 RETENTION_EVERY_S = 60.0
 PRUNE_AT_ONCE = 5_000
 NOT_CONFIGURED = "no longer in the configuration"
@@ -100,11 +101,19 @@ class StoreAgent:
             log.info("stopping")
             kept.cancel()
             await asyncio.wait([kept], timeout=STOP_DEVICES_S)
-            await self.pipeline.close_minutes()
+            await self._close_minutes()
             for task in tasks:
                 task.cancel()
         if self.uplink is not None and self.journal.durable_seq > self.journal.position.applied:
             await self.uplink.last_words(LAST_SYNC_S)
+
+    async def _close_minutes(self) -> None:
+        """A disk that is full must not hold the stop: the minutes are in the state, as far as it took them."""
+        try:
+            async with asyncio.timeout(CLOSE_MINUTES_S):
+                await self.pipeline.close_minutes()
+        except TimeoutError:
+            log.warning("the open minutes are not told: %s", self.journal.refusal or "the disk is slow")
 
     def _measure(self) -> None:
         """Metrics that are asked for when somebody looks."""

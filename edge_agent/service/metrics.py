@@ -59,6 +59,9 @@ lines = Counter(
 events = Counter("edge_events", "Events captured into the outbox", ["kind"], registry=REGISTRY)
 outbox_rows = Gauge("edge_outbox_rows", "Rows that HQ has not applied yet", registry=REGISTRY)
 journal_commits = Counter("edge_journal_commits", "Journal transactions", registry=REGISTRY)
+journal_held = Gauge(
+    "edge_journal_held", "1 while the disk refuses to write and devices are held", registry=REGISTRY
+)
 commit_seconds = Histogram(
     "edge_commit_seconds",
     "Time from a reading's arrival to its commit",
