@@ -79,7 +79,7 @@ class Journal:
             data_dir.mkdir(parents=True, exist_ok=True)
             self._lock = file.lock(data_dir / "journal.lock")
             try:
-                self._open()
+                self._open_with_room()
             except BaseException:
                 self._lock.close()
                 raise
@@ -93,6 +93,14 @@ class Journal:
         """Called in the writer thread after a commit that added rows, with the newest durable seq."""
         self.commits = 0
         self._writer = Writer(self._db, self, window_s=commit_window_s)
+
+    def _open_with_room(self) -> None:
+        try:
+            self._open()
+        except sqlite3.Error:  # opening writes a little too
+            if not self.ballast.release():
+                raise
+            self._open()
 
     def _open(self) -> None:
         self.moved_aside = file.move_damaged_aside(self.path)
@@ -136,7 +144,13 @@ class Journal:
 
     def prune(self, upto_seq: int) -> Future[None]:
         """Forget rows <= `upto_seq`; never more than HQ's min(safe, applied)."""
-        return self._writer.submit(lambda: self._prune(upto_seq))
+        return self._writer.submit(
+            lambda: self._prune(min(upto_seq, self.position.applied, self.position.safe))
+        )
+
+    def prune_applied(self, upto_seq: int) -> Future[None]:
+        """Forget rows <= `upto_seq` that HQ has, though not for good: only where the disk is full."""
+        return self._writer.submit(lambda: self._prune(min(upto_seq, self.position.applied)))
 
     def forget_others(self, *, facings: Mapping[str, str], devices: Collection[str]) -> Future[None]:
         """Drop the state of facings (id to GTIN) and devices that the configuration no longer names."""
@@ -238,6 +252,10 @@ class Journal:
         """What can still be written: pages that pruning has freed, and what is free on the disk."""
         return self.look(file.used_bytes_of)[1] + shutil.disk_usage(self.path.parent).free
 
+    def damaged_files(self) -> list[str]:
+        """Journals that were found damaged and moved aside, the oldest first; a person takes them away."""
+        return sorted(path.name for path in self.path.parent.glob("journal.damaged-*.db"))
+
     def close(self) -> None:
         """Commit what is queued, checkpoint, release the file."""
         self._writer.close()
@@ -308,7 +326,6 @@ class Journal:
 
     def _prune(self, upto_seq: int) -> None:
         at = self.position
-        upto_seq = min(upto_seq, at.applied, at.safe)
         self.flush()
         if upto_seq <= at.base_seq:
             return

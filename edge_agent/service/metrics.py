@@ -62,6 +62,10 @@ journal_commits = Counter("edge_journal_commits", "Journal transactions", regist
 journal_held = Gauge(
     "edge_journal_held", "1 while the disk refuses to write and devices are held", registry=REGISTRY
 )
+journal_fullness = Gauge(
+    "edge_journal_fullness", "What the journal holds of what it may hold, 0 to 1", registry=REGISTRY
+)
+journal_alarm = Gauge("edge_journal_alarm", "0, or the alarm reached: 70, 85, 95", registry=REGISTRY)
 commit_seconds = Histogram(
     "edge_commit_seconds",
     "Time from a reading's arrival to its commit",
