@@ -25,7 +25,6 @@ from edge_agent.drivers.mqtt import MqttSession
 from edge_agent.drivers.tap import Taps
 from edge_agent.environment import Environment
 from edge_agent.health import Health
-from edge_agent.intake import REMEMBERED
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.web import LiveRoutes
 from edge_agent.local_accounts import Accounts
@@ -35,7 +34,7 @@ from edge_agent.local_web import LocalWeb
 from edge_agent.local_writes import Writes
 from edge_agent.page.server import CameraPageServer
 from edge_agent.pipeline import Pipeline, read_clocks
-from edge_agent.presence_hours import KEPT_FOR, PresenceHours
+from edge_agent.presence_hours import PresenceHours
 from edge_agent.service import metrics
 from edge_agent.service.loop import LooseThreads, collect_by_time, open_many_files
 from edge_agent.service.settings import read_secret
@@ -44,6 +43,7 @@ from edge_agent.status import Status
 from edge_agent.supervisor import KeptDevice, keep_running, nudge_neighbours
 from edge_agent.sync import HqLine, Uplink
 from edge_agent.traffic import Traffic
+from edge_agent.upkeep import Upkeep
 from edge_agent.vision.view import Views
 from edge_agent.wiring import bounds, condition_of, estimator_of, place_of
 
@@ -51,8 +51,7 @@ log = logging.getLogger(__name__)
 
 LAST_SYNC_S = 4.0
 STOP_DEVICES_S = 4.0
-RETENTION_EVERY_S = 60.0
-PRUNE_AT_ONCE = 5_000
+CLOSE_MINUTES_S = 1.0
 NOT_CONFIGURED = "no longer in the configuration"
 
 
@@ -66,6 +65,7 @@ class StoreAgent:
     devices: list[KeptDevice]
     mqtt: MqttSession | None
     uplink: Uplink | None
+    upkeep: Upkeep
     started_s: float
     resources: Resources = field(default_factory=Resources)
     write_token: str | None = None
@@ -89,7 +89,7 @@ class StoreAgent:
         async with web, self.page or nullcontext(), asyncio.TaskGroup() as core:
             tasks = [
                 core.create_task(self.pipeline.run(), name="pipeline"),
-                core.create_task(self._retention(), name="retention"),
+                core.create_task(self.upkeep.run(), name="upkeep"),
                 core.create_task(collect_by_time(), name="collector"),
             ]
             if self.mqtt is not None:
@@ -101,11 +101,19 @@ class StoreAgent:
             log.info("stopping")
             kept.cancel()
             await asyncio.wait([kept], timeout=STOP_DEVICES_S)
-            await self.pipeline.close_minutes()
+            await self._close_minutes()
             for task in tasks:
                 task.cancel()
         if self.uplink is not None and self.journal.durable_seq > self.journal.position.applied:
             await self.uplink.last_words(LAST_SYNC_S)
+
+    async def _close_minutes(self) -> None:
+        """A disk that is full must not hold the stop: what the minutes hold is in the state."""
+        try:
+            async with asyncio.timeout(CLOSE_MINUTES_S):
+                await self.pipeline.close_minutes()
+        except TimeoutError:
+            log.warning("the open minutes are not told: %s", self.journal.refusal or "the disk is slow")
 
     def _measure(self) -> None:
         """Metrics that are asked for when somebody looks."""
@@ -191,26 +199,9 @@ class StoreAgent:
     @property
     def status(self) -> Status:
         """What `edge-agent status` asks for."""
-        return Status(self.settings, self.journal, self.pipeline, self.devices, self.uplink, self.started_s)
-
-    async def _retention(self) -> None:
-        """Forget what HQ has for good: rows older than `retain_days`, more of them when the quota is full."""
-        agent = self.settings.agent
-        while True:
-            await asyncio.sleep(RETENTION_EVERY_S)
-            await asyncio.wrap_future(self.journal.forget_lines(rfc3339(utc_now() - REMEMBERED)))
-            await asyncio.wrap_future(self.journal.forget_hours(rfc3339(utc_now() - KEPT_FOR)))
-            before = rfc3339(utc_now() - timedelta(days=agent.retain_days))
-            upto = await asyncio.to_thread(self.journal.newest_seq_before, before)
-            if self.journal.used_bytes() > agent.disk_quota_mb * 2**20:
-                upto = self.journal.position.applied
-            while self.journal.position.base_seq < (step := self._prune_step(upto)):
-                await asyncio.wrap_future(self.journal.prune(step))
-
-    def _prune_step(self, upto: int) -> int:
-        """How far one transaction prunes, so that captures need not wait for all of it."""
-        at = self.journal.position
-        return min(upto, at.applied, at.safe, at.base_seq + PRUNE_AT_ONCE)
+        return Status(
+            self.settings, self.journal, self.pipeline, self.devices, self.uplink, self.upkeep, self.started_s
+        )
 
 
 def build(settings: StoreSettings) -> StoreAgent:
@@ -225,7 +216,11 @@ def build(settings: StoreSettings) -> StoreAgent:
     uplink_tls = trusted(settings.uplink.ca_file) if settings.uplink else None
     taps = Taps()
     mqtt = _mqtt(settings, taps)
-    journal = Journal(settings.agent.data_dir, commit_window_s=settings.agent.commit_window_ms / 1000)
+    journal = Journal(
+        settings.agent.data_dir,
+        commit_window_s=settings.agent.commit_window_ms / 1000,
+        ballast_bytes=settings.agent.ballast_mb * 2**20,
+    )
     now = read_clocks()
     last = journal.rows_after(journal.durable_seq - 1, limit=1)
     if mqtt is not None and last:
@@ -264,7 +259,15 @@ def build(settings: StoreSettings) -> StoreAgent:
     pipeline.returned = partial(nudge_neighbours, devices)
     pipeline.bulletin.untold = {device.id for device in settings.devices}
     started_s = time.monotonic()
-    agent = StoreAgent(settings, journal, pipeline, devices, mqtt, None, started_s, resources, write_token)
+    upkeep = Upkeep(
+        journal,
+        settings.agent.disk_quota_mb * 2**20,
+        timedelta(days=settings.agent.retain_days),
+        pipeline.spare,
+    )
+    agent = StoreAgent(
+        settings, journal, pipeline, devices, mqtt, None, upkeep, started_s, resources, write_token
+    )
     if views is not None:
         agent.page = CameraPageServer(
             written,

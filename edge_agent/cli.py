@@ -302,7 +302,7 @@ def _print_json(answer: Any) -> None:
 
 
 def _print_status(answer: dict[str, Any]) -> None:
-    sync, outbox, console = answer["sync"], answer["outbox"], Console()
+    sync, console = answer["sync"], Console()
     line = (
         "no uplink"
         if not sync["configured"]
@@ -341,4 +341,16 @@ def _print_status(answer: dict[str, Any]) -> None:
             value = f"{e['value']:g}"
             measured.add_row(e["device"], e["quantity"], value, e["unit"], alarm, e["measured_at"])
         console.print(measured)
-    console.print(f"outbox {outbox['rows']} rows   disk {answer['disk']['free_mb']} MB free")
+    _print_disk(answer, console)
+
+
+def _print_disk(answer: dict[str, Any], console: Console) -> None:
+    disk, journal = answer["disk"], answer["journal"]
+    full = f"journal {disk['full_percent']:.0f} % full" + (
+        f" (ALARM {disk['alarm']})" if disk["alarm"] else ""
+    )
+    console.print(f"outbox {answer['outbox']['rows']} rows   disk {disk['free_mb']} MB free   {full}")
+    if journal["refusal"]:
+        console.print(f"  NOTHING CAN BE WRITTEN ({journal['refusal']}): devices are held", soft_wrap=True)
+    for name in journal["damaged"]:
+        console.print(f"  a damaged journal is kept as {name}; this one began anew", soft_wrap=True)

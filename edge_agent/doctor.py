@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +19,14 @@ from edge_agent.config.camera_page import CameraPage
 from edge_agent.config.cameras import Camera, VisionModel
 from edge_agent.config.devices import Device, MqttDevice
 from edge_agent.config.drawn import drawn_notes
-from edge_agent.config.store import StoreSettings
+from edge_agent.config.store import Agent, StoreSettings
 from edge_agent.contract.errors import DeviceError, ShelfEdgeError
 from edge_agent.contract.messages import Whoami
 from edge_agent.contract.times import parse_rfc3339, utc_now
 from edge_agent.drivers import Driver, Framed, Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt_trial import Trial, try_broker
+from edge_agent.fullness import ALARMS, Fullness, level_of
+from edge_agent.journal.file import open_to_read, used_bytes_of
 from edge_agent.page.access import Access
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
 from edge_agent.service import tls
@@ -56,6 +60,7 @@ async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
         hint = "discard it at the camera page, or delete it from that file"
         yield Finding("ok" if note.is_used else "warn", "config", note.text, "" if note.is_used else hint)
     yield _disk(settings.agent.data_dir)
+    yield _journal(settings.agent)
     if settings.agent.camera_page.enabled:
         yield _camera_page(settings.agent.camera_page)
     async for finding in _broker(settings):
@@ -87,6 +92,29 @@ def _disk(data_dir: Path) -> Finding:
             "warn", "disk", f"{free_mb} MB free at {place}", "free space, or lower agent.disk_quota_mb"
         )
     return Finding("ok", "disk", f"{free_mb} MB free")
+
+
+def _journal(agent: Agent) -> Finding:
+    """How full it is, as a file: the agent may run or not."""
+    path = agent.data_dir / "journal.db"
+    if not path.exists():
+        return Finding("ok", "journal", "none yet")
+    try:
+        with closing(open_to_read(path)) as connection:
+            used, reusable = used_bytes_of(connection)
+    except sqlite3.Error as error:
+        return Finding("FAIL", "journal", f"{path}: {error}", "is the disk sound? the agent's log says more")
+    room = reusable + shutil.disk_usage(agent.data_dir).free
+    fullness = Fullness(used=used, quota=agent.disk_quota_mb * 2**20, room=room)
+    text, level = f"{fullness.percent:.0f} % full", level_of(fullness)
+    if level:
+        grade: Literal["warn", "FAIL"] = "FAIL" if level == ALARMS[-1] else "warn"
+        return Finding(grade, "journal", text, "free the disk, or see why HQ does not take the rows")
+    damaged = sorted(found.name for found in agent.data_dir.glob("journal.damaged-*.db"))
+    if damaged:
+        hint = "keep it for support, or delete it with its -wal and -shm"
+        return Finding("warn", "journal", f"{text}; damaged and moved aside: {', '.join(damaged)}", hint)
+    return Finding("ok", "journal", text)
 
 
 def _camera_page(page: CameraPage) -> Finding:

@@ -1,4 +1,4 @@
-"""Readings of the surroundings become one-minute buckets and alarms, one of each per quantity of a device.
+"""Readings of the surroundings become buckets of a minute or more, and alarms; one of each per quantity.
 
 A value holds until the next one, but no longer than its device may be silent (`Bounds.hold_s`; without a
 bound as long as the device is connected). What lies beyond is a gap: it adds nothing to the time outside the
@@ -18,10 +18,10 @@ from msgspec import Struct
 
 from edge_agent.contract.messages import EnvironmentAlarm, EnvironmentMeasured
 from edge_agent.contract.times import rfc3339
+from edge_agent.fullness import FINE_S, span_of
 from edge_agent.moment import Moment
 from edge_agent.readings import EnvironmentReading
 
-BUCKET_S = 60
 CLOCK_ERROR = timedelta(minutes=5)
 """A device whose own time is further away than this from ours has a wrong clock: its times are ignored."""
 KEEP_EVERY_S = 5.0
@@ -62,14 +62,20 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minute:
-    """What was measured in the minute that starts at `start`, so far."""
+    """What was measured so far in the minute that starts at `start`, or in `seconds` where they are more."""
 
     start: datetime
+    seconds: int = FINE_S
     count: int = 0
     total: float = 0.0
     low: float = math.inf
     high: float = -math.inf
     told: bool = False
+
+    @property
+    def end(self) -> datetime:
+        """The first moment that is no part of it."""
+        return self.start + timedelta(seconds=self.seconds)
 
     def joined(self, value: float) -> Minute:
         """With one value more."""
@@ -117,7 +123,7 @@ class Quantity:
             quantity=self.quantity,
             unit=self.unit,
             start=rfc3339(minute.start),
-            seconds=BUCKET_S,
+            seconds=minute.seconds,
             min=minute.low,
             max=minute.high,
             mean=min(max(mean, minute.low), minute.high),
@@ -153,11 +159,12 @@ class Environment:
     """All quantities of all devices. Its methods take the time; they return what is to be told and kept."""
 
     def __init__(self, bounds: Mapping[Key, Bounds] | None = None, restored: Sequence[Quantity] = ()) -> None:
+        self.bucket_s = FINE_S
         self.quantities: dict[Key, Quantity] = {quantity.key: quantity for quantity in restored}
         self._bounds = dict(bounds or {})
         # While the process was down nobody measured: the first time that counts is after the next reading.
         self._pulses = {
-            q.key: _Pulse(None, -math.inf, -math.inf, _end(q.minute.start)) for q in self.quantities.values()
+            q.key: _Pulse(None, -math.inf, -math.inf, q.minute.end) for q in self.quantities.values()
         }
 
     def measured(self, reading: EnvironmentReading, now: Moment) -> Measured:
@@ -242,15 +249,15 @@ class Environment:
 
     def _minute(self, before: Quantity | None, moment: datetime, step: Measured) -> Minute:
         """The minute that a value of `moment` joins; the one before it is told."""
-        start = moment.replace(second=0, microsecond=0)
+        start, seconds = span_of(moment, self.bucket_s)
         if before is None:
-            return Minute(start=start)
+            return Minute(start=start, seconds=seconds)
         opened = before.minute
         # A little late joins the open minute; much earlier means that our own clock was put back.
-        if start <= opened.start and opened.start - start <= CLOCK_ERROR:
+        if opened.start - CLOCK_ERROR <= start < opened.end:
             return opened
         self._tell(before, step)
-        return Minute(start=start)
+        return Minute(start=start, seconds=seconds)
 
     def _watched(self, quantity: Quantity, now: Moment, step: Measured) -> Quantity:
         """The quantity after its limits were looked at."""
@@ -296,7 +303,7 @@ class Environment:
         pulse = self._pulses.get(after.key)
         kept_s = -math.inf if pulse is None else pulse.kept_s
         self._pulses[after.key] = _Pulse(
-            now.mono_s, now.mono_s, kept_s, _end(after.minute.start) + (now.at - after.measured_at)
+            now.mono_s, now.mono_s, kept_s, after.minute.end + (now.at - after.measured_at)
         )
         self.quantities[after.key] = after
         if (
@@ -329,10 +336,6 @@ class Environment:
 def _trusted(own_at: datetime | None, now: datetime) -> datetime | None:
     """The device's own time, None when its clock cannot be right."""
     return own_at if own_at is not None and abs(own_at - now) <= CLOCK_ERROR else None
-
-
-def _end(start: datetime) -> datetime:
-    return start + timedelta(seconds=BUCKET_S)
 
 
 def _raised_if_due(quantity: Quantity, bounds: Bounds, step: Measured) -> Quantity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
@@ -36,6 +37,9 @@ _STATUS: Final[dict[type[ShelfEdgeError], int]] = {
     LineDiffers: 409,
     JournalError: 503,
 }
+
+DURABLE_WITHIN_S = 5.0
+"""Whoever tells something is told after this that it is not durable yet."""
 
 Take = Callable[[Sale | Delivery | Recount], Awaitable[bool]]
 """`Pipeline.take`."""
@@ -131,7 +135,7 @@ class Writes:
             if isinstance(body, web.Response):
                 return body
             try:
-                is_new = await self._take(body.reading())
+                is_new = await self._taken(body.reading())
             except ShelfEdgeError as error:
                 status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
                 headers = {"Retry-After": "1"} if status == 503 else {}
@@ -140,3 +144,13 @@ class Writes:
             return web.json_response(answer, status=201 if is_new else 200)
 
         return handle
+
+    async def _taken(self, reading: Sale | Delivery | Recount) -> bool:
+        """`take`, for as long as somebody at a till waits. What it began goes on."""
+        try:
+            async with asyncio.timeout(DURABLE_WITHIN_S):
+                return await self._take(reading)
+        except TimeoutError:
+            raise JournalError(
+                "the disk does not take it yet", hint="send it again: it counts once; see the agent's disk"
+            ) from None

@@ -19,7 +19,9 @@ from edge_agent.contract.messages import Command
 from edge_agent.contract.planogram import Planogram
 from edge_agent.contract.times import utc_now
 from edge_agent.environment import Environment, Measured
+from edge_agent.fullness import COARSE_S, FINE_S, SPARING, STOCK_FIRST
 from edge_agent.health import Condition, Health
+from edge_agent.health_news import HealthNews
 from edge_agent.intake import Intake, join
 from edge_agent.journal import Capture, Journal
 from edge_agent.live.audience import Audience, DeviceLost
@@ -78,6 +80,7 @@ class Pipeline:
     environment: Environment = field(default_factory=Environment)
     hours: PresenceHours = field(default_factory=PresenceHours)
     bulletin: Bulletin = field(default_factory=Bulletin)
+    news: HealthNews = field(default_factory=HealthNews)
     returned: Callable[[str], None] = _nobody
     """Told of each device that is back after it was offline."""
     planogram: Planogram = field(default_factory=Planogram)
@@ -136,10 +139,18 @@ class Pipeline:
         self._condition(device, self.health.lost(device, reason, now), capture, now, hint=hint)
         await self._keep(capture, now)
 
+    def spare(self, level: int) -> None:
+        """The journal is so full (`fullness.level_of`): all but stock may be told coarser from now on."""
+        self.news.is_sparing = level >= SPARING
+        self.environment.bucket_s = COARSE_S if level >= SPARING else FINE_S
+        self.traffic.bucket_s = COARSE_S if level >= STOCK_FIRST else FINE_S
+
     async def close_minutes(self) -> None:
-        """The devices have stopped: tell what the open minutes hold so far."""
+        """The devices have stopped: tell what the open minutes hold so far, and what was held back."""
         now, capture = self.now(), Capture()
         self._measured(self.environment.close(), now, capture)
+        self._footfall(self.traffic.close(), now.at, capture)
+        self._news(self.news.close(now.mono_s), now, capture)
         await self._keep(capture, now)
 
     async def run(self) -> None:
@@ -162,6 +173,8 @@ class Pipeline:
         for condition in self.health.tick(now):
             self.estimator.device_lost(condition.device, now)
             self._condition(condition.device, condition, capture, now)
+        self._footfall(self.traffic.tick(now.at), now.at, capture)
+        self._news(self.news.due(now.mono_s), now, capture)
         _write(self.bulletin.due(now))
         await self._keep(capture, now)
 
@@ -233,7 +246,12 @@ class Pipeline:
     def _footfall(self, buckets: list[Bucket], at: datetime, capture: Capture) -> None:
         capture.buckets += buckets
         for bucket in buckets:
-            capture.effects.tell("footfall.counted", bucket.body(), at)
+            if bucket.told:
+                capture.effects.tell("footfall.counted", bucket.body(), at)
+
+    def _news(self, conditions: list[Condition], now: Moment, capture: Capture) -> None:
+        for condition in conditions:
+            capture.effects.tell("device.changed", condition.body(), now.at)
 
     def _measured(self, step: Measured, now: Moment, capture: Capture) -> None:
         capture.quantities += step.kept.values()
@@ -249,7 +267,8 @@ class Pipeline:
                 self.bulletin.note(self.health.conditions[device], now, hint=hint)
             return
         capture.conditions.append(moved)
-        capture.effects.tell("device.changed", moved.body(), now.at)
+        if self.news.changed(moved, now.mono_s):
+            capture.effects.tell("device.changed", moved.body(), now.at)
         log.debug("%s is %s: %s", device, moved.status, moved.reason)
         self.bulletin.note(moved, now, hint=hint)
         if moved.status != "offline":
@@ -264,6 +283,7 @@ class Pipeline:
             capture.quantities,
             capture.lines,
             capture.hours,
+            capture.conditions,
         )
         if not (effects.events or any(states) or capture.follows):
             return

@@ -11,10 +11,12 @@ from importlib.metadata import version
 from edge_agent.config.cameras import Camera
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.times import rfc3339
+from edge_agent.fullness import level_of
 from edge_agent.journal import Journal
 from edge_agent.pipeline import Pipeline
 from edge_agent.supervisor import KeptDevice
 from edge_agent.sync import Uplink
+from edge_agent.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Status:
     pipeline: Pipeline
     devices: Sequence[KeptDevice]
     uplink: Uplink | None
+    upkeep: Upkeep
     started_s: float
 
     def facings(self) -> list[dict[str, object]]:
@@ -69,10 +72,32 @@ class Status:
             "facings": self.facings(),
             "environment": self._environment(),
             "outbox": self._outbox(),
-            "journal": dict(zip(("mode", "synchronous"), self.journal.durability, strict=True)),
+            "journal": self._journal(),
             "sync": self._sync(),
             "cameras": self._cameras(),
-            "disk": {"free_mb": shutil.disk_usage(self.journal.path.parent).free // 2**20},
+            "disk": self._disk(),
+        }
+
+    def _journal(self) -> dict[str, object]:
+        """`refusal`: what the disk says while it takes nothing. `damaged`: files that were moved aside."""
+        mode, synchronous = self.journal.durability
+        return {
+            "mode": mode,
+            "synchronous": synchronous,
+            "refusal": self.journal.refusal,
+            "damaged": self.journal.damaged_files(),
+        }
+
+    def _disk(self) -> dict[str, object]:
+        """`alarm`: 0, or the per cent that are reached (70, 85, 95)."""
+        fullness, ballast = self.upkeep.fullness, self.journal.ballast
+        return {
+            "free_mb": shutil.disk_usage(self.journal.path.parent).free // 2**20,
+            "used_mb": round(fullness.used / 2**20, 1),
+            "quota_mb": self.settings.agent.disk_quota_mb,
+            "full_percent": round(fullness.percent, 1),
+            "alarm": level_of(fullness, self.upkeep.level),
+            "ballast_missing": ballast.is_missing,
         }
 
     def _environment(self) -> list[dict[str, object]]:

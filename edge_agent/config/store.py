@@ -100,6 +100,7 @@ class Agent(Settings):
     http: Http = Http()
     camera_page: CameraPage = CameraPage()
     disk_quota_mb: Annotated[int, Field(ge=16)] = 1024
+    ballast_mb: Annotated[int, Field(ge=0, le=1024)] = 8
     retain_days: Annotated[float, Field(ge=0)] = 3.0
     commit_window_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
     stock: Stock = Stock()

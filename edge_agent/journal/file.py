@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -15,9 +17,17 @@ from edge_agent.journal.schema import prepare
 log = logging.getLogger(__name__)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """How the file is reached. Tests put a disk of their own beneath."""
+
+    writing: Callable[[Path], sqlite3.Connection]
+    reading: Callable[[Path], sqlite3.Connection]
+    """A connection that cannot write, for use by any one thread at a time."""
+
+
+def prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
     """The one write connection: WAL, every commit flushed to the disk, schema brought up to date."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         for pragma in ("journal_mode = wal", "synchronous = full", "wal_autocheckpoint = 1000"):
             connection.execute(f"pragma {pragma}")
@@ -28,9 +38,16 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, for use by any one thread at a time."""
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Cannot write, and goes well beside the process that does."""
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
+ON_DISK = Opener(_open_to_write, open_to_read)
 
 
 def durability_of(connection: sqlite3.Connection) -> tuple[str, str]:
@@ -40,13 +57,13 @@ def durability_of(connection: sqlite3.Connection) -> tuple[str, str]:
     return str(mode), ("off", "normal", "full", "extra")[level]
 
 
-def used_bytes_of(connection: sqlite3.Connection) -> int:
-    """Bytes of the file that hold something: pages without the free ones."""
+def used_bytes_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    """(bytes of the file that hold something, bytes of its free pages, which are used again)."""
     pages, free, size = (
-        connection.execute(f"pragma {name}").fetchone()[0]
+        int(connection.execute(f"pragma {name}").fetchone()[0])
         for name in ("page_count", "freelist_count", "page_size")
     )
-    return int((pages - free) * size)
+    return (pages - free) * size, free * size
 
 
 def lock(path: Path) -> IO[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import sqlite3
 import threading
 import time
@@ -17,6 +18,7 @@ from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import CHAIN_START, OutboxRow, chain_next, encode
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.journal import file
+from edge_agent.journal.ballast import Ballast
 from edge_agent.journal.capture import Capture
 from edge_agent.journal.hours import forget_hours, keep_hours
 from edge_agent.journal.state import (
@@ -63,19 +65,29 @@ class Journal:
         commit_window_s: float = 0.005,
         writer: type[Writer] = Writer,
         new_eid: Callable[[], bytes] = new_eid,
+        ballast_bytes: int = 0,
+        opener: file.Opener = file.ON_DISK,
     ) -> None:
         """Open or create `data_dir/journal.db`. JournalLocked when another process has it, JournalError
         when the disk refuses.
 
-        A file that fails `quick_check` is moved aside, never deleted, and a new one is begun.
+        A file that fails `quick_check` is moved aside, never deleted, and a new one is begun. `ballast_bytes`
+        of the disk are kept free for it in a file beside it; 0: none.
         """
+        self.position: SyncPosition
+        self.last_seq: int
+        self.last_chain: bytes
+        self._last_line: int
         self.path, self._new_eid = data_dir / "journal.db", new_eid
+        self.ballast = Ballast(data_dir / "ballast", ballast_bytes)
+        self._opener = opener
+        self._page_limit = 0
         self.boot_id = secrets.token_hex(8)
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
             self._lock = file.lock(data_dir / "journal.lock")
             try:
-                self._open()
+                self._open_with_room()
             except BaseException:
                 self._lock.close()
                 raise
@@ -88,24 +100,34 @@ class Journal:
         self.on_commit: Callable[[int], None] = _nobody
         """Called in the writer thread after a commit that added rows, with the newest durable seq."""
         self.commits = 0
-        self._writer = writer(
-            self._db, window_s=commit_window_s, flush=self._flush_rows, committed=self._committed
-        )
+        self._writer = writer(self._db, self, window_s=commit_window_s)
+
+    def _open_with_room(self) -> None:
+        try:
+            self._open()
+        except sqlite3.Error:  # opening writes a little too
+            if not self.ballast.release():
+                raise
+            self._open()
 
     def _open(self) -> None:
         self.moved_aside = file.move_damaged_aside(self.path)
-        self._db = file.connect(self.path)
+        self._db = file.prepared(self._opener.writing(self.path))
+        try:
+            self._load()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _load(self) -> None:
         self.durability = file.durability_of(self._db)
         """(journal mode, synchronous level), as SQLite itself says."""
         self.agent_id = self._identity("agent_id", secrets.token_hex(16))
-        self.position = self._sync_position()
+        self._db.execute("insert or ignore into sync values(1, 0, ?, '', 0, 0)", (CHAIN_START,))
+        self._take_durable()
         self.restored: Restored = restore(self._db)
-        self.last_seq: int = self.position.base_seq
-        self.last_chain: bytes = self.position.base_chain
-        for last in self._db.execute("select seq, chain from outbox order by seq desc limit 1"):
-            self.last_seq, self.last_chain = last
         self.durable_seq = self.last_seq
-        self._reader = file.connect_reader(self.path)
+        self._reader = self._opener.reading(self.path)
         self._reader_lock = threading.Lock()
 
     # --- writing ---------------------------------------------------------------------------
@@ -116,8 +138,13 @@ class Journal:
 
     @property
     def failed(self) -> bool:
-        """True once a write has failed: the process must end and read the disk again."""
+        """True once a write has failed for good: the process must end and read the disk again."""
         return self._writer.failed
+
+    @property
+    def refusal(self) -> str | None:
+        """What the disk says while it takes nothing and those who wait go on waiting; None when it does."""
+        return self._writer.refusal
 
     def acknowledged(self, branch: str, *, applied: int, safe: int) -> Future[None]:
         """Store what HQ said it has."""
@@ -125,7 +152,13 @@ class Journal:
 
     def prune(self, upto_seq: int) -> Future[None]:
         """Forget rows <= `upto_seq`; never more than HQ's min(safe, applied)."""
-        return self._writer.submit(lambda: self._prune(upto_seq))
+        return self._writer.submit(
+            lambda: self._prune(min(upto_seq, self.position.applied, self.position.safe))
+        )
+
+    def prune_applied(self, upto_seq: int) -> Future[None]:
+        """Forget rows <= `upto_seq` that HQ has, though not for good: only where the disk is full."""
+        return self._writer.submit(lambda: self._prune(min(upto_seq, self.position.applied)))
 
     def forget_others(self, *, facings: Mapping[str, str], devices: Collection[str]) -> Future[None]:
         """Drop the state of facings (id to GTIN) and devices that the configuration no longer names."""
@@ -140,8 +173,11 @@ class Journal:
         return self._writer.submit(lambda: forget_hours(self._db, before))
 
     def limit_pages(self, pages: int) -> None:
-        """Let the file grow to at most `pages` pages: a full disk for tests and drills."""
-        self._writer.submit(lambda: self._db.execute(f"pragma max_page_count = {int(pages)}")).result()
+        """Let the file grow to at most `pages` pages: a full disk for tests and drills.
+
+        It holds from the next write on, and from the next attempt of one that the disk refuses.
+        """
+        self._page_limit = pages
 
     def remember(self, key: str, value: str) -> Future[Any]:
         """Store one identity value (for example the digest of the planogram in use)."""
@@ -232,7 +268,15 @@ class Journal:
 
     def used_bytes(self) -> int:
         """What the file holds; pages that pruning has freed are used again and do not count."""
-        return self.look(file.used_bytes_of)
+        return self.look(file.used_bytes_of)[0]
+
+    def room_bytes(self) -> int:
+        """What can still be written: pages that pruning has freed, and what is free on the disk."""
+        return self.look(file.used_bytes_of)[1] + shutil.disk_usage(self.path.parent).free
+
+    def damaged_files(self) -> list[str]:
+        """Journals that were found damaged and moved aside, the oldest first; a person takes them away."""
+        return sorted(path.name for path in self.path.parent.glob("journal.damaged-*.db"))
 
     def close(self) -> None:
         """Commit what is queued, checkpoint, release the file."""
@@ -251,6 +295,7 @@ class Journal:
         keep_buckets(self._db, capture.buckets)
         keep_quantities(self._db, capture.quantities)
         keep_lines(self._db, capture.lines, rfc3339(utc_now()))
+        self._last_line += len(capture.lines)
         keep_hours(self._db, capture.hours)
 
     def _append(self, kind: str, body: str, occurred_at: str) -> None:
@@ -264,16 +309,37 @@ class Journal:
             )
         )  # fmt: skip
 
-    def _flush_rows(self) -> None:
+    def flush(self) -> None:
         """The group's outbox rows in one statement: a call for each would cost more than the row itself."""
         rows, self._rows = self._rows, []
         self._db.executemany("insert into outbox values(?,?,?,?,?,?,?,?,?)", rows)
+        if self._page_limit:
+            self._limit_file()
 
-    def _committed(self) -> None:
+    def committed(self) -> None:
+        """What was written is durable."""
         self.commits += 1
+        self._durable_chain, self._durable_line = self.last_chain, self._last_line
         if self.durable_seq != self.last_seq:
             self.durable_seq = self.last_seq
             self.on_commit(self.last_seq)
+
+    def reread(self) -> bool:
+        """Begin again from what is durable. True when that holds all rows and lines of the last transaction;
+        one that had neither may be repeated, so it is not asked for."""
+        self._rows = []
+        hoped, before = (self.last_chain, self._last_line), (self._durable_chain, self._durable_line)
+        self._take_durable()
+        return hoped != before and hoped == (self.last_chain, self._last_line)
+
+    def make_room(self) -> bool:
+        """Give the ballast to the journal."""
+        if self._page_limit:
+            self._limit_file()
+        return self.ballast.release()
+
+    def _limit_file(self) -> None:
+        self._db.execute(f"pragma max_page_count = {int(self._page_limit)}")
 
     def _acknowledge(self, branch: str, applied: int, safe: int) -> None:
         self._db.execute("update sync set branch = ?, applied = ?, safe = ?", (branch, applied, safe))
@@ -282,8 +348,7 @@ class Journal:
 
     def _prune(self, upto_seq: int) -> None:
         at = self.position
-        upto_seq = min(upto_seq, at.applied, at.safe)
-        self._flush_rows()
+        self.flush()
         if upto_seq <= at.base_seq:
             return
         chain = self._db.execute("select chain from outbox where seq = ?", (upto_seq,)).fetchone()[0]
@@ -312,10 +377,13 @@ class Journal:
         self._db.execute("insert or ignore into identity(key, value) values(?, ?)", (key, otherwise))
         return str(self._db.execute("select value from identity where key = ?", (key,)).fetchone()[0])
 
-    def _sync_position(self) -> SyncPosition:
-        self._db.execute("insert or ignore into sync values(1, 0, ?, '', 0, 0)", (CHAIN_START,))
+    def _take_durable(self) -> None:
         row = self._db.execute("select base_seq, base_chain, branch, applied, safe from sync").fetchone()
-        return SyncPosition(*row)
+        self.position = SyncPosition(*row)
+        last = self._db.execute("select seq, chain from outbox order by seq desc limit 1").fetchone()
+        self.last_seq, self.last_chain = last or (self.position.base_seq, self.position.base_chain)
+        self._last_line = self._db.execute("select coalesce(max(n), 0) from line").fetchone()[0]
+        self._durable_chain, self._durable_line = self.last_chain, self._last_line
 
 
 def _nobody(_seq: int) -> None:

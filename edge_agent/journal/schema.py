@@ -6,7 +6,7 @@ import sqlite3
 
 from edge_agent.contract.errors import SchemaTooNew
 
-VERSION = 5
+VERSION = 6
 
 _TABLES_1 = """
     create table identity(key text primary key, value text) strict;
@@ -46,7 +46,12 @@ _TABLES_5 = """
         primary key(device, columns, rows, start)) strict;
     create index heat_hour_by_start on heat_hour(start)
 """
-MIGRATIONS = (_TABLES_1, _TABLES_2, _TABLES_3, _TABLES_4, _TABLES_5)
+_TABLES_6 = """
+    alter table bucket add column seconds integer not null default 60;
+    alter table bucket add column told integer not null default 1;
+    alter table environment add column seconds integer not null default 60
+"""
+MIGRATIONS = (_TABLES_1, _TABLES_2, _TABLES_3, _TABLES_4, _TABLES_5, _TABLES_6)
 """The statements of step n lead from version n to n + 1; they are never edited once released."""
 
 

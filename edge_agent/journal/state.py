@@ -50,8 +50,8 @@ def restore(db: sqlite3.Connection) -> Restored:
         ],
         tags=list(db.execute("select epc, device, facing from tag")),
         buckets=[
-            Bucket(device, line, parse_rfc3339(start), entered, exited, told=True)
-            for device, line, start, entered, exited in db.execute("select * from bucket")
+            Bucket(device, line, parse_rfc3339(start), entered, exited, told=bool(told), seconds=seconds)
+            for device, line, start, entered, exited, seconds, told in db.execute("select * from bucket")
         ],
         conditions=[
             Condition(device, driver, status, reason, parse_rfc3339(since), _time(seen))
@@ -107,8 +107,11 @@ def keep_buckets(db: sqlite3.Connection, buckets: Sequence[Bucket]) -> None:
     """The open minute of each counting line."""
     if buckets:
         db.executemany(
-            "insert or replace into bucket values(?,?,?,?,?)",
-            [(b.device, b.line, rfc3339(b.start), b.entered, b.exited) for b in buckets],
+            "insert or replace into bucket values(?,?,?,?,?,?,?)",
+            [
+                (b.device, b.line, rfc3339(b.start), b.entered, b.exited, b.seconds, int(b.told))
+                for b in buckets
+            ],
         )
 
 
@@ -116,12 +119,12 @@ def keep_quantities(db: sqlite3.Connection, quantities: Sequence[Quantity]) -> N
     """The newest value, open minute and alarm of each measured quantity."""
     if quantities:
         db.executemany(
-            "insert or replace into environment values(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "insert or replace into environment values(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     q.device, q.quantity, q.unit, q.value, rfc3339(q.measured_at), _text(q.own_at),
                     rfc3339(q.minute.start), q.minute.count, q.minute.total, q.minute.low, q.minute.high,
-                    int(q.minute.told), q.outside, q.outside_s, q.alarm, q.limit,
+                    int(q.minute.told), q.outside, q.outside_s, q.alarm, q.limit, q.minute.seconds,
                 )
                 for q in quantities
             ],
@@ -169,7 +172,7 @@ def _keep_tags(db: sqlite3.Connection, moves: Sequence[Moved]) -> None:
 
 def _quantity(row: tuple[Any, ...]) -> Quantity:
     device, quantity, unit, value, measured_at, own_at, start, count, total, low, high, told, *alarm = row
-    outside, outside_s, side, limit = alarm
+    outside, outside_s, side, limit, seconds = alarm
     return Quantity(
         device=device,
         quantity=quantity,
@@ -178,7 +181,13 @@ def _quantity(row: tuple[Any, ...]) -> Quantity:
         measured_at=parse_rfc3339(measured_at),
         own_at=_time(own_at),
         minute=Minute(
-            start=parse_rfc3339(start), count=count, total=total, low=low, high=high, told=bool(told)
+            start=parse_rfc3339(start),
+            seconds=seconds,
+            count=count,
+            total=total,
+            low=low,
+            high=high,
+            told=bool(told),
         ),
         outside=outside,
         outside_s=outside_s,

@@ -59,6 +59,13 @@ lines = Counter(
 events = Counter("edge_events", "Events captured into the outbox", ["kind"], registry=REGISTRY)
 outbox_rows = Gauge("edge_outbox_rows", "Rows that HQ has not applied yet", registry=REGISTRY)
 journal_commits = Counter("edge_journal_commits", "Journal transactions", registry=REGISTRY)
+journal_held = Gauge(
+    "edge_journal_held", "1 while the disk refuses to write and devices are held", registry=REGISTRY
+)
+journal_fullness = Gauge(
+    "edge_journal_fullness", "What the journal holds of what it may hold, 0 to 1", registry=REGISTRY
+)
+journal_alarm = Gauge("edge_journal_alarm", "0, or the alarm reached: 70, 85, 95", registry=REGISTRY)
 commit_seconds = Histogram(
     "edge_commit_seconds",
     "Time from a reading's arrival to its commit",

@@ -11,9 +11,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from edge_agent import local_writes
 from edge_agent.app import StoreAgent, build
 from edge_agent.config.store import StoreSettings
-from edge_agent.journal import Journal
+from edge_agent.journal import Journal, writer
 
 TOKEN = "secret"
 COLA, WATER, EAN8 = "06901234567892", "04006381333931", "00000096385074"
@@ -200,23 +201,36 @@ async def test_without_a_configured_token_nobody_writes(tmp_path: Path) -> None:
     agent.journal.close()
 
 
-async def test_when_the_disk_is_full_nobody_is_told_that_it_counted(tmp_path: Path) -> None:
-    agent = build(settings(tmp_path, TOKEN))
-    running = await up(agent, asyncio.Event())
+async def test_when_the_disk_is_full_a_till_may_ask_again_and_the_line_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_writes, "DURABLE_WITHIN_S", 0.3)
+    monkeypatch.setattr(writer, "AGAIN_AFTER_S", 0.01)
+    agent, stop = build(settings(tmp_path, TOKEN)), asyncio.Event()
+    running = await up(agent, stop)
     agent.journal.limit_pages(1)
     statuses: list[int] = []
+
+    async def tell(number: int) -> dict[str, object]:
+        body = {**SALE, "line": number, "receipt": "x" * 128}
+        async with http.post(f"{url(agent)}/v1/sales", json=body) as answer:
+            statuses.append(answer.status)
+            assert answer.status != 503 or answer.headers["Retry-After"] == "1"
+            return await answer.json(content_type=None)  # type: ignore[no-any-return]  # as the API says
+
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
         while 503 not in statuses:
-            body = {**SALE, "line": len(statuses), "receipt": "x" * 128}
-            async with http.post(f"{url(agent)}/v1/sales", json=body) as answer:
-                statuses.append(answer.status)
-    assert answer.headers["Retry-After"] == "1"
-    with pytest.raises(ExceptionGroup, match="TaskGroup"):
-        await running
+            await tell(len(statuses))
+        last = len(statuses) - 1
+        assert agent.journal.refusal is not None
+        assert (await tell(last))["code"] == "E-JOURNAL"
+        agent.journal.limit_pages(100_000)
+        assert (await tell(last))["duplicate"] is True
+    stop.set()
+    await running
     agent.journal.close()
     again = Journal(tmp_path / "var")
-    counted = [again.content_of(("sale", "x" * 128, str(n))) is not None for n in range(len(statuses))]
-    assert counted == [status == 201 for status in statuses]
+    assert again.content_of(("sale", "x" * 128, str(last))) is not None
     again.close()
 
 

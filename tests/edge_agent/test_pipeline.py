@@ -16,7 +16,7 @@ from edge_agent.contract.planogram import Facing, Planogram, Product
 from edge_agent.contract.times import utc_now
 from edge_agent.environment import Bounds, Environment
 from edge_agent.health import Condition, Health
-from edge_agent.journal import Journal
+from edge_agent.journal import Capture, Journal, writer
 from edge_agent.pipeline import Pipeline
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, EnvironmentReading, LineCrossing, TagRead
 from edge_agent.stock.estimate import Estimator
@@ -90,11 +90,35 @@ async def test_degraded_and_lost_reach_the_journal_with_their_reason(pipeline: P
     assert ["antenna 1" in on_disk(pipeline)[0][1], "E-LINK-LOST" in on_disk(pipeline)[1][1]] == [True, True]
 
 
-async def test_a_full_disk_fails_the_emit_and_ends_the_core(pipeline: Pipeline) -> None:
+async def test_a_full_disk_holds_every_emit_and_the_core_until_there_is_room(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "AGAIN_AFTER_S", 0.01)
     pipeline.journal.limit_pages(30)
-    many = [pipeline.emit([TagRead("r1", 1, f"{n:024x}", None)]) for n in range(5_000)]
-    outcomes = await asyncio.gather(*many, return_exceptions=True)
-    assert any(isinstance(outcome, JournalError) for outcome in outcomes)
+    core = asyncio.create_task(pipeline.run())
+    tags = [[TagRead("r1", 1, f"{n:024x}", None)] for n in range(5_000)]
+    emits = [asyncio.create_task(pipeline.emit(one)) for one in tags]
+    async with asyncio.timeout(20):
+        while pipeline.journal.refusal is None:  # noqa: ASYNC110  # the disk has no event
+            await asyncio.sleep(0.01)
+        written = sum(kind == "item.arrived" for kind, _ in on_disk(pipeline))
+        assert sum(emit.done() for emit in emits) <= written < 5_000
+        assert not core.done()
+        pipeline.journal.limit_pages(100_000)
+        await asyncio.gather(*emits)
+    assert sum(kind == "item.arrived" for kind, _ in on_disk(pipeline)) == 5_000
+    assert not core.done()
+    core.cancel()
+    await asyncio.wait([core])
+
+
+async def test_a_journal_that_has_failed_for_good_ends_the_core(pipeline: Pipeline) -> None:
+    unwritable = Capture()
+    unwritable.effects.tell("gap.opened", object(), utc_now())  # nothing that could be encoded
+    with pytest.raises(JournalError):
+        pipeline.journal.submit(unwritable).result(10)
+    with pytest.raises(JournalError):
+        await pipeline.emit([DeviceDegraded("r1", "gone")])
     async with asyncio.timeout(5):
         with pytest.raises(JournalError):
             await pipeline.run()

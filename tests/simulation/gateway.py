@@ -26,7 +26,7 @@ from edge_agent.contract.messages import (
 from edge_agent.contract.times import rfc3339
 from edge_agent.health import Condition
 from edge_agent.journal import Capture, Journal
-from edge_agent.journal.file import connect
+from edge_agent.journal.file import ON_DISK, prepared
 from edge_agent.lines import Line as Said
 from edge_agent.stock.belief import Belief
 from edge_agent.sync import Uplink
@@ -220,7 +220,7 @@ class Gateway:
 
 
 def _empty(file: Path) -> None:
-    connect(file).close()
+    prepared(ON_DISK.writing(file)).close()
 
 
 def _planogram(gtins: dict[str, str]) -> PlanogramApplied:

@@ -29,7 +29,7 @@ MUST_HAPPEN = (
     *World.weights,
     *(f"batch {fate}" for fate in FATES),
     *(f"hello {reason}" for reason in ("first", "continue", "fork", "switch", "unknown_base", "want")),
-    *(f"409 {reason}" for reason in ("gap", "fork", "stale_session")),
+    *(f"409 {reason}" for reason in ("gap", "stale_session")),
     "state shown",
     "batch arrives late",
 )

@@ -27,8 +27,8 @@ class World:
     hq_of: type[Hq] = Hq
     weights: ClassVar = {
         "capture": 34, "pass_time": 34, "cut_line": 3, "kill_agent": 5, "copy_disk": 2.5, "restore_disk": 1.5, "restore_machine": 1.5,
-        "reimage": 0.5, "clone": 1, "forget": 4, "kill_hq": 2, "back_up_hq": 3, "restore_hq": 1.5,
-        "lose_hq": 0.25, "recount": 3, "read_feed": 4,
+        "reimage": 0.5, "clone": 1, "forget": 6, "kill_hq": 2, "back_up_hq": 3, "restore_hq": 1.5,
+        "lose_hq": 0.8, "recount": 3, "read_feed": 4,
     }  # fmt: skip
 
     def __init__(self, seed: int, folder: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from edge_agent.contract.errors import JournalError, JournalLocked, SchemaTooNew
 from edge_agent.contract.messages import CHAIN_START, ItemMoved, fold_chain
 from edge_agent.contract.times import utc_now
 from edge_agent.health import Condition
-from edge_agent.journal import Capture, Journal
+from edge_agent.journal import Capture, Journal, writer
 from edge_agent.stock.belief import Belief
 from edge_agent.stock.effects import PlatePosition
 from edge_agent.traffic import Bucket
@@ -137,17 +140,59 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_full_disk_fails_every_waiting_capture_and_loses_no_acknowledged_one(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
+def until(reached: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.005)
+
+
+def fill(journal: Journal) -> list[Future[None]]:
+    """More than there is room for; returns when the disk has refused."""
     journal.submit(capture()).result(10)
     journal.limit_pages(40)
-    waits: list[Future[None]] = [journal.submit(capture(f"{n:06x}", events=20)) for n in range(400)]
-    done = [wait for wait in waits if wait.exception(20) is None]
-    assert len(done) < len(waits)
-    assert journal.failed
-    with pytest.raises(JournalError):
-        journal.submit(capture()).result(10)
+    waits = [journal.submit(capture(f"{n:06x}", events=20)) for n in range(400)]
+    until(lambda: journal.refusal)
+    return waits
+
+
+def test_who_waits_on_a_full_disk_waits_until_there_is_room_and_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "AGAIN_AFTER_S", 0.01)
+    journal = Journal(tmp_path)
+    waits = fill(journal)
+    written = journal.durable_seq
+    assert not any(wait.exception(0) for wait in waits if wait.done())
+    assert sum(wait.done() for wait in waits) * 20 + 1 <= written < 8_001
+    assert journal.chain_at(written) is not None
+    journal.limit_pages(100_000)
+    for wait in waits:
+        wait.result(20)
+    assert (journal.refusal, journal.failed) == (None, False)
+    rows = journal.rows_after(0, limit=10_000)
+    assert len({row.body for row in rows[1:]}) == 400
+    assert fold_chain(CHAIN_START, rows) == journal.last_chain
+    assert [r.levelname for r in caplog.records if "journal" in r.name] == ["ERROR", "WARNING"]
     journal.close()
+    again = Journal(tmp_path)
+    assert (again.last_seq, again.last_chain) == (8_001, journal.last_chain)
+    again.close()
+
+
+def test_a_journal_that_waits_for_room_closes_at_once_and_has_lost_nothing_acknowledged(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path)
+    waits = fill(journal)
+    began_s = time.monotonic()
+    journal.close()
+    assert time.monotonic() - began_s < 2
+    done = [wait for wait in waits if wait.exception(0) is None]
+    assert len(done) < len(waits)
+    assert all(isinstance(wait.exception(0), JournalError) for wait in waits if wait not in done)
+    with pytest.raises(JournalError):
+        journal.submit(capture()).result(1)
     again = Journal(tmp_path)
     rows = again.rows_after(0, limit=100_000)
     assert len(rows) >= 1 + 20 * len(done)

@@ -22,6 +22,7 @@ STEPS = {
     3: "8f760232a52cdd97",
     4: "0bde6baa5d75eee5",
     5: "6220c82f799f8500",
+    6: "ad832a339c5d58ff",
 }
 """Digest of all columns after each released step."""
 
