@@ -120,11 +120,15 @@ class ItemMoved(Struct, frozen=True, kw_only=True):
 
 
 class PlanogramApplied(Struct, frozen=True, kw_only=True):
-    """The planogram the agent works with from this row on. Revision 0 is the store's own file."""
+    """The planogram the agent works with from this row on. Revision 0 is the store's own file.
+
+    `reset_of` is HQ's revision that somebody at the store put aside for the file's; 0: nobody did.
+    """
 
     revision: Count
     products: list[dict[str, Any]]
     facings: list[dict[str, Any]]
+    reset_of: Count = 0
 
 
 class CommandDone(Struct, frozen=True, kw_only=True):
@@ -329,6 +333,21 @@ class RecountOrder(Struct, frozen=True, kw_only=True):
 
     facing: Identifier
     on_hand: Count
+
+
+class PlanogramOrder(Struct, frozen=True, kw_only=True):
+    """Body of the command `planogram`: what HQ published last for this store, whole."""
+
+    revision: Annotated[int, Meta(ge=1)]
+    products: list[dict[str, Any]]
+    facings: list[dict[str, Any]]
+
+
+class SettingsOrder(Struct, frozen=True, kw_only=True):
+    """Body of the command `settings`: all that HQ sets for this store, nested as in `store.yaml`."""
+
+    revision: Annotated[int, Meta(ge=1)]
+    settings: dict[str, Any]
 
 
 class Command(Struct, frozen=True, kw_only=True):

@@ -126,16 +126,17 @@ class Journal:
         """Forget some hours of zones and heat maps that started before `before` (RFC 3339)."""
         return self._writer.submit(lambda: forget_hours(self._db, before))
 
+    def gather_for(self, window_s: float) -> None:
+        """From now on the first of a group waits so long for others."""
+        self._writer.window_s = window_s
+
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to at most `pages` pages: a full disk for tests and drills."""
         self._writer.submit(lambda: self._db.execute(f"pragma max_page_count = {int(pages)}")).result()
 
     def remember(self, key: str, value: str) -> Future[Any]:
         """Store one identity value (for example the digest of the planogram in use)."""
-        statement = (
-            "insert into identity(key, value) values(?, ?) on conflict do update set value = excluded.value"
-        )
-        return self._writer.submit(lambda: self._db.execute(statement, (key, value)))
+        return self._writer.submit(lambda: self._remember(key, value))
 
     def recall(self, key: str) -> str | None:
         """A value stored by `remember`."""
@@ -225,6 +226,16 @@ class Journal:
         keep_quantities(self._db, capture.quantities)
         keep_lines(self._db, capture.lines, rfc3339(utc_now()))
         keep_hours(self._db, capture.hours)
+        for key, value in capture.remembered.items():
+            self._remember(key, value)
+        if capture.facings is not None:
+            self._forget_facings(capture.facings)
+
+    def _remember(self, key: str, value: str) -> None:
+        self._db.execute(
+            "insert into identity(key, value) values(?, ?) on conflict do update set value = excluded.value",
+            (key, value),
+        )
 
     def _append(self, kind: str, body: str, occurred_at: str) -> None:
         eid = secrets.token_bytes(16)
@@ -265,9 +276,7 @@ class Journal:
         self.position = SyncPosition(upto_seq, chain, at.branch, at.applied, at.safe)
 
     def _forget_others(self, facings: Mapping[str, str], devices: Collection[str]) -> None:
-        for name, gtin in self._db.execute("select facing, gtin from facing").fetchall():
-            if facings.get(name) != gtin:
-                self._db.execute("delete from facing where facing = ?", (name,))
+        self._forget_facings(facings)
         for (device,) in self._db.execute("select device from device").fetchall():
             if device not in devices:
                 self._db.execute("delete from device where device = ?", (device,))
@@ -275,6 +284,11 @@ class Journal:
         for (device,) in self._db.execute("select device from environment where alarm is null").fetchall():
             if device not in devices:
                 self._db.execute("delete from environment where device = ? and alarm is null", (device,))
+
+    def _forget_facings(self, others_than: Mapping[str, str]) -> None:
+        for name, gtin in self._db.execute("select facing, gtin from facing").fetchall():
+            if others_than.get(name) != gtin:
+                self._db.execute("delete from facing where facing = ?", (name,))
 
     # --- opening -----------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Writer:
         committed: Callable[[], None],
     ) -> None:
         """`window_s`: how long the first of a group waits for others."""
-        self._db, self._window_s = connection, window_s
+        self._db, self.window_s = connection, window_s
         self._flush, self._committed = flush, committed
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
@@ -88,7 +88,7 @@ class Writer:
                 return
 
     def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
-        group, deadline = [first], time.monotonic() + self._window_s
+        group, deadline = [first], time.monotonic() + self.window_s
         while len(group) < GROUP_LIMIT:
             try:
                 work = self._waiting.get_nowait()
