@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -16,13 +17,14 @@ from cloud_bridge.auth import Access
 from cloud_bridge.commands import Commands
 from cloud_bridge.errors import BadRequest, Conflict, Forbidden, TooLarge
 from cloud_bridge.liveness import Liveness
-from cloud_bridge.rows import ReadyBatch, make_ready
+from cloud_bridge.rows import ReadyBatch, ReadyRow, make_ready
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import Applied, Want, Welcome
 from edge_agent.contract.messages import (
     MAX_BATCH_BYTES,
     Batch,
     BatchReply,
+    CommandDone,
     Hello,
     HelloReply,
     Position,
@@ -83,6 +85,8 @@ class Ingest:
         self._liveness.hear(store, at=received_at, last_seq=hello.last_seq)
         self._heads[store] = (answer.session, Applied(answer.branch, answer.merge, 0, 0, 0))
         _report(store, answer)
+        if answer.reason not in ("continue", "first"):
+            await self._commands.load()
         return _json(
             HelloReply(
                 session=answer.session,
@@ -146,6 +150,7 @@ class Ingest:
         self._heads[store] = (batch.session, applied)
         metrics.sync_batches.labels("batch", "applied").inc()
         metrics.sync_rows.inc(applied.fresh)
+        _report_refusals(store, ready.rows[len(ready.rows) - applied.fresh :])
         if applied.parked:
             metrics.sync_parked.inc(applied.parked)
             log.warning(
@@ -213,6 +218,12 @@ def _report(store: str, answer: Welcome) -> None:
         "store %s: history parts at %d, now on branch %s (%s), %d correction(s)",
         store, answer.merge.seq, answer.branch, answer.reason, answer.corrections,
     )  # fmt: skip
+
+
+def _report_refusals(store: str, fresh: Sequence[ReadyRow]) -> None:
+    for row in fresh:
+        if isinstance(row.body, CommandDone) and row.body.outcome == "refused":
+            log.warning("store %s refuses command %s: %s", store, row.body.command, row.body.reason)
 
 
 def _json(message: msgspec.Struct) -> web.Response:

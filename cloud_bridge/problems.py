@@ -15,6 +15,8 @@ from cloud_bridge.errors import (
     Conflict,
     Forbidden,
     NotKnown,
+    PreconditionFailed,
+    PreconditionRequired,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -32,7 +34,9 @@ STATUS: Final[dict[type[ShelfEdgeError], int]] = {
     NotKnown: 404,
     Conflict: 409,
     AlreadyThere: 409,
+    PreconditionFailed: 412,
     TooLarge: 413,
+    PreconditionRequired: 428,
     Unavailable: 503,
 }
 

@@ -114,7 +114,10 @@ class Intake:
             reason = error.message
             log.warning("HQ's command %s is refused: %s", command.kind, reason)
         outcome = CommandDone(
-            command=command.id, outcome="applied" if reason is None else "refused", reason=reason
+            command=command.id,
+            outcome="applied" if reason is None else "refused",
+            reason=reason,
+            newest=0 if self._takeover is None else self._takeover.newest(command.kind),
         )
         self._take(line, None, capture)
         capture.effects.tell("command.done", outcome, now.at)

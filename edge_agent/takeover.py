@@ -34,6 +34,13 @@ class Takeover:
         """`written` are the settings of the file alone, `published` is what is in use."""
         self._written, self._published = written, published
 
+    def newest(self, kind: str) -> int:
+        """The highest revision of HQ's that this store knows, also one that was put aside; 0: none."""
+        known = self._published
+        if kind == "settings":
+            return 0 if known.settings is None else known.settings.revision
+        return max(known.revision, known.reset_of) if kind == "planogram" else 0
+
     def planogram(self, body: dict[str, Any], now: Moment, capture: Capture) -> bool:
         """Use another planogram of HQ's. DoesNotFit with everything that is wrong with it."""
         order = _order(body, PlanogramOrder)
@@ -47,7 +54,7 @@ class Takeover:
                 f"somebody at the store went back to the file's planogram from revision {known.reset_of}: "
                 "publish a new one"
             )
-        self._use(Published(order, known.settings), now, capture)
+        self._use(replace(known, planogram=order, reset_of=0), now, capture)
         return True
 
     def settings(self, body: dict[str, Any], now: Moment, capture: Capture) -> bool:
@@ -79,6 +86,7 @@ class Takeover:
             tell(capture, msgspec.structs.replace(body, reset_of=published.reset_of), now)
             capture.facings = {facing.id: facing.gtin for facing in settings.facings}
         capture.remembered[PUBLISHED] = to_text(published)
+        self._published = published
 
 
 def applied(settings: StoreSettings, revision: int) -> PlanogramApplied:

@@ -134,12 +134,14 @@ class PlanogramApplied(Struct, frozen=True, kw_only=True):
 class CommandDone(Struct, frozen=True, kw_only=True):
     """The fate of HQ's command, in the same transaction as what it did: HQ has both or neither.
 
-    `reason` says why it was refused, null when it was applied.
+    `reason` says why it was refused, null when it was applied. `newest` is, for the kinds that HQ publishes
+    with a revision, the highest revision that this store was ever told of by then.
     """
 
     command: Hex16
     outcome: Literal["applied", "refused"]
     reason: str | None
+    newest: Count = 0
 
 
 BODIES: dict[str, type[Struct]] = {

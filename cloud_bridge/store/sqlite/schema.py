@@ -164,7 +164,17 @@ create view shown_facing as
   from ahead_facing a left join facing f on f.store = a.store and f.facing = a.facing and f.gtin = a.gtin;
 """
 
-MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE)
+_PUBLISHED: Final = """
+create table published (
+  store text not null, kind text not null check (kind in ('planogram', 'settings')),
+  revision integer not null, body text not null, published_by text not null, published_at text not null,
+  command blob not null, fate text check (fate in ('applied', 'refused', 'reset')), reason text,
+  applied_revision integer, newest_told integer not null default 0,
+  primary key (store, kind)
+);
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE, _PUBLISHED)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 _WRITER_PRAGMAS: Final = (
