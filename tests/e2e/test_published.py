@@ -26,7 +26,6 @@ PRODUCTS = [
     {"gtin": COLA, "name": "Cola", "unit_weight_g": 352.0, "tagged": 1},
     {"gtin": WATER, "name": "Water", "unit_weight_g": 500.0},
 ]
-KILLS = 2
 
 
 class Shop:
@@ -191,23 +190,32 @@ def test_what_hq_publishes_changes_that_and_nothing_else_and_loses_no_message(
     assert shop.agent("planogram", "reset") == {"revision": 0, "reset_of": 1}
     shop.until_applied(0)
     shop.wait_for(lambda: shop.in_use() == 0, what="the agent runs with the file's")
-    assert shop.agent("planogram", "reset") == {"revision": 0, "reset_of": 0}
-    world.stop("agent")
-    world.start_agent()
     shop.wait_for(lambda: world.on_hand("A1-01") == 10, what="the file's item is counted again")
     shop.assert_sound()
     assert (shop.at_hq()["applied_revision"], shop.in_use()) == (0, 0)
     assert "Traceback" not in world.log("agent")
 
 
-def test_a_killed_agent_takes_a_planogram_over_once(shop: Shop) -> None:
-    """Killed on the way to it, and right after its commit, before the parts are built anew."""
-    world, chance = shop.world, random.Random()
-    for kill in range(KILLS):
+def test_an_agent_killed_before_it_goes_on_with_a_planogram_takes_it_over_once(shop: Shop) -> None:
+    survive(shop, 1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_many_kills_take_every_planogram_over_once(shop: Shop) -> None:
+    survive(shop, 30)
+
+
+def survive(shop: Shop, kills: int) -> None:
+    """Killed right after the commit, before the parts are built anew; every second time also on the way."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    world, chance = shop.world, random.Random(seed)
+    for kill in range(kills):
         revision = kill + 1
         told = world.journaled("planogram.applied")
         shop.put("planogram", plan(second=WATER if revision % 2 else COLA))
-        if kill % 2 == 0:
+        if kill % 2:
             threading.Event().wait(chance.uniform(0, 0.3))
             world.kill("agent")
             world.start_agent()
@@ -222,11 +230,11 @@ def test_a_killed_agent_takes_a_planogram_over_once(shop: Shop) -> None:
     shop.assert_sound()
     assert [world.on_hand(name) for name in ("A1-00", "A1-02", "P-00")] == [10, 10, 10]
     world.stop("agent")
-    assert shop.agent("planogram", "reset") == {"revision": 0, "reset_of": KILLS}
+    assert shop.agent("planogram", "reset") == {"revision": 0, "reset_of": kills}
     assert shop.agent("planogram", "show")["revision"] == 0
     world.start_agent()
     shop.until_applied(0)
-    assert shop.at_hq()["refused"]["revision"] == KILLS
+    assert shop.at_hq()["refused"]["revision"] == kills
 
 
 @contextmanager
