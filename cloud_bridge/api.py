@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -12,13 +12,14 @@ from aiohttp import web
 
 from cloud_bridge import footfall, queries, replies
 from cloud_bridge.auth import Access, Caller
-from cloud_bridge.bodies import Body, Recount, parse_body
+from cloud_bridge.bodies import Recount, parse_body
 from cloud_bridge.commands import Commands
+from cloud_bridge.documents import Documents
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.liveness import Liveness
-from cloud_bridge.names import Role
 from cloud_bridge.queries import from_cursor, parse, to_cursor
 from cloud_bridge.replies import reply
+from cloud_bridge.route import Route
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord, StoreRecord
 from cloud_bridge.stream import Hub, stream
@@ -28,25 +29,6 @@ from edge_agent.contract.times import utc_now
 
 _MOST_BUCKETS: Final = 100_000
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One call: its path, who may make it, what it takes and what it answers.
-
-    A call with a `body` gets that, checked, in place of its query.
-    """
-
-    method: str
-    path: str
-    handler: Callable[[web.Request, Any, Caller], Awaitable[web.StreamResponse]]
-    summary: str
-    query: type[queries.Query]
-    answer: type | None
-    item: type | None = None
-    role: Role = "viewer"
-    body: type[Body] | None = None
-    status: int = 200
 
 
 class Api:
@@ -60,6 +42,7 @@ class Api:
         self._liveness = liveness
         self._hub = hub
         self._commands = commands
+        self._documents = Documents(engine, commands)
 
     def routes(self) -> list[Route]:
         """Every call that needs a role."""
@@ -73,7 +56,7 @@ class Api:
             Route("GET", f"{one}/devices", self.devices, "Devices", q.Page, r.DevicePage, device),
             Route("GET", f"{one}/footfall", self.footfall, "Footfall", q.Footfall, r.FootfallPage, line),
             Route("GET", f"{one}/environment", self.environment, "Climate", q.Span, r.ClimatePage, climate),
-            Route("GET", f"{one}/planogram", self.planogram, "The applied planogram", q.Nothing, r.Planogram),
+            *self._documents.routes(one),
             Route("POST", f"{one}/recounts", self.recount, "Recount a facing", q.Nothing, r.RecountTaken,
                   role="ops", body=Recount, status=202),
             Route("GET", "/v1/stock", self.stock, "Stock of one GTIN", q.Stock, r.StockReply, r.StockItem),
@@ -167,16 +150,6 @@ class Api:
         page, cursor = _page(records, query.limit, lambda r: f"{r[0]} {r[1].device} {r[1].quantity}")
         answer = replies.ClimatePage(items=[bucket for _, bucket in page], **self._of(record, cursor))
         return reply(request, answer, item=EnvironmentRecord)
-
-    async def planogram(self, request: web.Request, _: queries.Nothing, __: Caller) -> web.Response:
-        """The planogram that the store's agent works with; revision 0 is the store's own file."""
-        record = await self._store(request)
-        found = await self._engine.planogram(record.store)
-        if found is None:
-            return reply(request, replies.Planogram(0, None, [], []))
-        return reply(
-            request, replies.Planogram(found.revision, found.revision, found.products, found.facings)
-        )
 
     async def recount(self, request: web.Request, body: Recount, caller: Caller) -> web.Response:
         """Ask the store's agent to believe a count by hand; `stock.changed` with cause `recount` follows.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+import json
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic_core import ErrorDetails
 
 from cloud_bridge.errors import BadRequest, TooLarge
-from edge_agent.contract.planogram import Identifier
+from edge_agent.contract.planogram import Facing, Identifier, Product, planogram_problems
 
 LARGEST_BODY: Final = 64 * 1024
+LARGEST_PLANOGRAM: Final = 1024 * 1024
 B = TypeVar("B", bound="Body")
 
 
@@ -18,6 +21,12 @@ class Body(BaseModel):
     """A JSON object; a field that is not known is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    largest: ClassVar[int] = LARGEST_BODY
+
+    def problems(self) -> list[str]:
+        """What does not go together, a sentence each."""
+        return []
 
 
 class Recount(Body):
@@ -27,17 +36,52 @@ class Recount(Body):
     on_hand: Annotated[StrictInt, Field(ge=0)]
 
 
+class PlanogramPut(Body):
+    """What is to stand where, whole."""
+
+    largest: ClassVar[int] = LARGEST_PLANOGRAM
+
+    products: list[Product]
+    facings: list[Facing]
+
+    def problems(self) -> list[str]:
+        """Every facing has a product; ids and GTINs are unique."""
+        found = planogram_problems(self.products, self.facings)
+        return [f"{'.'.join(map(str, place))}: {text}" for place, text in found]
+
+
+class SettingsPut(Body):
+    """Settings of the store's agent, nested as in `store.yaml`; those that are not named are the file's."""
+
+    settings: dict[str, Any]
+
+    def problems(self) -> list[str]:
+        """A number like 1e999 is infinite to some, and not JSON to the others."""
+        try:
+            json.dumps(self.settings, allow_nan=False)
+        except ValueError:
+            return ["settings: holds a number that is too large"]
+        return []
+
+
 async def parse_body(request: web.Request, model: type[B]) -> B:
-    """The request's body as `model`; BadRequest names the first field that does not fit."""
+    """The request's body as `model`; BadRequest names every field that does not fit."""
     text = bytearray()
     async for chunk in request.content.iter_any():
         text += chunk
-        if len(text) > LARGEST_BODY:
-            raise TooLarge(f"a body has at most {LARGEST_BODY} bytes")
+        if len(text) > model.largest:
+            raise TooLarge(f"a body has at most {model.largest} bytes")
+    hint = f"fields: {', '.join(model.model_fields)}"
     try:
-        return model.model_validate_json(bytes(text))
+        body = model.model_validate_json(bytes(text))
     except ValidationError as error:
-        item = error.errors(include_url=False, include_input=False)[0]
-        name, what = ".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")
-        detail = f"{name}: {what}" if name else f"the body must be one JSON object: {what}"
-        raise BadRequest(detail, hint=f"fields: {', '.join(model.model_fields)}") from error
+        raise BadRequest("; ".join(map(_sentence, error.errors())), hint=hint) from error
+    problems = body.problems()
+    if problems:
+        raise BadRequest("; ".join(problems), hint=hint)
+    return body
+
+
+def _sentence(item: ErrorDetails) -> str:
+    name, what = ".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")
+    return f"{name}: {what}" if name else f"the body must be one JSON object: {what}"

@@ -10,7 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from aiohttp import web
 from msgspec import Struct
@@ -20,7 +20,7 @@ from cloud_bridge.auth import Access
 from cloud_bridge.queries import Query, parse
 from cloud_bridge.replies import reply
 from cloud_bridge.store import Engine
-from cloud_bridge.store.records import CommandRecord
+from cloud_bridge.store.records import CommandRecord, Published
 from edge_agent.contract.messages import CommandsReply, encode
 from edge_agent.contract.times import rfc3339, utc_now
 
@@ -44,8 +44,10 @@ class Commands:
         self._newest: dict[str, int] = {}
 
     async def load(self, _: web.Application | None = None) -> None:
-        """Take in what the database has; before the first heartbeat is answered."""
-        self._newest = await self._engine.newest_commands()
+        """Take in what the database has: before the first heartbeat is answered, and when a store goes on
+        with another memory and is to be asked again."""
+        for store, number in (await self._engine.newest_commands()).items():
+            self._newest[store] = max(number, self.newest(store))
 
     def add_routes(self, app: web.Application) -> None:
         """The agents' call."""
@@ -65,6 +67,18 @@ class Commands:
         number = await self._engine.add_command(command)
         self._newest[store] = max(number, self.newest(store))
         return command
+
+    async def publish(
+        self, store: str, kind: Published, body: dict[str, Any], *, expected: int, by: str
+    ) -> None:
+        """Have a store use another document of a kind; it is durable then, and wanted until it is in use.
+
+        PreconditionFailed when `expected` is not the newest revision of that kind.
+        """
+        number = await self._engine.publish(
+            store, kind, body, expected=expected, by=by, at=rfc3339(utc_now())
+        )
+        self._newest[store] = max(number, self.newest(store))
 
     async def hand_out(self, request: web.Request) -> web.Response:
         """`behind`, for the agent of this token."""

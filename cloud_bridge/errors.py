@@ -71,6 +71,18 @@ class AlreadyThere(ShelfEdgeError):
     code = "E-EXISTS"
 
 
+class PreconditionRequired(ShelfEdgeError):
+    """A write that says not what it replaces."""
+
+    code = "E-REVISION-MISSING"
+
+
+class PreconditionFailed(ShelfEdgeError):
+    """Somebody else has published meanwhile."""
+
+    code = "E-REVISION-OLD"
+
+
 class DataDirUnusable(ConfigError):
     """The data directory or the database in it cannot be opened."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +14,7 @@ from cloud_bridge.admission import FORKS, FORKS_WITHIN_S, Forks
 from cloud_bridge.commands import Commands
 from cloud_bridge.errors import BadRequest, Conflict, Forbidden
 from cloud_bridge.liveness import Liveness
-from cloud_bridge.rows import ReadyBatch, make_ready
+from cloud_bridge.rows import ReadyBatch, ReadyRow, make_ready
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import Applied, Want, Welcome
 from edge_agent.contract.digest import Digest
@@ -22,6 +22,7 @@ from edge_agent.contract.messages import (
     MAX_BATCH_ROWS,
     Batch,
     BatchReply,
+    CommandDone,
     Hello,
     HelloReply,
     Position,
@@ -77,6 +78,8 @@ class Ingest:
                 " Each has to wait a minute now",
                 store, FORKS, FORKS_WITHIN_S // 60,
             )  # fmt: skip
+        if answer.reason not in ("continue", "first"):
+            await self._commands.load()
         return HelloReply(
             session=answer.session,
             branch=answer.branch,
@@ -158,6 +161,7 @@ class Ingest:
         self._heads[store] = (batch.session, applied)
         metrics.sync_batches.labels("batch", "applied").inc()
         metrics.sync_rows.inc(applied.fresh)
+        _report_refusals(store, ready.rows[len(ready.rows) - applied.fresh :])
         if applied.parked:
             metrics.sync_parked.inc(applied.parked)
             log.warning(
@@ -193,3 +197,9 @@ def _report(store: str, answer: Welcome) -> None:
         "store %s: history parts at %d, now on branch %s (%s), %d correction(s)",
         store, answer.merge.seq, answer.branch, answer.reason, answer.corrections,
     )  # fmt: skip
+
+
+def _report_refusals(store: str, fresh: Sequence[ReadyRow]) -> None:
+    for row in fresh:
+        if isinstance(row.body, CommandDone) and row.body.outcome == "refused":
+            log.warning("store %s refuses command %s: %s", store, row.body.command, row.body.reason)

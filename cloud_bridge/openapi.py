@@ -10,8 +10,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 import cloud_bridge
-from cloud_bridge.api import Route
 from cloud_bridge.replies import Health, Me
+from cloud_bridge.route import Route
 from edge_agent.contract.messages import FEED_KINDS
 
 _REF: Final = "#/components/schemas/{model}"
@@ -35,6 +35,10 @@ _REFUSALS: Final = {
     "403": "The role is not enough",
     "404": "No such store or facing",
     "503": "Try again after Retry-After seconds",
+}
+_REFUSED_PUTS: Final = {
+    "412": "If-Match is not the newest revision",
+    "428": "If-Match is missing",
 }
 
 
@@ -76,6 +80,7 @@ def _operation(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
         content = _json(refs[route.answer])
     if route.item is not None:
         content["text/csv"] = {"schema": _TEXT}
+    refusals = _REFUSALS | (_REFUSED_PUTS if route.method == "PUT" else {})
     problem = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
     return {
         "summary": route.summary,
@@ -85,7 +90,7 @@ def _operation(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
         + _query_parameters(route.query)
         + _header_parameters(route),
         "responses": {str(route.status): {"description": route.summary, "content": content}}
-        | {status: {"description": text, "content": problem} for status, text in _REFUSALS.items()},
+        | {status: {"description": text, "content": problem} for status, text in refusals.items()},
     } | _request_body(route, refs)
 
 
@@ -122,6 +127,8 @@ def _query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    if route.method == "PUT":
+        return [{"name": "If-Match", "in": "header", "required": True, "schema": _TEXT}]
     if route.answer is not None:
         return []
     return [{"name": "Last-Event-ID", "in": "header", "required": False, "schema": _TEXT}]

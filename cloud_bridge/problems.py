@@ -16,6 +16,8 @@ from cloud_bridge.errors import (
     Conflict,
     Forbidden,
     NotKnown,
+    PreconditionFailed,
+    PreconditionRequired,
     TooLarge,
     TooOften,
     Unauthorized,
@@ -34,8 +36,10 @@ STATUS: Final[dict[type[ShelfEdgeError], int]] = {
     NotKnown: 404,
     Conflict: 409,
     AlreadyThere: 409,
+    PreconditionFailed: 412,
     TooLarge: 413,
     TooOften: 429,
+    PreconditionRequired: 428,
     Unavailable: 503,
 }
 

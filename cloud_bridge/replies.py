@@ -112,13 +112,38 @@ class StockReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a revision that HQ published is not in use at the store."""
+
+    revision: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Planogram:
-    """The planogram that a store works with; `applied_revision` is null before its agent reported one."""
+    """The planogram that HQ published last, else the one that the store's agent works with (revision 0).
+
+    `applied_revision` is the one in use there, 0 the store's own file; null before its agent reported one.
+    """
 
     revision: int
     applied_revision: int | None
     products: list[dict[str, Any]]
     facings: list[dict[str, Any]]
+    refused: Refusal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings that HQ published last for a store's agent; those not named are of its own file.
+
+    `applied_revision` is the one in use there; null while its agent has not said.
+    """
+
+    revision: int
+    applied_revision: int | None
+    settings: dict[str, Any]
+    refused: Refusal | None
 
 
 @dataclass(frozen=True, slots=True)

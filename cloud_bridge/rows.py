@@ -19,6 +19,7 @@ from edge_agent.contract.messages import (
     BODIES,
     SCHEMA_VERSION,
     Batch,
+    CommandDone,
     EnvironmentMeasured,
     FootfallCounted,
     ItemMoved,
@@ -42,6 +43,7 @@ class AppliedPlanogram:
 
     revision: int
     planogram: Planogram
+    reset_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +149,14 @@ def _checked(body: Any) -> msgspec.Struct | AppliedPlanogram:
         case EnvironmentMeasured():
             _require_time(body.start)
             _require_count(seconds=body.seconds)
+        case CommandDone():
+            _require_count(newest=body.newest)
         case ItemMoved():
             if body.gtin is not None:
                 _require_gtin(body.gtin)
         case PlanogramApplied():
-            _require_count(revision=body.revision)
-            return AppliedPlanogram(body.revision, _planogram(body))
+            _require_count(revision=body.revision, reset_of=body.reset_of)
+            return AppliedPlanogram(body.revision, _planogram(body), body.reset_of)
     return body  # type: ignore[no-any-return]  # the decoder made one of BODIES
 
 

@@ -10,15 +10,15 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from hashlib import sha256
 from importlib.metadata import version
 
 from edge_agent.config.cameras import Camera
 from edge_agent.config.drawn import with_drawn
+from edge_agent.config.published import Published, with_published
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.digest import bucket_of
 from edge_agent.contract.errors import ConfigError
-from edge_agent.contract.messages import PlanogramApplied, Presence, StoreProfile, encode
+from edge_agent.contract.messages import Presence, StoreProfile
 from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
 from edge_agent.drivers import Resources, make_driver, mqtt_states, mqtt_topics
 from edge_agent.drivers.mqtt import MqttSession
@@ -26,9 +26,11 @@ from edge_agent.drivers.tap import Taps
 from edge_agent.environment import Environment
 from edge_agent.health import Health
 from edge_agent.journal import Capture, Journal
+from edge_agent.journal.published import PUBLISHED, from_text
 from edge_agent.live.web import LiveRoutes
 from edge_agent.local_accounts import Accounts
 from edge_agent.local_cameras import Cameras
+from edge_agent.local_planogram import PlanogramReset
 from edge_agent.local_shelves import Shelves
 from edge_agent.local_web import LocalWeb
 from edge_agent.local_writes import Writes
@@ -42,6 +44,7 @@ from edge_agent.service.tls import trusted
 from edge_agent.status import Status
 from edge_agent.supervisor import KeptDevice, keep_running, nudge_neighbours
 from edge_agent.sync import HqLine, Uplink
+from edge_agent.takeover import TOLD, Takeover, applied, digest_of, tell
 from edge_agent.traffic import Traffic
 from edge_agent.upkeep import Upkeep
 from edge_agent.vision.view import Views
@@ -71,9 +74,14 @@ class StoreAgent:
     write_token: str | None = None
     """What writing to the agent's own API needs; None: nobody may."""
     page: CameraPageServer | None = None
+    published: Published = field(default_factory=Published)
+    """What HQ has published and is in use."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s."""
+        """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s.
+
+        Also until something that HQ published is taken over: then without the sync, the parts are built anew.
+        """
         loop = asyncio.get_running_loop()
         loop.set_default_executor(LooseThreads())  # ports and name servers hang, the rest goes on
         self._measure()
@@ -83,7 +91,8 @@ class StoreAgent:
         writes, accounts = Writes(self.write_token, self.pipeline.take), Accounts(self.pipeline)
         shelves = Shelves(self.write_token, self.resources.shelves)
         cameras = Cameras(self.pipeline, [d for d in self.settings.devices if isinstance(d, Camera)])
-        more = (writes, accounts, shelves, cameras)
+        reset = PlanogramReset(self.write_token, self.pipeline.reset_planogram, self.published)
+        more = (writes, accounts, shelves, cameras, reset)
         routes = [*self._live().routes(), *(route for one in more for route in one.routes())]
         web = LocalWeb(self.settings.agent.http, self.status.answer, self.facings, routes)
         async with web, self.page or nullcontext(), asyncio.TaskGroup() as core:
@@ -97,14 +106,15 @@ class StoreAgent:
             if self.uplink is not None:
                 tasks.append(core.create_task(self.uplink.run(), name="sync"))
             kept = core.create_task(keep_running(self.devices, self.pipeline.emit), name="devices")
-            await stop.wait()
-            log.info("stopping")
+            await _first_of(stop, self.pipeline.over)
+            log.info("stopping" if stop.is_set() else "going on with another planogram or other settings")
             kept.cancel()
             await asyncio.wait([kept], timeout=STOP_DEVICES_S)
             await self._close_minutes()
             for task in tasks:
                 task.cancel()
-        if self.uplink is not None and self.journal.durable_seq > self.journal.position.applied:
+        is_behind = self.journal.durable_seq > self.journal.position.applied
+        if stop.is_set() and self.uplink is not None and is_behind:
             await self.uplink.last_words(LAST_SYNC_S)
 
     async def _close_minutes(self) -> None:
@@ -142,14 +152,12 @@ class StoreAgent:
         devices = {d.id for d in self.settings.devices}
         await self._take_leave(devices)
         await asyncio.wrap_future(self.journal.forget_others(facings=facings, devices=devices))
-        body = self._planogram()
-        digest = sha256(encode(body)).hexdigest()
-        if self.journal.recall("planogram") == digest:
+        body = applied(self.settings, self.published.revision)
+        if self.journal.recall(TOLD) == digest_of(body):
             return
         capture = Capture()
-        capture.effects.tell("planogram.applied", body, utc_now())
+        tell(capture, body, read_clocks())
         await asyncio.wrap_future(self.journal.submit(capture))
-        await asyncio.wrap_future(self.journal.remember("planogram", digest))
 
     async def _take_leave(self, devices: set[str]) -> None:
         """Tell HQ of devices that the configuration dropped: it would show them as they last were."""
@@ -164,7 +172,7 @@ class StoreAgent:
     async def retell(self, buckets: Collection[int]) -> None:
         """Journal the present of the facings in `buckets` once more, and all else that HQ shows."""
         capture, now = Capture(), utc_now()
-        capture.effects.tell("planogram.applied", self._planogram(), now)
+        capture.effects.tell("planogram.applied", applied(self.settings, self.published.revision), now)
         for belief in self.pipeline.estimator.beliefs.values():
             if bucket_of(belief.facing) in buckets:
                 capture.effects.tell("stock.changed", belief.changed_from(belief, "correction"), now)
@@ -174,14 +182,6 @@ class StoreAgent:
             capture.effects.tell("environment.alarm", alarm, now)
         log.warning("telling HQ the present again, %d rows", len(capture.effects.events))
         await asyncio.wrap_future(self.journal.submit(capture))
-
-    def _planogram(self) -> PlanogramApplied:
-        plan = self.settings.planogram
-        return PlanogramApplied(
-            revision=0,
-            products=[p.model_dump(mode="json") for p in plan.products],
-            facings=[f.model_dump(mode="json") for f in plan.facings],
-        )
 
     def presence(self) -> Presence:
         """When devices and facings were last heard of."""
@@ -200,27 +200,41 @@ class StoreAgent:
     def status(self) -> Status:
         """What `edge-agent status` asks for."""
         return Status(
-            self.settings, self.journal, self.pipeline, self.devices, self.uplink, self.upkeep, self.started_s
+            self.settings,
+            self.journal,
+            self.pipeline,
+            self.devices,
+            self.uplink,
+            self.upkeep,
+            self.started_s,
+            self.published.revision,
         )
 
 
 def build(settings: StoreSettings) -> StoreAgent:
     """Open the journal, restore the state and wire every part; touches no device yet.
 
-    Raises ConfigError, JournalLocked or SchemaTooNew. `settings` are those of the file: what was drawn at
-    the camera page is laid over them here.
+    Raises ConfigError, JournalLocked or SchemaTooNew. `settings` are those of the file: what HQ published and
+    what was drawn at the camera page are laid over them here.
     """
-    written, settings = settings, with_drawn(settings)
+    journal = Journal(settings.agent.data_dir, ballast_bytes=settings.agent.ballast_mb * 2**20)
+    try:
+        return _built(settings, journal)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _built(file_settings: StoreSettings, journal: Journal) -> StoreAgent:
+    published = from_text(journal.recall(PUBLISHED))
+    written = with_published(file_settings, published)
+    settings = with_drawn(written)
+    journal.gather_for(settings.agent.commit_window_ms / 1000)
     uplink_token = read_secret(settings.uplink.token_file) if settings.uplink else None
     write_token = read_secret(settings.agent.http.token_file)
     uplink_tls = trusted(settings.uplink.ca_file) if settings.uplink else None
     taps = Taps()
     mqtt = _mqtt(settings, taps)
-    journal = Journal(
-        settings.agent.data_dir,
-        commit_window_s=settings.agent.commit_window_ms / 1000,
-        ballast_bytes=settings.agent.ballast_mb * 2**20,
-    )
     now = read_clocks()
     last = journal.rows_after(journal.durable_seq - 1, limit=1)
     if mqtt is not None and last:
@@ -244,6 +258,7 @@ def build(settings: StoreSettings) -> StoreAgent:
         environment=environment,
         hours=PresenceHours(restored.hours),
         planogram=settings.planogram,
+        takeover=Takeover(file_settings, published),
     )
     views = Views() if settings.agent.camera_page.enabled else None
     resources = Resources(mqtt=mqtt, taps=taps, views=views, data_dir=settings.agent.data_dir)
@@ -268,6 +283,7 @@ def build(settings: StoreSettings) -> StoreAgent:
     agent = StoreAgent(
         settings, journal, pipeline, devices, mqtt, None, upkeep, started_s, resources, write_token
     )
+    agent.published = published
     if views is not None:
         agent.page = CameraPageServer(
             written,
@@ -296,20 +312,31 @@ def build(settings: StoreSettings) -> StoreAgent:
 
 
 async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
-    """Build the agent and run it until `stop`."""
+    """Build the agent and run it until `stop`; anew whenever it has taken over something of HQ's."""
     open_many_files()
-    agent = build(settings)
-    log.info(
-        "store %s, %d devices, journal at row %d",
-        settings.store.id,
-        len(agent.devices),
-        agent.journal.last_seq,
-    )
+    while not stop.is_set():
+        agent = build(settings)
+        log.info(
+            "store %s, %d devices, %s, journal at row %d",
+            settings.store.id,
+            len(agent.devices),
+            agent.published.source,
+            agent.journal.last_seq,
+        )
+        try:
+            await agent.tell_planogram()
+            await agent.run(stop)
+        finally:
+            agent.journal.close()
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
     try:
-        await agent.tell_planogram()
-        await agent.run(stop)
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        agent.journal.close()
+        for one in waiting:
+            one.cancel()
 
 
 def _mqtt(settings: StoreSettings, taps: Taps) -> MqttSession | None:

@@ -15,10 +15,12 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
-from edge_agent import cli_footfall
+from edge_agent import cli_footfall, cli_planogram
 from edge_agent.cli_shelf import shelf_gaps
 from edge_agent.config.drawn import drawn_notes, with_drawn
+from edge_agent.config.published import with_published
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
+from edge_agent.journal.published import read_published
 from edge_agent.service import log, loop, terminal
 from edge_agent.service.settings import load
 
@@ -37,6 +39,7 @@ app = typer.Typer(
     help="The gateway in the store: reads devices, estimates stock, buffers, tells HQ.",
 )  # fmt: skip
 app.command(epilog=cli_footfall.EXAMPLE)(cli_footfall.footfall)
+app.add_typer(cli_planogram.app, name="planogram")
 DeviceArgument = Annotated[str, typer.Argument(help="The id of a configured device.")]
 SURELY = 0.99
 """A probability above it is not rounded up to certainty."""
@@ -57,9 +60,14 @@ def run(
 def check(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False) -> None:
     """Check configuration and planogram only; touches no device."""
     settings = _load(config)
+    published = read_published(settings.agent.data_dir)
     notes = [note.text for note in drawn_notes(settings)]
+    if published.revision:
+        notes.append(f"{published.source}, is in use, not the file's")
+    if published.settings is not None and published.settings.settings:
+        notes.append(f"settings of HQ's, revision {published.settings.revision}, are laid over the file's")
     facts = {"config": str(config), "devices": len(settings.devices), "facings": len(settings.facings)}
-    facts["notes"] = notes
+    facts |= {"planogram": {"revision": published.revision}, "notes": notes}
     if as_json:
         _print_json(facts)
     else:
@@ -269,8 +277,9 @@ async def _until_stopped(work: Coroutine[Any, Any, None], seconds: float | None 
 
 
 def _load(config: Path) -> StoreSettings:
-    """The settings in use: the file's, with what was drawn at the camera page."""
-    return with_drawn(_as_written(config))
+    """The settings in use: the file's, with what HQ published and what was drawn at the camera page."""
+    written = _as_written(config)
+    return with_drawn(with_published(written, read_published(written.agent.data_dir)))
 
 
 def _as_written(config: Path) -> StoreSettings:
@@ -311,6 +320,8 @@ def _print_status(answer: dict[str, Any]) -> None:
         else f"OFFLINE: {sync['problem']}"
     )
     console.print(f"store {answer['store']}   up {answer['uptime_s']:.0f} s   v{answer['version']}   {line}")
+    revision = answer["planogram"]["revision"]
+    console.print(f"planogram: {f'HQ, revision {revision}' if revision else 'of the file'}")
     devices = Table(Column("device", overflow="fold"), "driver", "state", "last seen", "restarts", box=None)
     for d in answer["devices"]:
         seen = f"{d['last_seen_at'][:19]}Z" if d["last_seen_at"] else "-"  # to the second

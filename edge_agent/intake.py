@@ -22,6 +22,7 @@ from edge_agent.moment import Moment
 from edge_agent.readings import Delivery, Recount, Sale
 from edge_agent.stock.effects import Effects
 from edge_agent.stock.estimate import Estimator
+from edge_agent.takeover import Takeover
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +46,13 @@ class _Ordered:
 class Intake:
     """Folds lines, recounts and commands into captures. Single-threaded, like the pipeline around it."""
 
-    def __init__(self, planogram: Planogram, estimator: Estimator, journal: Journal) -> None:
+    def __init__(
+        self, planogram: Planogram, estimator: Estimator, journal: Journal, takeover: Takeover | None = None
+    ) -> None:
+        """Without a `takeover` HQ's planograms and settings are refused."""
         self._facings = {facing.id: facing for facing in planogram.facings}
         self._gtins = {product.gtin for product in planogram.products}
-        self._estimator, self._journal = estimator, journal
+        self._estimator, self._journal, self._takeover = estimator, journal, takeover
         self._under_way: dict[Key, str] = {}
         self._ordered: dict[str, _Ordered] = {}
 
@@ -93,23 +97,31 @@ class Intake:
             )
         join(capture.effects, self._estimator.recount(recount, now))
 
-    def command(self, command: Command, now: Moment, capture: Capture) -> None:
-        """Do what HQ asks, or refuse it with a reason; either way it is told and never done again."""
+    def command(self, command: Command, now: Moment, capture: Capture) -> bool:
+        """Do what HQ asks, or refuse it with a reason; either way it is told and never done again.
+
+        True: once it is durable, the agent's parts are to be built anew.
+        """
         line = Line("command", command.id, "", command.kind)
         if self._content(line, capture) is not None:
-            return
+            return False
         reason: str | None = None
+        changes_parts = False
         try:
-            self._obey(command, now, capture)
-            log.info("HQ's command %s is done: %s", command.kind, command.body)
+            changes_parts = self._obey(command, now, capture)
+            log.info("HQ's command %s is done: %s", command.kind, _short(command))
         except ShelfEdgeError as error:
             reason = error.message
             log.warning("HQ's command %s is refused: %s", command.kind, reason)
         outcome = CommandDone(
-            command=command.id, outcome="applied" if reason is None else "refused", reason=reason
+            command=command.id,
+            outcome="applied" if reason is None else "refused",
+            reason=reason,
+            newest=0 if self._takeover is None else self._takeover.newest(command.kind),
         )
         self._take(line, None, capture)
         capture.effects.tell("command.done", outcome, now.at)
+        return changes_parts
 
     def settled(self, lines: Sequence[Line]) -> None:
         """The lines are durable (or the journal has failed): from now on the journal knows them."""
@@ -143,9 +155,17 @@ class Intake:
         if facing.gtin != delivery.gtin:
             raise DoesNotFit(f"facing: {facing.id} is the place of {facing.gtin}, not of {delivery.gtin}")
 
-    def _obey(self, command: Command, now: Moment, capture: Capture) -> None:
-        if command.kind != "recount":
-            raise DoesNotFit(f"this agent does not know the command {command.kind!r}")
+    def _obey(self, command: Command, now: Moment, capture: Capture) -> bool:
+        if command.kind == "recount":
+            self._recount_ordered(command, now, capture)
+            return False
+        if command.kind == "planogram" and self._takeover is not None:
+            return self._takeover.planogram(command.body, now, capture)
+        if command.kind == "settings" and self._takeover is not None:
+            return self._takeover.settings(command.body, now, capture)
+        raise DoesNotFit(f"this agent does not know the command {command.kind!r}")
+
+    def _recount_ordered(self, command: Command, now: Moment, capture: Capture) -> None:
         try:
             order = msgspec.convert(command.body, RecountOrder)
         except msgspec.ValidationError as error:
@@ -164,6 +184,13 @@ class Intake:
     def _changed_at(self, facing: str) -> datetime | None:
         belief = self._estimator.beliefs.get(facing)
         return None if belief is None else belief.changed_at
+
+
+def _short(command: Command) -> str:
+    """A command's body for the log: a planogram has thousands of lines."""
+    if command.kind == "recount":
+        return str(command.body)
+    return f"revision {command.body.get('revision')}"
 
 
 def line_of(reading: Sale | Delivery) -> Line:

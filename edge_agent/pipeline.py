@@ -47,6 +47,7 @@ from edge_agent.readings import (
 from edge_agent.service import metrics
 from edge_agent.stock.effects import Effects
 from edge_agent.stock.estimate import Estimator
+from edge_agent.takeover import Takeover
 from edge_agent.traffic import Bucket, Traffic
 
 log = logging.getLogger(__name__)
@@ -84,13 +85,17 @@ class Pipeline:
     returned: Callable[[str], None] = _nobody
     """Told of each device that is back after it was offline."""
     planogram: Planogram = field(default_factory=Planogram)
+    takeover: Takeover | None = None
+    over: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    """Set once another planogram or other settings are durable: the parts are to be built anew."""
     intake: Intake = field(init=False)
+    _is_closed: bool = field(init=False, default=False)
     _refused: set[tuple[str, str]] = field(init=False, default_factory=set)
     _room: asyncio.Semaphore = field(init=False, default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
 
     def __post_init__(self) -> None:
         """Lines, recounts and commands are folded by the planogram's names."""
-        self.intake = Intake(self.planogram, self.estimator, self.journal)
+        self.intake = Intake(self.planogram, self.estimator, self.journal, self.takeover)
 
     async def emit(self, readings: Sequence[Reading]) -> None:
         """Fold the readings at once; return when every consequence is durable.
@@ -99,6 +104,7 @@ class Pipeline:
         """
         self.audience.tell(readings)
         async with self._room:
+            await self._opened()
             count_readings(readings)
             capture = Capture()
             now = self.now()
@@ -115,6 +121,8 @@ class Pipeline:
         Raises what `Intake` raises, and JournalError.
         """
         async with self._room:
+            if self._is_closed:
+                raise JournalError("the agent is just taking over what HQ published", hint="send it again")
             capture, now, is_new = Capture(), self.now(), True
             if isinstance(reading, Recount):
                 self.intake.recount(reading, now, capture)
@@ -126,13 +134,29 @@ class Pipeline:
     async def obey(self, command: Command) -> None:
         """Do what HQ asks, or refuse it; return when its fate is durable."""
         async with self._room:
+            await self._opened()
             capture, now = Capture(), self.now()
-            self.intake.command(command, now, capture)
-            await self._keep(capture, now)
+            if self.intake.command(command, now, capture):
+                await self._take_over(capture, now)
+            else:
+                await self._keep(capture, now)
+
+    async def reset_planogram(self) -> bool:
+        """Go back to the file's planogram; False when that one is in use. DoesNotFit, JournalError."""
+        async with self._room:
+            capture, now = Capture(), self.now()
+            if self._is_closed or self.takeover is None:
+                raise JournalError("the agent is just taking over what HQ published", hint="ask it again")
+            if not self.takeover.reset(now, capture):
+                return False
+            await self._take_over(capture, now)
+        return True
 
     async def device_lost(self, device: str, reason: str, *, hint: str = "") -> None:
         """The supervisor lost the device; `reason` is a sentence with its error code, `hint` what to do."""
         self.audience.tell((DeviceLost(device, reason),))
+        if self._is_closed:
+            return
         now, capture = self.now(), Capture()
         self.estimator.device_lost(device, now)
         self._measured(self.environment.lost(device, now), now, capture)
@@ -165,6 +189,8 @@ class Pipeline:
             _write(self.bulletin.rest())
 
     async def _tick(self, now: Moment) -> None:
+        if self._is_closed:
+            return
         capture = Capture()
         effects = self.estimator.tick(now)
         if effects is not None:
@@ -273,6 +299,17 @@ class Pipeline:
         self.bulletin.note(moved, now, hint=hint)
         if moved.status != "offline":
             self.returned(device)
+
+    async def _opened(self) -> None:
+        """Wait for ever once the pipeline is closed: what was told now is told again to the new parts."""
+        if self._is_closed:
+            await asyncio.Event().wait()
+
+    async def _take_over(self, capture: Capture, now: Moment) -> None:
+        """Nothing that was folded by the old planogram may be committed behind the new one."""
+        self._is_closed = True
+        await self._keep(capture, now)
+        self.over.set()
 
     async def _keep(self, capture: Capture, now: Moment) -> None:
         effects = capture.effects

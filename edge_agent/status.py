@@ -30,6 +30,8 @@ class Status:
     uplink: Uplink | None
     upkeep: Upkeep
     started_s: float
+    revision: int
+    """Of the planogram in use: HQ's, or 0 for the file's."""
 
     def facings(self) -> list[dict[str, object]]:
         """Every facing as it is believed now."""
@@ -69,6 +71,7 @@ class Status:
                 }
                 for c in conditions.values()
             ],
+            "planogram": {"revision": self.revision},
             "facings": self.facings(),
             "environment": self._environment(),
             "outbox": self._outbox(),

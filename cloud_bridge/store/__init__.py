@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store.records import (
@@ -24,6 +24,8 @@ from cloud_bridge.store.records import (
     LoginSession,
     Person,
     PlanogramRecord,
+    Published,
+    PublishedRecord,
     Replayed,
     StockRecord,
     StoreRecord,
@@ -95,6 +97,19 @@ class Engine(Protocol):
 
     async def add_command(self, command: CommandRecord) -> int:
         """Keep a command and return its number."""
+        ...
+
+    async def publish(
+        self, store: str, kind: Published, body: dict[str, Any], *, expected: int, by: str, at: str
+    ) -> int:
+        """Keep a document in the place of the one before; the number of its command.
+
+        PreconditionFailed when `expected` is not the newest revision.
+        """
+        ...
+
+    async def published(self, store: str, kind: Published) -> PublishedRecord:
+        """The newest document of a kind."""
         ...
 
     async def newest_commands(self) -> dict[str, int]:

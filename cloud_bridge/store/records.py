@@ -298,6 +298,25 @@ class CommandRecord:
     expires_at: str
 
 
+Published = Literal["planogram", "settings"]
+"""Documents that HQ publishes whole, with a revision: the newest one is wanted until the store has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRecord:
+    """The newest document of one kind for a store. `revision` 0: HQ has published none, `body` is empty then.
+
+    `newest` is the highest revision that HQ or the store knows: what is published next has a higher one.
+    `applied_revision` None: the store has not said. `reason` says why `revision` is not in use there.
+    """
+
+    revision: int
+    newest: int
+    body: dict[str, Any]
+    applied_revision: int | None
+    reason: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class HandedOut:
     """Commands for an agent, what it asks behind next time, and how many were too old by now."""

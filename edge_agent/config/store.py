@@ -209,10 +209,14 @@ class StoreSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = planogram_problems(self.products, self.facings) + list(self._device_problems())
+        problems = self.problems()
         if problems:
             raise invalid(problems)
         return self
+
+    def problems(self) -> list[tuple[Place, str]]:
+        """What does not go together, as (place, sentence): products, facings, and devices that name them."""
+        return planogram_problems(self.products, self.facings) + self._device_problems()
 
     def _device_problems(self) -> list[tuple[Place, str]]:
         known, seen, problems = {f.id for f in self.facings}, set[str](), []

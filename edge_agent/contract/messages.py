@@ -124,22 +124,28 @@ class ItemMoved(Struct, frozen=True, kw_only=True):
 
 
 class PlanogramApplied(Struct, frozen=True, kw_only=True):
-    """The planogram the agent works with from this row on. Revision 0 is the store's own file."""
+    """The planogram the agent works with from this row on. Revision 0 is the store's own file.
+
+    `reset_of` is HQ's revision that somebody at the store put aside for the file's; 0: nobody did.
+    """
 
     revision: Count
     products: list[dict[str, Any]]
     facings: list[dict[str, Any]]
+    reset_of: Count = 0
 
 
 class CommandDone(Struct, frozen=True, kw_only=True):
     """The fate of HQ's command, in the same transaction as what it did: HQ has both or neither.
 
-    `reason` says why it was refused, null when it was applied.
+    `reason` says why it was refused, null when it was applied. `newest` is, for the kinds that HQ publishes
+    with a revision, the highest revision that this store was ever told of by then.
     """
 
     command: Hex16
     outcome: Literal["applied", "refused"]
     reason: str | None
+    newest: Count = 0
 
 
 BODIES: dict[str, type[Struct]] = {
@@ -345,6 +351,21 @@ class RecountOrder(Struct, frozen=True, kw_only=True):
 
     facing: Identifier
     on_hand: Count
+
+
+class PlanogramOrder(Struct, frozen=True, kw_only=True):
+    """Body of the command `planogram`: what HQ published last for this store, whole."""
+
+    revision: Annotated[int, Meta(ge=1)]
+    products: list[dict[str, Any]]
+    facings: list[dict[str, Any]]
+
+
+class SettingsOrder(Struct, frozen=True, kw_only=True):
+    """Body of the command `settings`: all that HQ sets for this store, nested as in `store.yaml`."""
+
+    revision: Annotated[int, Meta(ge=1)]
+    settings: dict[str, Any]
 
 
 class Command(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 class Product(BaseModel):
     """A trade item. Weights in grams, `tagged` is the share of items that carry an RFID tag."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     gtin: Gtin
     name: str = ""
@@ -28,7 +28,7 @@ class Product(BaseModel):
 class Facing(BaseModel):
     """One item's front on a shelf. `x_mm` and `width_mm` place it on its shelf, from the left."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     id: Identifier
     gtin: Gtin

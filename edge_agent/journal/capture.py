@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge_agent.environment import Quantity
@@ -22,5 +23,9 @@ class Capture:
     quantities: list[Quantity] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     hours: list[Hour] = field(default_factory=list)
+    remembered: dict[str, str] = field(default_factory=dict)
+    """Identity values to store, as with `Journal.remember`."""
+    facings: Mapping[str, str] | None = None
+    """The facings (id to GTIN) of another planogram: the state of all others is forgotten."""
     follows: bool = False
     """It relies on a capture that is not durable yet: to be committed behind that one even when empty."""

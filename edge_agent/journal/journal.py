@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from edge_agent.journal.capture import Capture
 from edge_agent.journal.hours import forget_hours, keep_hours
 from edge_agent.journal.state import (
     Restored,
+    SyncPosition,
     forget_lines,
     keep_buckets,
     keep_conditions,
@@ -42,17 +42,6 @@ EVENT_VERSION = 1
 def new_eid() -> bytes:
     """The identity of one event for ever: 16 bytes that nobody has given before."""
     return secrets.token_bytes(16)
-
-
-@dataclass(frozen=True, slots=True)
-class SyncPosition:
-    """What HQ has: rows up to `applied` are committed there, up to `safe` they may be forgotten here."""
-
-    base_seq: int
-    base_chain: bytes
-    branch: str
-    applied: int
-    safe: int
 
 
 class Journal:
@@ -172,6 +161,10 @@ class Journal:
         """Forget some hours of zones and heat maps that started before `before` (RFC 3339)."""
         return self._writer.submit(lambda: forget_hours(self._db, before))
 
+    def gather_for(self, window_s: float) -> None:
+        """From now on the first of a group waits so long for others."""
+        self._writer.window_s = window_s
+
     def limit_pages(self, pages: int) -> None:
         """Let the file grow to at most `pages` pages: a full disk for tests and drills.
 
@@ -181,10 +174,7 @@ class Journal:
 
     def remember(self, key: str, value: str) -> Future[Any]:
         """Store one identity value (for example the digest of the planogram in use)."""
-        statement = (
-            "insert into identity(key, value) values(?, ?) on conflict do update set value = excluded.value"
-        )
-        return self._writer.submit(lambda: self._db.execute(statement, (key, value)))
+        return self._writer.submit(lambda: self._remember(key, value))
 
     def recall(self, key: str) -> str | None:
         """A value stored by `remember`."""
@@ -297,6 +287,16 @@ class Journal:
         keep_lines(self._db, capture.lines, rfc3339(utc_now()))
         self._last_line += len(capture.lines)
         keep_hours(self._db, capture.hours)
+        for key, value in capture.remembered.items():
+            self._remember(key, value)
+        if capture.facings is not None:
+            self._forget_facings(capture.facings)
+
+    def _remember(self, key: str, value: str) -> None:
+        self._db.execute(
+            "insert into identity(key, value) values(?, ?) on conflict do update set value = excluded.value",
+            (key, value),
+        )
 
     def _append(self, kind: str, body: str, occurred_at: str) -> None:
         eid = self._new_eid()
@@ -357,9 +357,7 @@ class Journal:
         self.position = SyncPosition(upto_seq, chain, at.branch, at.applied, at.safe)
 
     def _forget_others(self, facings: Mapping[str, str], devices: Collection[str]) -> None:
-        for name, gtin in self._db.execute("select facing, gtin from facing").fetchall():
-            if facings.get(name) != gtin:
-                self._db.execute("delete from facing where facing = ?", (name,))
+        self._forget_facings(facings)
         for (device,) in self._db.execute("select device from device").fetchall():
             if device not in devices:
                 self._db.execute("delete from device where device = ?", (device,))
@@ -367,6 +365,11 @@ class Journal:
         for (device,) in self._db.execute("select device from environment where alarm is null").fetchall():
             if device not in devices:
                 self._db.execute("delete from environment where device = ? and alarm is null", (device,))
+
+    def _forget_facings(self, others_than: Mapping[str, str]) -> None:
+        for name, gtin in self._db.execute("select facing, gtin from facing").fetchall():
+            if others_than.get(name) != gtin:
+                self._db.execute("delete from facing where facing = ?", (name,))
 
     # --- opening -----------------------------------------------------------------------------------
 

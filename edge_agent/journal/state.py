@@ -28,6 +28,17 @@ LINES_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
+class SyncPosition:
+    """What HQ has: rows up to `applied` are committed there, up to `safe` they may be forgotten here."""
+
+    base_seq: int
+    base_chain: bytes
+    branch: str
+    applied: int
+    safe: int
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
     """The state as of the last commit. `tags` is (epc, device, facing)."""
 

@@ -57,7 +57,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, owner: Written, *, window_s: float) -> None:
         """`window_s`: how long the first of a group waits for others."""
-        self._db, self._owner, self._window_s = connection, owner, window_s
+        self._db, self._owner, self.window_s = connection, owner, window_s
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._closing = threading.Event()
@@ -115,7 +115,7 @@ class Writer:
             item.done.set_result(item.result)
 
     def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
-        group, deadline = [first], time.monotonic() + self._window_s
+        group, deadline = [first], time.monotonic() + self.window_s
         while len(group) < GROUP_LIMIT:
             try:
                 work = self._waiting.get_nowait()

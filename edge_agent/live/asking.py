@@ -13,6 +13,7 @@ import msgspec
 
 from edge_agent.config.store import Http
 from edge_agent.contract.errors import AgentUnreachable, ConfigError, NotInPlanogram
+from edge_agent.service.settings import read_secret
 
 ANSWER_WITHIN_S = 5.0
 SILENT_AFTER_S = 15.0
@@ -53,11 +54,37 @@ async def ask_facing(http: Http, facing: str) -> dict[str, Any]:
     return answer
 
 
-async def _answer(http: Http, path: str) -> tuple[aiohttp.ClientResponse, dict[str, Any]]:
+async def ask_reset(http: Http) -> dict[str, Any]:
+    """Have the agent go back to the file's planogram (`POST /v1/planogram/reset`).
+
+    AgentUnreachable when none answers, ConfigError when it refuses or no token for its writes is configured.
+    """
+    token = read_secret(http.token_file)
+    if token is None:
+        raise ConfigError(
+            "the agent runs, and takes no writes: agent.http.token_file is not set",
+            hint="stop the agent, run this again, start it; or configure a token",
+        )
+    response, answer = await _answer(http, "/v1/planogram/reset", method="POST", token=token)
+    if response.status in (401, 403, 409):
+        raise ConfigError(f"the running agent says: {answer['detail']}", hint=answer.get("hint", ""))
+    if response.status != 200 or "reset_of" not in answer:
+        raise _stranger(response)
+    return answer
+
+
+async def _answer(
+    http: Http, path: str, *, method: str = "GET", token: str = ""
+) -> tuple[aiohttp.ClientResponse, dict[str, Any]]:
     """A JSON object, whatever its status; AgentUnreachable when nobody answers, or not with one."""
     url = address(http) + path
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        async with asyncio.timeout(ANSWER_WITHIN_S), _session() as session, session.get(url) as response:
+        async with (
+            asyncio.timeout(ANSWER_WITHIN_S),
+            _session() as session,
+            session.request(method, url, headers=headers) as response,
+        ):
             body = await response.read()
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise AgentUnreachable(

@@ -177,7 +177,9 @@ async def test_a_command_is_done_once_also_after_a_restart_and_its_fate_is_told(
     again = begin(tmp_path)
     await again.obey(command())
     assert causes(again) == [("recount", 7), ("sale", 4)]
-    assert told(again, "command.done") == [{"command": f"{1:032x}", "outcome": "applied", "reason": None}]
+    assert told(again, "command.done") == [
+        {"command": f"{1:032x}", "outcome": "applied", "reason": None, "newest": 0}
+    ]
     again.journal.close()
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from cloud_bridge.errors import Conflict
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
 from cloud_bridge.store.records import Applied
-from cloud_bridge.store.sqlite import commands
+from cloud_bridge.store.sqlite import commands, published
 from cloud_bridge.store.sqlite.history import Head, chain_at, current_head
 from cloud_bridge.store.sqlite.many import insert_many
 from cloud_bridge.store.sqlite.picture import load_for, save
@@ -28,6 +28,7 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
         save(tx.connection, store, picture)
         tx.publish(store, picture.feed)
         commands.settle(tx, store, fresh, received_at=received_at)
+        published.settle(tx, store, fresh, received_at=received_at)
         tx.connection.execute(
             "update branch set head_seq = ?, head_chain = ?, head_occurred_at = ?"
             " where store = ? and branch = ?",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.picture import Picture
@@ -31,13 +31,15 @@ from cloud_bridge.store.records import (
     LoginSession,
     Person,
     PlanogramRecord,
+    Published,
+    PublishedRecord,
     Replayed,
     StockRecord,
     StoreRecord,
     Want,
     Welcome,
 )
-from cloud_bridge.store.sqlite import access, backup, commands, feed, reads, replay, upkeep
+from cloud_bridge.store.sqlite import access, backup, commands, feed, published, reads, replay, upkeep
 from cloud_bridge.store.sqlite.batch import apply_batch
 from cloud_bridge.store.sqlite.hello import NeedsRefold, Place, Refolded, greet
 from cloud_bridge.store.sqlite.history import refold
@@ -187,6 +189,17 @@ class SqliteEngine:
     async def add_command(self, command: CommandRecord) -> int:
         """Keep a command and return its number."""
         return await self.writer.submit(partial(commands.add, command=command))
+
+    async def publish(
+        self, store: str, kind: Published, body: dict[str, Any], *, expected: int, by: str, at: str
+    ) -> int:
+        """Keep a document in the place of the one before; the number of its command."""
+        work = partial(published.publish, store=store, kind=kind, body=body, expected=expected, by=by, at=at)
+        return await self.writer.submit(work)
+
+    async def published(self, store: str, kind: Published) -> PublishedRecord:
+        """The newest document of a kind."""
+        return await self._read(partial(published.read, store=store, kind=kind))
 
     async def newest_commands(self) -> dict[str, int]:
         """The number of each store's newest command."""

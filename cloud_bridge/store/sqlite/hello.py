@@ -14,6 +14,7 @@ from cloud_bridge.store.records import Want, Welcome
 from cloud_bridge.store.sqlite.commands import give_up
 from cloud_bridge.store.sqlite.history import Segment, ancestry, branch_holding, is_known, require_store
 from cloud_bridge.store.sqlite.picture import load_facings, replace
+from cloud_bridge.store.sqlite.published import want_again
 from cloud_bridge.store.sqlite.state import drop_state
 from cloud_bridge.store.sqlite.writer import Transaction
 from edge_agent.contract.messages import CHAIN_START, Hello, Position
@@ -67,6 +68,7 @@ def greet(
     published = _move(tx, store, refolded.picture, received_at) if moves and refolded is not None else 0
     if moves:
         give_up(tx, store, at=received_at)
+        want_again(tx, store, at=received_at)
     if moves or hello.last_seq - decision.merge[0] <= RESTATED_ABOVE_ROWS:
         drop_state(tx.connection, store)
     session = secrets.token_hex(16)

@@ -186,7 +186,17 @@ create table replay (
 create index replay_by_store on replay (store, n);
 """
 
-MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE, _STORE_HEALTH, _BACKUPS)
+_PUBLISHED: Final = """
+create table published (
+  store text not null, kind text not null check (kind in ('planogram', 'settings')),
+  revision integer not null, body text not null, published_by text not null, published_at text not null,
+  command blob not null, fate text check (fate in ('applied', 'refused', 'reset')), reason text,
+  applied_revision integer, newest_told integer not null default 0,
+  primary key (store, kind)
+);
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE, _STORE_HEALTH, _BACKUPS, _PUBLISHED)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 _WRITER_PRAGMAS: Final = (

@@ -47,7 +47,8 @@ def prune(tx: Transaction, *, events_before: str, items_before: str, buckets_bef
         (items_before, limit),
     ).rowcount
     gone += tx.connection.execute(
-        "delete from command where n in (select n from command where issued_at < ? limit ?)",
+        "delete from command where n in (select n from command where issued_at < ?1"
+        " and (outcome is not null or expires_at < ?1) limit ?2)",
         (events_before, limit),
     ).rowcount
     for table, key in (
