@@ -16,11 +16,13 @@ from cloud_bridge.store.records import (
     EnvironmentRecord,
     FacingCounts,
     FacingRecord,
+    Figures,
     FootfallRecord,
     PlanogramRecord,
     StockRecord,
     StoreRecord,
 )
+from cloud_bridge.store.sqlite.backup import newest
 from edge_agent.contract.times import rfc3339
 
 _FACING: Final = (
@@ -68,6 +70,13 @@ def store(connection: sqlite3.Connection, name: str) -> StoreRecord:
     if row is None:
         raise NotKnown(f"there is no store {name!r}")
     return _store(row)
+
+
+def figures(connection: sqlite3.Connection) -> Figures:
+    """Every store, what is set aside, and the last backup."""
+    fates = dict(connection.execute("select fate, count(*) from set_aside group by fate").fetchall())
+    records = [_store(row) for row in connection.execute(_STORE)]
+    return Figures(records, fates.get("parked", 0), fates.get("quarantined", 0), newest(connection))
 
 
 def facing_page(
