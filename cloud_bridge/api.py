@@ -28,6 +28,7 @@ from edge_agent.contract.planogram import most_on_hand
 from edge_agent.contract.times import utc_now
 
 _MOST_BUCKETS: Final = 100_000
+_OF_NO_STORE: Final = {"as_of": None, "catching_up": None}
 R = TypeVar("R")
 
 
@@ -90,7 +91,7 @@ class Api:
             replies.StoreItem(
                 record.store, record.name, record.gln, self._liveness.status(record, now),
                 self._liveness.last_seen_at(record), shown.facings, shown.out, shown.low,
-                self._liveness.pending(record),
+                self._liveness.pending(record), *self._freshness(record),
             )
             for record, shown in page
         ]  # fmt: skip
@@ -192,14 +193,16 @@ class Api:
 
     async def events(self, request: web.Request, query: queries.Events, _: Caller) -> web.Response:
         """Events behind `after`, from the oldest kept one without it."""
-        await self._check_store(query.store)
+        record = await self._engine.store(query.store) if query.store is not None else None
         after = self._engine.place(query.after) if query.after is not None else 0
         page = await self._engine.events(after, store=query.store, type_=query.type, limit=query.limit)
+        fresh = self._liveness.freshness(record) if record is not None else None
         if replies.wants_csv(request):
             rows = [_event_row(event.json()) for event in page.events]
-            return replies.csv_reply(request, replies.EVENT_COLUMNS, rows, page.next_cursor)
+            return replies.csv_reply(request, replies.EVENT_COLUMNS, rows, page.next_cursor, freshness=fresh)
         items = b",".join(event.json() for event in page.events)
-        body = b'{"items":[%s],"next_cursor":"%s"}' % (items, page.next_cursor.encode())
+        of_store = msgspec.json.encode(fresh or _OF_NO_STORE)[1:-1]
+        body = b'{"items":[%s],"next_cursor":"%s",%s}' % (items, page.next_cursor.encode(), of_store)
         return web.Response(body=body, content_type="application/json")
 
     async def stream(self, request: web.Request, query: queries.Feed, caller: Caller) -> web.StreamResponse:
@@ -222,6 +225,10 @@ class Api:
     async def _check_store(self, store: str | None) -> None:
         if store is not None:
             await self._engine.store(store)
+
+    def _freshness(self, record: StoreRecord) -> tuple[str | None, bool]:
+        fresh = self._liveness.freshness(record)
+        return fresh.as_of, fresh.catching_up
 
     def _of(self, record: StoreRecord, cursor: str | None) -> dict[str, Any]:
         fresh = self._liveness.freshness(record)

@@ -151,7 +151,7 @@ def build(
     SyncCalls(Ingest(engine, liveness, commands), access).add_routes(app)
     api.add_routes(app)
     Login(access, is_https=settings.http.url(0).startswith("https:")).add_routes(app)
-    HealthChecks(engine, access).add_routes(app)
+    HealthChecks(engine, access, liveness).add_routes(app)
     document = msgspec.json.encode(openapi.document(api.routes()))
 
     async def openapi_json(request: web.Request) -> web.Response:

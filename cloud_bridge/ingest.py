@@ -14,7 +14,7 @@ from cloud_bridge.admission import FORKS, FORKS_WITHIN_S, Forks
 from cloud_bridge.commands import Commands
 from cloud_bridge.errors import BadRequest, Conflict, Forbidden
 from cloud_bridge.liveness import Liveness
-from cloud_bridge.rows import ReadyBatch, ReadyRow, make_ready
+from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside, make_ready
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import Applied, Want, Welcome
 from edge_agent.contract.digest import Digest
@@ -28,7 +28,7 @@ from edge_agent.contract.messages import (
     Position,
     State,
 )
-from edge_agent.contract.times import rfc3339, utc_now
+from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +162,9 @@ class Ingest:
         metrics.sync_batches.labels("batch", "applied").inc()
         metrics.sync_rows.inc(applied.fresh)
         _report_refusals(store, ready.rows[len(ready.rows) - applied.fresh :])
+        if applied.fresh and not isinstance(ready.rows[-1].body, SetAside):
+            lag = parse_rfc3339(received_at) - parse_rfc3339(ready.rows[-1].occurred_at)
+            metrics.lag_seconds.observe(max(0.0, lag.total_seconds()))
         if applied.parked:
             metrics.sync_parked.inc(applied.parked)
             log.warning(

@@ -20,6 +20,20 @@ sync_digests = Counter(
     "hq_sync_digests", "Comparisons of a store's counts with its ledger", ["result"], registry=REGISTRY
 )
 feed_corrections = Counter("hq_feed_corrections", "Corrections published after a fork", registry=REGISTRY)
+lag_seconds = Histogram(
+    "hq_lag_seconds",
+    "Time from the capture of a batch's newest new row to its arrival",
+    buckets=(0.5, 1, 2, 5, 15, 60, 300, 3_600, 86_400),
+    registry=REGISTRY,
+)
+stores = Gauge("hq_stores", "Stores, by how they are", ["status"], registry=REGISTRY)
+rows_pending = Gauge("hq_rows_pending", "Rows that stores still hold and HQ does not", registry=REGISTRY)
+set_aside_rows = Gauge(
+    "hq_set_aside_rows", "Rows that are parked or quarantined now", ["fate"], registry=REGISTRY
+)
+backup_age_seconds = Gauge(
+    "hq_backup_age_seconds", "Age of the newest recorded backup; NaN without one", registry=REGISTRY
+)
 apply_seconds = Histogram(
     "hq_apply_seconds",
     "Time from a batch's arrival to its commit",

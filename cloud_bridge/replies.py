@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 from aiohttp import web
 
-from cloud_bridge.liveness import StoreStatus
+from cloud_bridge.liveness import Freshness, StoreStatus
 from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord
 
 EVENT_COLUMNS: Final = ("cursor", "store", "eid", "seq", "type", "occurred_at", "received_at", "data")
@@ -31,6 +31,8 @@ class StoreItem:
     out: int
     low: int
     pending: int
+    as_of: str | None
+    catching_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +164,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Events in feed order. `next_cursor` is never null: keep it and ask again."""
+    """Events in feed order. `next_cursor` is never null: keep it and ask again.
+
+    `as_of` and `catching_up` are null unless one store was asked for.
+    """
 
     items: list[Event]
     next_cursor: str
+    as_of: str | None
+    catching_up: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +211,7 @@ def reply(request: web.Request, answer: Any, *, item: type | None = None, status
             [field.name for field in fields(item)],
             [[getattr(row, field.name) for field in fields(item)] for row in answer.items],
             answer.next_cursor,
+            freshness=answer if isinstance(answer, _OfOneStore) else None,
         )
     return web.Response(status=status, body=msgspec.json.encode(answer), content_type="application/json")
 
@@ -217,14 +225,24 @@ def wants_csv(request: web.Request) -> bool:
 
 
 def csv_reply(
-    request: web.Request, columns: Sequence[str], rows: Sequence[Sequence[Any]], next_cursor: str | None
+    request: web.Request,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    next_cursor: str | None,
+    *,
+    freshness: _OfOneStore | Freshness | None = None,
 ) -> web.Response:
-    """A header row and cells that no spreadsheet takes for a formula; the next page is a Link header."""
+    """A header row and cells that no spreadsheet takes for a formula; the next page is a Link header.
+
+    How fresh a store's picture is stands in the headers `As-Of` and `Catching-Up`.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([[cell(value) for value in row] for row in rows])
     headers = {}
+    if freshness is not None:
+        headers = {"As-Of": freshness.as_of or "", "Catching-Up": str(freshness.catching_up).lower()}
     if next_cursor is not None:
         key = "after" if request.path == "/v1/events" else "cursor"
         headers["Link"] = f'<{request.rel_url.update_query({key: next_cursor})}>; rel="next"'

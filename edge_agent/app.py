@@ -128,7 +128,13 @@ class StoreAgent:
     def _measure(self) -> None:
         """Metrics that are asked for when somebody looks."""
         metrics.outbox_rows.set_function(lambda: self.journal.durable_seq - self.journal.position.applied)
+        metrics.outbox_oldest_seconds.set_function(self._oldest_s)
         metrics.devices.look = self._figures
+
+    def _oldest_s(self) -> float:
+        """How long the oldest row has waited for HQ; 0 when none waits."""
+        waiting = self.journal.rows_after(self.journal.position.applied, limit=1)
+        return (utc_now() - parse_rfc3339(waiting[0].occurred_at)).total_seconds() if waiting else 0.0
 
     def _figures(self) -> Iterator[metrics.DeviceFigures]:
         health, now_s = self.pipeline.health, time.monotonic()

@@ -18,6 +18,7 @@ from cloud_bridge.store.records import (
     FacingRecord,
     FeedEvent,
     FeedPage,
+    Figures,
     FootfallRecord,
     HandedOut,
     Heard,
@@ -134,6 +135,10 @@ class Engine(Protocol):
 
     async def store(self, store: str) -> StoreRecord:
         """One store."""
+        ...
+
+    async def figures(self) -> Figures:
+        """What is measured of the whole of HQ."""
         ...
 
     async def facing_page(

@@ -282,6 +282,19 @@ class BackupRecord:
     size: int
 
 
+# --- figures ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is measured of the whole of HQ when somebody looks."""
+
+    stores: list[StoreRecord]
+    parked: int
+    quarantined: int
+    backup: BackupRecord | None
+
+
 # --- commands ---------------------------------------------------------------------------------
 
 

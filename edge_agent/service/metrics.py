@@ -58,6 +58,9 @@ lines = Counter(
 )
 events = Counter("edge_events", "Events captured into the outbox", ["kind"], registry=REGISTRY)
 outbox_rows = Gauge("edge_outbox_rows", "Rows that HQ has not applied yet", registry=REGISTRY)
+outbox_oldest_seconds = Gauge(
+    "edge_outbox_oldest_seconds", "Age of the oldest row that HQ has not applied yet", registry=REGISTRY
+)
 journal_commits = Counter("edge_journal_commits", "Journal transactions", registry=REGISTRY)
 journal_held = Gauge(
     "edge_journal_held", "1 while the disk refuses to write and devices are held", registry=REGISTRY

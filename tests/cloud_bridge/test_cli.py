@@ -243,7 +243,17 @@ def test_wrong_words_are_status_2(operator):
 
 @pytest.mark.parametrize(
     "words",
-    [["run"], ["check"], ["audit"], ["schema"], ["store", "add"], ["token", "revoke"], ["user", "list"]],
+    [
+        ["run"],
+        ["check"],
+        ["audit"],
+        ["backup"],
+        ["restore"],
+        ["schema"],
+        ["store", "add"],
+        ["token", "revoke"],
+        ["user", "list"],
+    ],
 )
 def test_help_has_an_example(words):
     shown = CliRunner().invoke(app, [*words, "--help"])

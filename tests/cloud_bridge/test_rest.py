@@ -69,6 +69,7 @@ async def test_a_store_item_says_how_the_store_is(hq, filled):
     assert item == {
         "store": "s1", "name": "Demo", "gln": "4012345000009", "status": "online",
         "last_seen_at": item["last_seen_at"], "facings": 6, "out": 1, "low": 1, "pending": 0,
+        "as_of": item["last_seen_at"], "catching_up": False,
     }  # fmt: skip
 
 
@@ -152,7 +153,7 @@ async def test_events_by_cursor_miss_nothing_and_filter(hq, filled):
     gaps = await hq.events(type="gap.opened", store="s1")
     assert gaps == [e for e in events if e["type"] == "gap.opened"]
     end = await hq.get("/v1/events", after=events[-1]["cursor"])
-    assert end == {"items": [], "next_cursor": events[-1]["cursor"]}
+    assert end == {"items": [], "next_cursor": events[-1]["cursor"], "as_of": None, "catching_up": None}
     assert CURSOR.match((await hq.get("/v1/events", type="environment.alarm"))["next_cursor"])
 
 
@@ -330,3 +331,46 @@ async def test_a_body_that_cannot_be_unpacked_is_a_400(caplog):
         async with http.post(server.make_url("/"), data=b"hello", headers=headers) as reply:
             assert (reply.status, (await reply.json(content_type=None))["code"]) == (400, "E-BAD-REQUEST")
     assert "failed" not in caplog.text
+
+
+async def test_every_list_of_one_store_says_how_fresh_it_is_as_csv_too(hq, store, make):
+    await store.tell(make.stock("A1", 5))
+    (listed,) = (await hq.get("/v1/stores"))["items"]
+    assert listed["as_of"] is not None
+    assert listed["catching_up"] is False
+    paths = [f"/v1/stores/s1/{name}" for name in ("facings", "devices", "footfall", "environment")]
+    for path in [*paths, "/v1/events?store=s1"]:
+        headers = {"Authorization": f"Bearer {hq.token}"}
+        async with hq.http.get(hq.url + path, headers=headers) as reply:
+            body = await reply.json()
+            assert (body["as_of"], body["catching_up"]) == (listed["as_of"], False), path
+        async with hq.http.get(hq.url + path, headers=headers | {"Accept": "text/csv"}) as reply:
+            assert reply.headers["As-Of"] == listed["as_of"]
+            assert reply.headers["Catching-Up"] == "false"
+    assert (await hq.get("/v1/events"))["as_of"] is None
+
+
+async def test_metrics_tell_how_stores_and_backups_are(hq, store, make, tmp_path):
+    store.outbox.add(make.stock("A1", 5), ("robot.waved", {}), ("stock.changed", "{}"), make.stock("A1", 4))
+    await store.send(1, 3)
+
+    async def figures() -> dict[str, str]:
+        async with hq.http.get(f"{hq.url}/metrics") as reply:
+            lines = (await reply.text()).splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+
+    found = await figures()
+    assert found["hq_rows_pending"] == "1.0"
+    assert [found[f'hq_stores{{status="{s}"}}'] for s in ("online", "late", "offline")] == [
+        "1.0",
+        "0.0",
+        "0.0",
+    ]
+    assert [found[f'hq_set_aside_rows{{fate="{f}"}}'] for f in ("parked", "quarantined")] == ["1.0", "1.0"]
+    assert found["hq_backup_age_seconds"] == "NaN"
+    await hq.backup(tmp_path / "b")
+    lags = float(found["hq_lag_seconds_count"])
+    await store.send(4, 4)
+    found = await figures()
+    assert 0 <= float(found["hq_backup_age_seconds"]) < 60
+    assert float(found["hq_lag_seconds_count"]) == lags + 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
 from cloud_bridge.errors import DataDirUnusable
 from cloud_bridge.store.sqlite.audit import audit
 from cloud_bridge.store.sqlite.reads import facing
-from cloud_bridge.store.sqlite.schema import MIGRATIONS, open_reader, open_writer
+from cloud_bridge.store.sqlite.schema import FILE_NAME, MIGRATIONS, open_reader, open_writer
 
 
 @pytest.mark.parametrize("as_of_seq", [0, 5])
@@ -50,3 +51,29 @@ def test_an_audit_says_of_an_older_database_what_to_do_and_not_that_it_is_damage
     assert "start cloud-bridge once" in refused.value.hint
     open_writer(path).close()
     assert [(result.store, result.problems) for result in audit(path)] == [("s1", [])]
+
+
+async def test_a_database_of_each_older_version_is_upgraded_with_what_is_in_it(start_hq, tmp_path, make):
+    """Rows made by today's program, in the columns that the older version had."""
+    async with start_hq(tmp_path / "hq") as hq:
+        store = await hq.new_store()
+        await store.hello()
+        await store.tell(make.planogram(("A1", make.COLA)), make.stock("A1", 5), make.stock("A1", 3))
+        shown, events = await hq.shown(), [event["eid"] for event in await hq.events()]
+    for version in range(1, len(MIGRATIONS)):
+        data = tmp_path / f"v{version}"
+        data.mkdir()
+        with closing(sqlite3.connect(data / FILE_NAME, isolation_level=None)) as old:
+            for script in MIGRATIONS[:version]:
+                old.executescript(script)
+            old.execute(f"pragma user_version = {version}")
+            old.execute("attach ? as today", (str(tmp_path / "hq" / FILE_NAME),))
+            for (table,) in old.execute("select name from sqlite_master where type = 'table'").fetchall():
+                columns = ", ".join(row[1] for row in old.execute(f"pragma main.table_info({table})"))
+                old.execute(f"insert into main.{table} ({columns}) select {columns} from today.{table}")  # noqa: S608 - names of our own schema
+        async with start_hq(data) as hq:
+            assert await hq.shown() == await hq.sums() == shown == {"A1": 3}
+            assert [event["eid"] for event in await hq.events()] == events
+            assert await hq.audit_problems() == []
+            again = await hq.again(store)
+            assert (await again.hello())["applied"][0] == 3

@@ -25,6 +25,7 @@ from cloud_bridge.store.records import (
     FacingCounts,
     FacingRecord,
     FeedPage,
+    Figures,
     FootfallRecord,
     HandedOut,
     Heard,
@@ -238,6 +239,10 @@ class SqliteEngine:
     async def store(self, store: str) -> StoreRecord:
         """One store."""
         return await self._read(partial(reads.store, name=store))
+
+    async def figures(self) -> Figures:
+        """What is measured of the whole of HQ."""
+        return await self._read(reads.figures)
 
     async def facing_page(
         self, store: str, *, status: str | None, after: str, limit: int

@@ -16,11 +16,13 @@ from cloud_bridge.store.records import (
     EnvironmentRecord,
     FacingCounts,
     FacingRecord,
+    Figures,
     FootfallRecord,
     PlanogramRecord,
     StockRecord,
     StoreRecord,
 )
+from cloud_bridge.store.sqlite.backup import newest
 from edge_agent.contract.digest import Digest, sums_of
 from edge_agent.contract.times import rfc3339
 
@@ -82,6 +84,13 @@ def digest(connection: sqlite3.Connection, store: str) -> Digest:
         "select facing, gtin, on_hand from facing where store = ? and on_hand is not null", (store,)
     )
     return Digest(at_seq=head[0] if head is not None else 0, sums=sums_of(counts))
+
+
+def figures(connection: sqlite3.Connection) -> Figures:
+    """Every store, what is set aside, and the last backup."""
+    fates = dict(connection.execute("select fate, count(*) from set_aside group by fate").fetchall())
+    records = [_store(row) for row in connection.execute(_STORE)]
+    return Figures(records, fates.get("parked", 0), fates.get("quarantined", 0), newest(connection))
 
 
 def facing_page(
