@@ -142,7 +142,9 @@ class Gateway:
         if r.random() < 0.1:
             self._condition(made)
         if r.random() < 0.05:
-            self._tell(made, r.choice(("gap.opened", "gap.closed")), GapMoved(facing="A1", device="c", fill=0.5))
+            self._tell(
+                made, r.choice(("gap.opened", "gap.closed")), GapMoved(facing="A1", device="c", fill=0.5)
+            )
         if r.random() < 0.03:
             self._tell(made, "robot.waved", Presence())  # a kind of a later version: parked at HQ
         for _ in range(r.choice((1, 1, 2, 5))):

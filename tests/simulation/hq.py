@@ -18,7 +18,7 @@ from cloud_bridge.errors import BadRequest, Conflict
 from cloud_bridge.ingest import Ingest
 from cloud_bridge.liveness import Liveness
 from cloud_bridge.problems import of_error
-from cloud_bridge.store.records import Credential, FeedEvent, Want, Welcome
+from cloud_bridge.store.records import FeedEvent, Want, Welcome
 from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.history import ancestry
 from cloud_bridge.store.sqlite.schema import FILE_NAME, open_writer

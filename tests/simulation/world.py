@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import ClassVar
 
 from edge_agent.sync.uplink import Session
 from tests.simulation.disk import image
 from tests.simulation.gateway import FACINGS, Gateway
 from tests.simulation.hq import FeedReader, Hq
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.net import Net
+from tests.simulation.net import FATES, Net
 
 HEALED_WITHIN_S = 300.0
 
@@ -24,7 +25,8 @@ class World:
 
     gateway_of: type[Gateway] = Gateway
     hq_of: type[Hq] = Hq
-    weights = {
+    fates = FATES
+    weights: ClassVar[dict[str, float]] = {
         "capture": 34, "pass_time": 34, "cut_line": 3, "kill_agent": 5, "copy_disk": 2.5, "restore_disk": 1.5, "restore_machine": 1.5,
         "reimage": 0.5, "clone": 1, "forget": 4, "kill_hq": 2, "back_up_hq": 3, "restore_hq": 1.5,
         "lose_hq": 0.25, "recount": 3, "read_feed": 4,
@@ -52,7 +54,7 @@ class World:
         """The world from its first day; at the end nothing runs."""
         random.seed(self.r.random())  # the jitter of the agents' retries
         with self.loop.running():
-            self.net = Net(self.loop, self.r, self.tell)
+            self.net = Net(self.loop, self.r, self.tell, fates=self.fates)
             self.hq = self.hq_of(self.folder, self.net, self.loop, self.tell)
             self.hq.found()
             self.hq.start()
