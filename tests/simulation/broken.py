@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from edge_agent.contract.messages import CHAIN_START, Hello, Position
 from edge_agent.journal import SyncPosition
 from tests.simulation.gateway import Gateway, ResumableUplink
 from tests.simulation.hq import Hq
-from tests.simulation.net import FATES
+from tests.simulation.net import CALM
 from tests.simulation.world import World
 from tests.simulation.writers import HqWriter, _next
 
@@ -27,7 +28,10 @@ BATCH, GREETING = "cloud_bridge.store.sqlite.batch", "cloud_bridge.store.sqlite.
 class SnapshotWorld(World):
     """Machines are put back with their memory again and again: two histories meet in one session."""
 
-    fates = FATES | {"through": 2000}
+    def __init__(self, seed: int, folder: Path) -> None:
+        super().__init__(seed, folder)
+        self.fates = CALM
+
     weights = World.weights | {
         "capture": 50, "copy_disk": 12, "restore_machine": 12, "forget": 12, "back_up_hq": 8, "clone": 0,
         "kill_agent": 0, "kill_hq": 0, "restore_hq": 0, "lose_hq": 0, "restore_disk": 0, "reimage": 0,
