@@ -36,11 +36,23 @@ class After(Query):
     after: Annotated[int, Field(ge=0, lt=2**53)] = 0
 
 
+def new_id() -> bytes:
+    """The identity of one command for ever: 16 bytes that nobody has given before."""
+    return secrets.token_bytes(16)
+
+
 class Commands:
     """Issues commands and hands them out."""
 
-    def __init__(self, engine: Engine, access: Access, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self._engine, self._access, self._clock = engine, access, clock
+    def __init__(
+        self,
+        engine: Engine,
+        access: Access,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        new_id: Callable[[], bytes] = new_id,
+    ) -> None:
+        self._engine, self._access, self._clock, self._new_id = engine, access, clock, new_id
         self._newest: dict[str, int] = {}
 
     async def load(self, _: web.Application | None = None) -> None:
@@ -62,7 +74,7 @@ class Commands:
         """Keep one command for a store's agent; it is durable then."""
         now = self._clock()
         command = CommandRecord(
-            secrets.token_hex(16), store, kind, encode(body).decode(), by, rfc3339(now), rfc3339(now + LIFE)
+            self._new_id().hex(), store, kind, encode(body).decode(), by, rfc3339(now), rfc3339(now + LIFE)
         )
         number = await self._engine.add_command(command)
         self._newest[store] = max(number, self.newest(store))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from cloud_bridge.rows import ReadyBatch
 from cloud_bridge.store.sqlite import writer as hq_writer
 from cloud_bridge.store.sqlite.history import Head, is_known
-from edge_agent.contract.messages import Hello, Position
+from edge_agent.contract.messages import CHAIN_START, Hello, Position
 from edge_agent.journal import SyncPosition
 from tests.simulation.gateway import Gateway, ResumableUplink
 from tests.simulation.hq import Hq
+from tests.simulation.net import CALM
 from tests.simulation.world import World
 from tests.simulation.writers import HqWriter, _next
 
@@ -23,15 +25,36 @@ Break = Callable[[pytest.MonkeyPatch], type[World]]
 BATCH, GREETING = "cloud_bridge.store.sqlite.batch", "cloud_bridge.store.sqlite.hello"
 
 
+class SnapshotWorld(World):
+    """Machines are put back with their memory again and again: two histories meet in one session."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        super().__init__(seed, folder)
+        self.fates = CALM
+
+    weights = World.weights | {
+        "capture": 50, "copy_disk": 12, "restore_machine": 12, "forget": 12, "back_up_hq": 8, "clone": 0,
+        "kill_agent": 0, "kill_hq": 0, "restore_hq": 0, "lose_hq": 0, "restore_disk": 0, "reimage": 0,
+    }  # fmt: skip
+
+
 # --- HQ compares numbers, not chains -----------------------------------------------------------
 
 
 def trust_numbers(patch: pytest.MonkeyPatch) -> type[World]:
-    """Whatever is above the head by its number is new."""
+    """A store goes on at the head of its branch, and whatever is above the head by its number is new."""
+
+    def head(db: Any, store: str, hello: Hello) -> tuple[int, bytes] | None:
+        found = db.execute(
+            "select head_seq, head_chain from branch join store using (store, branch) where store = ?",
+            (store,),
+        ).fetchone()
+        return (0, CHAIN_START) if found is None else (found[0], found[1])
 
     def fresh_rows(_db: Any, _store: str, head: Head, batch: ReadyBatch) -> list[Any]:
         return [row for row in batch.rows if row.seq > head.seq]
 
+    patch.setattr(f"{GREETING}.merge_base", head)
     patch.setattr(f"{BATCH}._fresh_rows", fresh_rows)
     return World
 
@@ -146,7 +169,7 @@ class TrustingGateway(Gateway):
     uplink_of = TrustingUplink
 
 
-class TrustingWorld(World):
+class TrustingWorld(SnapshotWorld):
     gateway_of = TrustingGateway
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 
 from cloud_bridge.store.sqlite.audit import audit
 from cloud_bridge.store.sqlite.history import ancestry
 from edge_agent.contract.messages import CommandDone
-from tests.simulation.hq import STORE, changes
+from tests.simulation.gateway import Gateway
+from tests.simulation.hq import STORE, changes, reading
 from tests.simulation.world import World
 
 Shown = dict[str, tuple[str, int | None]]
@@ -34,9 +36,26 @@ def _events(world: World) -> Iterator[str]:
     if world.is_unhealed:
         yield "a gateway on a clean line does not get through"
     yield from (f"event {eid.hex()} is there {n} times" for eid, n in rows.items() if n > 1)
-    yield from (f"event {eid.hex()} is held and not told" for eid in sorted(world.held() - rows.keys()))
-    missing = world.acknowledged.keys() - rows.keys() - world.excused
+    buried = {eid for gateway in world.gateways for eid in _below_a_root(world, gateway)}
+    untold = world.held() - rows.keys() - buried
+    yield from (f"event {eid.hex()} is held and not told" for eid in sorted(untold))
+    missing = world.acknowledged.keys() - rows.keys() - world.excused - buried
     yield from (f"event {eid.hex()} is lost" for eid in sorted(missing))
+
+
+def _below_a_root(world: World, gateway: Gateway) -> set[bytes]:
+    """A known limit: an HQ that lost everything began anew where one gateway's memory begins; what another
+    copy of that disk still has from before is not asked for."""
+    roots = world.hq.view.execute(
+        "select start_seq, start_chain from branch where parent is null and start_seq > 0"
+    ).fetchall()
+    with closing(reading(gateway.file)) as db:
+        return {
+            eid
+            for seq, chain in roots
+            if db.execute("select 1 from outbox where seq = ? and chain = ?", (seq, chain)).fetchone()
+            for (eid,) in db.execute("select eid from outbox where seq <= ?", (seq,))
+        }
 
 
 def _shown(world: World) -> Iterator[str]:
@@ -44,7 +63,7 @@ def _shown(world: World) -> Iterator[str]:
     page = world.loop.finish(engine.facing_page(STORE, status=None, after="", limit=99))
     shown = {f.facing: (f.gtin, f.on_hand) for f in page}
     believed = {b.facing: (b.gtin, b.on_hand) for b in gateway.beliefs.values()}
-    if _claims(shown) != _claims(believed):
+    if _claims(shown) != _claims(believed) and not _below_a_root(world, gateway):
         yield f"HQ shows {shown}, the gateway believes {believed}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -64,9 +65,17 @@ class Hq:
 
     writer_of: type[HqWriter] = HqWriter
 
-    def __init__(self, folder: Path, net: Net, loop: VirtualLoop, told: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        net: Net,
+        loop: VirtualLoop,
+        r: random.Random,
+        *,
+        told: Callable[[str], None],
+    ) -> None:
         self.file, self.copy = folder / FILE_NAME, folder / "backup.sqlite3"
-        self._net, self._loop, self._told = net, loop, told
+        self._net, self._loop, self._r, self._told = net, loop, r, told
         self._asked: dict[asyncio.Task[Answer], asyncio.Future[Answer]] = {}
         self._chores: set[asyncio.Task[Any]] = set()
         self._epochs = 0
@@ -87,7 +96,9 @@ class Hq:
     def start(self) -> None:
         self.engine = Engine(self.file, self.writer_of, self._told, self.safe_up_to)
         access = Access(self.engine, on_revoked=lambda: None)
-        self.commands = Commands(self.engine, access, clock=self._loop.now)
+        self.commands = Commands(
+            self.engine, access, clock=self._loop.now, new_id=lambda: self._r.randbytes(16)
+        )
         self._loop.finish(self.commands.load())
         self.ingest = Ingest(
             self.engine,

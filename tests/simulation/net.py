@@ -13,6 +13,8 @@ from edge_agent.sync.line import Answer, HqLine, Request
 FATES = {
     "through": 62, "request lost": 6, "reset": 5, "answer lost": 9, "answer late": 4, "doubled": 8, "late": 6,
 }  # fmt: skip
+CALM = FATES | {"through": 2000}
+"""Sessions last, so that what lies further apart meets in one."""
 Serve = Callable[[Request], "asyncio.Future[Answer]"]
 
 
@@ -20,9 +22,14 @@ class Net:
     """`serve` takes a request at HQ; None while HQ is down."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, r: random.Random, told: Callable[[str], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        r: random.Random,
+        told: Callable[[str], None],
+        *,
+        fates: dict[str, int],
     ) -> None:
-        self._loop, self._r, self._told = loop, r, told
+        self._loop, self._r, self._told, self._fates = loop, r, told, fates
         self.serve: Serve | None = None
         self.is_clean = False
         self.cut_until_s: Counter[str] = Counter()
@@ -33,7 +40,7 @@ class Net:
         """What a gateway hears; nothing, for as long as it waits, where something was lost."""
         if self.is_clean:
             return await self._arrive(request)
-        [fate] = self._r.choices(list(FATES), list(FATES.values()))
+        [fate] = self._r.choices(list(self._fates), list(self._fates.values()))
         self._told(f"{request.call} {fate}")
         await asyncio.sleep(self._latency_s())
         if self._loop.time() < self.cut_until_s[gateway] or fate == "request lost":

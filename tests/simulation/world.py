@@ -15,7 +15,7 @@ from tests.simulation.disk import image
 from tests.simulation.gateway import FACINGS, Gateway
 from tests.simulation.hq import FeedReader, Hq
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.net import Net
+from tests.simulation.net import CALM, FATES, Net
 
 HEALED_WITHIN_S = 300.0
 
@@ -25,7 +25,7 @@ class World:
 
     gateway_of: type[Gateway] = Gateway
     hq_of: type[Hq] = Hq
-    weights: ClassVar = {
+    weights: ClassVar[dict[str, float]] = {
         "capture": 34, "pass_time": 34, "cut_line": 3, "kill_agent": 5, "copy_disk": 2.5, "restore_disk": 1.5, "restore_machine": 1.5,
         "reimage": 0.5, "clone": 1, "forget": 6, "kill_hq": 2, "back_up_hq": 3, "restore_hq": 1.5,
         "lose_hq": 0.8, "recount": 3, "read_feed": 4,
@@ -33,6 +33,7 @@ class World:
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.r, self.folder = random.Random(seed), folder
+        self.fates = FATES if seed % 4 else CALM
         folder.mkdir()
         self.loop = VirtualLoop()
         self.told: list[str] = []
@@ -53,8 +54,8 @@ class World:
         """The world from its first day; at the end nothing runs."""
         random.seed(self.r.random())  # the jitter of the agents' retries
         with self.loop.running():
-            self.net = Net(self.loop, self.r, self.tell)
-            self.hq = self.hq_of(self.folder, self.net, self.loop, self.tell)
+            self.net = Net(self.loop, self.r, self.tell, fates=self.fates)
+            self.hq = self.hq_of(self.folder, self.net, self.loop, self.r, told=self.tell)
             self.hq.found()
             self.hq.start()
             self.gateways.append(self.new_gateway())
