@@ -7,7 +7,9 @@ import sys
 from contextlib import closing
 from typing import Any
 
-FORGETS_AT_ONCE = "import edge_agent.app; edge_agent.app.RETENTION_EVERY_S = 0.1; import edge_agent.cli; edge_agent.cli.main()"
+FORGETS_AT_ONCE = (
+    "from edge_agent import cli, upkeep; upkeep.LOOK_EVERY_S, upkeep.FORGET_EVERY_LOOKS = 0.1, 1; cli.main()"
+)
 """The real agent, whose retention runs ten times a second instead of once a minute."""
 
 
