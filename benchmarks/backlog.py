@@ -64,7 +64,7 @@ def main() -> dict[str, Any]:
             while pending(hq):
                 assert time.monotonic() < drained_by, "HQ has every row"
                 watch.look()
-                time.sleep(LOOK_EVERY_S)
+                time.sleep(LOOK_EVERY_S)  # how often the memory is looked at
             drained = time.monotonic()
             audit = hq.audit()
             assert shown(hq) == present

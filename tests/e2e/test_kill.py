@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import random
 import sqlite3
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessageInfo, MQTTv5
 
 from device_sims.proxy import Mode
+from tests.e2e.tags import publishing
 
 MODES: tuple[Mode, ...] = (
     "open", "silent", "open", "refused", "slow", "open", "reset", "half_closed", "truncated", "error_500",
@@ -51,7 +47,7 @@ def survive(kills: int, world: Any, scales: Any, mosquitto: int, line: Any, wait
     wait_for(lambda: world.on_hand("A1-02") == 10, what="first counts at HQ")
     wait_for(lambda: reader_online(world), what="the reader's subscription")
 
-    with publishing(mosquitto) as published:
+    with publishing(mosquitto, every_s=0.005) as published:
         for kill in range(kills):
             name, mode = chance.choice(("agent", "hq")), MODES[kill % len(MODES)]
             line.set(mode)
@@ -111,34 +107,3 @@ def eids(path: Path, question: str) -> list[bytes]:
 
 def reader_online(world: Any) -> bool:
     return any(d["device"] == "rfid-a" and d["status"] == "online" for d in world.status()["devices"])
-
-
-@contextmanager
-def publishing(port: int) -> Iterator[list[str]]:
-    """A reader that publishes a new tag every few milliseconds until the block ends; yields what it sent."""
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    sent: list[str] = []
-    waiting: list[MQTTMessageInfo] = []
-    stop = threading.Event()
-
-    def publish() -> None:
-        while not stop.wait(0.005):
-            epc = (0x3074257BF7194E4000000000 + len(sent)).to_bytes(12, "big")
-            event = {"epc": base64.urlsafe_b64encode(epc).decode(), "antennaPort": 1, "peakRssiCdbm": -5000}
-            body = json.dumps({"eventType": "tagInventory", "tagInventoryEvent": event})
-            waiting.append(client.publish("rfid/a", body, qos=1))
-            sent.append(epc.hex())
-        for message in waiting:
-            message.wait_for_publish(10)
-
-    thread = threading.Thread(target=publish)
-    thread.start()
-    try:
-        yield sent
-    finally:
-        stop.set()
-        thread.join(15)
-        client.disconnect()
-        client.loop_stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import random
 import re
@@ -14,11 +13,11 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
+
+from tests.e2e.tags import publishing
 
 STORE = "store-0042"
 COLA, WATER = "06901234567892", "04006381333931"
@@ -135,7 +134,7 @@ def test_what_hq_publishes_changes_that_and_nothing_else_and_loses_no_message(
     shop: Shop, mosquitto: int
 ) -> None:
     world = shop.world
-    with tags_on(mosquitto) as published:
+    with publishing(mosquitto, every_s=0.01) as published:
         began = time.monotonic()
         answer = shop.put("planogram", plan(second=WATER, capacity=20))
         assert (answer["revision"], answer["applied_revision"]) == (1, 0)
@@ -235,34 +234,3 @@ def survive(shop: Shop, kills: int) -> None:
     world.start_agent()
     shop.until_applied(0)
     assert shop.at_hq()["refused"]["revision"] == kills
-
-
-@contextmanager
-def tags_on(port: int) -> Iterator[list[str]]:
-    """A reader that publishes a new tag every few milliseconds until the block ends; yields what it sent."""
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    sent: list[str] = []
-    stop = threading.Event()
-
-    def publish() -> None:
-        waiting = []
-        while not stop.wait(0.01):
-            epc = (0x3074257BF7194E4000000000 + len(sent)).to_bytes(12, "big")
-            event = {"epc": base64.urlsafe_b64encode(epc).decode(), "antennaPort": 1, "peakRssiCdbm": -5000}
-            body = json.dumps({"eventType": "tagInventory", "tagInventoryEvent": event})
-            waiting.append(client.publish("rfid/a", body, qos=1))
-            sent.append(epc.hex())
-        for message in waiting:
-            message.wait_for_publish(10)
-
-    thread = threading.Thread(target=publish)
-    thread.start()
-    try:
-        yield sent
-    finally:
-        stop.set()
-        thread.join(15)
-        client.disconnect()
-        client.loop_stop()

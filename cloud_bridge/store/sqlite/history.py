@@ -109,7 +109,7 @@ def rows_of(
     named = ", ".join("?" * len(kinds))
     for segment in reversed(segments):
         rows = connection.execute(
-            "select a.fate, l.seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, body"  # noqa: S608 - marks
+            "select a.fate, l.seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, body"  # noqa: S608 - only question marks are put in
             " from ledger l"
             " left join set_aside a on a.store = l.store and a.seq = l.seq and a.branch = l.branch"
             f" where l.store = ? and l.branch = ? and l.seq between ? and ? and kind in ({named})"
