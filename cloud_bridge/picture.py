@@ -131,13 +131,15 @@ class Picture:
             EnvironmentAlarm: self._alarm,
             ItemMoved: self._item,
             CommandDone: _shows_nothing,
+            SetAside: _shows_nothing,
         }
 
     def apply(self, rows: Iterable[ReadyRow], *, received_at: str) -> None:
         """Take rows in, in order. Rows that are set aside change nothing."""
+        handlers = self._handlers
         for row in rows:
-            if not isinstance(row.body, SetAside):
-                self._handlers[type(row.body)](row, row.body, received_at)
+            body = row.body
+            handlers[type(body)](row, body, received_at)
 
     # --- one method a body ---
 
@@ -145,12 +147,10 @@ class Picture:
         shown = self._at(body.facing, body.gtin, row, received_at)
         change = (body.on_hand or 0) - (shown.on_hand or 0)
         if change:
-            payload = _encode(
-                StockPayload(
-                    body.facing, body.gtin, change, body.on_hand, body.confidence, body.cause, body.sources
-                )
+            told = StockPayload(
+                body.facing, body.gtin, change, body.on_hand, body.confidence, body.cause, body.sources
             )
-            self._publish(row, payload, received_at)
+            self._publish(row, _encode(told), received_at)
         if shown.on_hand != body.on_hand or shown.status != body.status:
             shown.changed_at = row.occurred_at
         shown.on_hand, shown.confidence, shown.status = body.on_hand, body.confidence, body.status
@@ -296,5 +296,5 @@ def _correction(facing: str, gtin: str, change: int, on_hand: int) -> bytes:
     return _encode(StockPayload(facing, gtin, change, on_hand, 0.0, "correction", ()))
 
 
-def _shows_nothing(_row: ReadyRow, _body: CommandDone, _received_at: str) -> None:
-    """What became of a command is kept beside the command."""
+def _shows_nothing(_row: ReadyRow, _body: CommandDone | SetAside, _received_at: str) -> None:
+    """What became of a command is kept beside the command; a row set aside has no effect."""

@@ -27,6 +27,8 @@ from edge_agent.contract.messages import (
     PlanogramApplied,
     StockChanged,
     chain_next,
+    is_identifier,
+    is_time,
 )
 from edge_agent.contract.planogram import Facing, Planogram, Product
 
@@ -94,7 +96,7 @@ def make_ready(batch: Batch) -> ReadyBatch:
     for expected, row in enumerate(batch.rows, batch.first):
         if row.seq != expected:
             raise Conflict("gap", f"row {row.seq} stands where {expected} was expected")
-        eid = bytes.fromhex(row.eid)
+        eid = _eid(row)
         try:
             chain = chain_next(chain, eid, row.kind, row.version, row.body)
         except UnicodeEncodeError as error:
@@ -127,7 +129,19 @@ def decode_body(kind: str, version: int, text: str) -> msgspec.Struct | AppliedP
         return SetAside("quarantined", f"{kind}: {_first_line(error)}")
 
 
+def _eid(row: OutboxRow) -> bytes:
+    try:
+        eid = bytes.fromhex(row.eid)
+    except ValueError:
+        eid = b""
+    if len(eid) != 16 or eid.hex() != row.eid:
+        raise BadRequest(f"row {row.seq}: an eid has 32 hexadecimal digits, lower case")
+    return eid
+
+
 def _ready(row: OutboxRow, chain: bytes, eid: bytes) -> ReadyRow:
+    if not is_time(row.occurred_at):
+        raise BadRequest(f"row {row.seq}: occurred_at is not written as 2026-11-22T10:00:00.123Z")
     if abs(row.mono_ms) > _MAX_INT64 or row.version > _MAX_INT64:
         raise BadRequest(f"row {row.seq}: mono_ms or version does not fit into 64 bits")
     body = decode_row(row.kind, row.version, row.occurred_at, row.body)
@@ -140,7 +154,10 @@ def _checked(body: Any) -> msgspec.Struct | AppliedPlanogram:
     """What the structs cannot say: check digits, calendar, sizes. ValueError says what is wrong."""
     match body:
         case StockChanged():
+            _require_identifier(body.facing)
             _require_gtin(body.gtin)
+            _require_written(body.observed_at)
+            _require_written(body.reorder_due_at)
             if (body.on_hand or 0) > MAX_COUNT or abs(body.change) > MAX_COUNT:
                 _require_count(on_hand=body.on_hand or 0, change=abs(body.change))
         case FootfallCounted():
@@ -167,6 +184,16 @@ def _planogram(body: PlanogramApplied) -> Planogram:
     return Planogram.model_validate({"products": products, "facings": facings})
 
 
+def _require_identifier(text: str) -> None:
+    if not is_identifier(text):
+        raise ValueError(f"{text[:80]!r} is not an identifier")
+
+
+def _require_written(time: str | None) -> None:
+    if time is not None and not is_time(time):
+        raise ValueError(f"{time[:80]!r} is not written as 2026-11-22T10:00:00.123Z")
+
+
 def _require_gtin(gtin: str) -> None:
     if not _is_gtin14(gtin):
         raise ValueError(f"GTIN {gtin!r} must have 14 digits and a valid check digit")
@@ -191,7 +218,9 @@ def _require_time(text: str) -> None:
         raise ValueError(f"{text} is not a time")
 
 
+@lru_cache(maxsize=4_096)
 def _is_time(text: str) -> bool:
+    """Whether the calendar knows it."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Final
 
 from cloud_bridge.errors import Conflict
-from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
+from cloud_bridge.rows import AppliedPlanogram, ReadyBatch, ReadyRow, SetAside
 from cloud_bridge.store.records import Applied
 from cloud_bridge.store.sqlite import commands, published
 from cloud_bridge.store.sqlite.history import Head, chain_at, current_head
@@ -13,7 +14,10 @@ from cloud_bridge.store.sqlite.many import insert_many
 from cloud_bridge.store.sqlite.picture import load_for, save
 from cloud_bridge.store.sqlite.state import drop_state
 from cloud_bridge.store.sqlite.writer import Transaction
-from edge_agent.contract.messages import Position
+from edge_agent.contract.messages import CommandDone, Position
+
+_TOLD: Final = (SetAside, CommandDone, AppliedPlanogram)
+"""Rare rows that do something beside the picture; the others are looked through once only."""
 
 
 def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
@@ -21,14 +25,16 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
     head = current_head(tx.connection, store, batch.session)
     fresh = _fresh_rows(tx.connection, store, head, batch)
     seq, chain = (fresh[-1].seq, fresh[-1].chain) if fresh else (head.seq, head.chain)
+    told = [row for row in fresh if isinstance(row.body, _TOLD)]
     if fresh:
         _insert(tx.connection, store, head.branch, fresh, received_at)
+        _set_aside(tx.connection, store, head.branch, told)
         picture = load_for(tx.connection, store, fresh)
         picture.apply(fresh, received_at=received_at)
         save(tx.connection, store, picture)
         tx.publish(store, picture.feed)
-        commands.settle(tx, store, fresh, received_at=received_at)
-        published.settle(tx, store, fresh, received_at=received_at)
+        commands.settle(tx, store, told, received_at=received_at)
+        published.settle(tx, store, told, received_at=received_at)
         tx.connection.execute(
             "update branch set head_seq = ?, head_chain = ?, head_occurred_at = ?"
             " where store = ? and branch = ?",
@@ -40,7 +46,7 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
         "update store set last_seen_at = ?, last_seq = ? where store = ?",
         (received_at, batch.last_seq, store),
     )
-    fates = [row.body.fate for row in fresh if isinstance(row.body, SetAside)]
+    fates = [row.body.fate for row in told if isinstance(row.body, SetAside)]
     return Applied(
         head.name, Position(seq, chain.hex()), len(fresh), fates.count("parked"), fates.count("quarantined")
     )
@@ -72,6 +78,9 @@ def _insert(
             for r in rows
         ],
     )  # fmt: skip
+
+
+def _set_aside(connection: sqlite3.Connection, store: str, branch: int, rows: list[ReadyRow]) -> None:
     insert_many(
         connection,
         "insert into set_aside (store, seq, branch, fate, reason)",

@@ -40,12 +40,13 @@ def load_for(connection: sqlite3.Connection, store: str, rows: Iterable[ReadyRow
     facings: set[str] = set()
     devices: set[str] = set()
     for row in rows:
-        if isinstance(row.body, AppliedPlanogram):
+        body = row.body
+        if isinstance(body, StockChanged):
+            facings.add(body.facing)
+        elif isinstance(body, DeviceChanged):
+            devices.add(body.device)
+        elif isinstance(body, AppliedPlanogram):
             return load_whole(connection, store)
-        if isinstance(row.body, StockChanged):
-            facings.add(row.body.facing)
-        elif isinstance(row.body, DeviceChanged):
-            devices.add(row.body.device)
     picture = Picture()
     if facings:
         picture.facings = load_facings(connection, store, facings)
