@@ -276,6 +276,8 @@ class Pipeline:
                 capture.effects.tell("footfall.counted", bucket.body(), at)
 
     def _news(self, conditions: list[Condition], now: Moment, capture: Capture) -> None:
+        """Tell them. What is held back is not kept either: after a kill it is news."""
+        capture.conditions += conditions
         for condition in conditions:
             capture.effects.tell("device.changed", condition.body(), now.at)
 
@@ -292,9 +294,8 @@ class Pipeline:
             if device in self.bulletin.untold:
                 self.bulletin.note(self.health.conditions[device], now, hint=hint)
             return
-        capture.conditions.append(moved)
         if self.news.changed(moved, now.mono_s):
-            capture.effects.tell("device.changed", moved.body(), now.at)
+            self._news([moved], now, capture)
         log.debug("%s is %s: %s", device, moved.status, moved.reason)
         self.bulletin.note(moved, now, hint=hint)
         if moved.status != "offline":

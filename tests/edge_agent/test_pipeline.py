@@ -135,3 +135,15 @@ async def test_a_minute_is_told_at_the_stop_and_an_alarm_at_once(pipeline: Pipel
     ]
     await pipeline.close_minutes()
     assert [kind for kind, _ in on_disk(pipeline)][3:] == ["environment.measured"]
+
+
+async def test_a_change_that_is_held_back_is_news_again_after_a_kill(pipeline: Pipeline) -> None:
+    pipeline.news.is_sparing = True
+    await pipeline.emit([DeviceAnswered("r1")])
+    await pipeline.emit([DeviceDegraded("r1", "antenna 1 is open")])
+    told = [json.loads(body)["status"] for kind, body in on_disk(pipeline) if kind == "device.changed"]
+    assert told == ["online"]
+    pipeline.journal.close()  # as a kill leaves it: the pipeline did not stop
+    with closing(Journal(pipeline.journal.path.parent)) as journal:
+        [kept] = [c for c in journal.restored.conditions if c.device == "r1"]
+    assert (kept.status, kept.reason) == ("online", None)
