@@ -27,10 +27,9 @@ from edge_agent.contract.messages import (
     PlanogramApplied,
     StockChanged,
     chain_next,
-    is_identifier,
-    is_time,
 )
 from edge_agent.contract.planogram import Facing, Planogram, Product
+from edge_agent.contract.written import is_identifier, is_time
 
 MAX_COUNT: Final = 2**31 - 1
 _MAX_INT64: Final = 2**63 - 1

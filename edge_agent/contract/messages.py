@@ -7,7 +7,6 @@ clock, so equal chain means equal history. Chains and eids are 16 bytes, lower-c
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge_agent.contract.digest import BUCKETS, Digest
+from edge_agent.contract.written import Hex16, Identifier, Time, Unchecked
 
 SCHEMA_VERSION = 1
 """HQ parks rows of a higher version than its own. A field with a default, which either side may lack, is no
@@ -27,16 +27,6 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 LOCATOR_LIMIT = 10_000
 """The most (seq, chain) pairs that one hello may carry."""
 
-_IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
-_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z"
-Identifier = Annotated[str, Meta(pattern=_IDENTIFIER)]
-Hex16 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
-Time = Annotated[str, Meta(pattern=_TIME)]
-UncheckedIdentifier = str
-UncheckedHex16 = str
-UncheckedTime = str
-"""In what comes thousands at a time HQ checks these itself, remembering what it has seen: the patterns take
-longer than all the rest of reading a row."""
 Seq = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
@@ -45,18 +35,6 @@ FacingStatus = Literal["ok", "low", "out", "unknown"]
 DeviceStatus = Literal["online", "degraded", "offline"]
 Cause = Literal["initial", "pick", "return", "restock", "sale", "recount", "correction"]
 Source = Literal["weight", "rfid", "camera"]
-
-
-@lru_cache(maxsize=65_536)
-def is_identifier(text: str) -> bool:
-    """Whether this names a facing, a device, a line."""
-    return re.search(_IDENTIFIER, text) is not None
-
-
-@lru_cache(maxsize=4_096)
-def is_time(text: str) -> bool:
-    """Whether this is written as times travel; the calendar may not know it all the same."""
-    return re.search(_TIME, text) is not None
 
 
 # --- bodies: one struct per outbox kind, additive only ---------------------------------------
@@ -69,7 +47,7 @@ class StockChanged(Struct, frozen=True, kw_only=True, gc=False):
     `reorder_due_at`: when it is expected to be down to its reorder point, or since when it is; null: unknown.
     """
 
-    facing: UncheckedIdentifier
+    facing: Unchecked
     gtin: str
     on_hand: Count | None
     change: int
@@ -77,9 +55,9 @@ class StockChanged(Struct, frozen=True, kw_only=True, gc=False):
     status: FacingStatus
     cause: Cause
     sources: list[Source]
-    observed_at: UncheckedTime | None
+    observed_at: Unchecked | None
     reasons: list[str] = []
-    reorder_due_at: UncheckedTime | None = None
+    reorder_due_at: Unchecked | None = None
 
 
 class GapMoved(Struct, frozen=True, kw_only=True):
@@ -194,10 +172,10 @@ class OutboxRow(Struct, frozen=True, kw_only=True, gc=False):
     """One captured event. `body` is the exact JSON text; it is stored and hashed as it is."""
 
     seq: Annotated[int, Meta(ge=1)]
-    eid: UncheckedHex16
+    eid: Unchecked
     kind: Annotated[str, Meta(min_length=1, max_length=64)]
     version: Annotated[int, Meta(ge=1)]
-    occurred_at: UncheckedTime
+    occurred_at: Unchecked
     boot_id: str
     mono_ms: int
     body: str

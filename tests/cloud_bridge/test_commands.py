@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from cloud_bridge import commands as commands_module
-from cloud_bridge.store.sqlite.commands import COUNTED_AGAIN
+from cloud_bridge.store.orders import COUNTED_AGAIN
 from cloud_bridge.store.sqlite.schema import FILE_NAME, MIGRATIONS
 
 

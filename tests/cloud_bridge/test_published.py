@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from cloud_bridge.store.sqlite.published import RESET, SUPERSEDED
+from cloud_bridge.store.orders import RESET, SUPERSEDED
 from cloud_bridge.store.sqlite.schema import FILE_NAME, MIGRATIONS
 
 COLA, WATER = "06901234567892", "04006381333931"

@@ -7,17 +7,8 @@ from hypothesis import strategies as st
 
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.rows import ReadyRow, SetAside, make_ready
-from edge_agent.contract.messages import (
-    Batch,
-    Identifier,
-    OutboxRow,
-    StockChanged,
-    Time,
-    encode,
-    fold_chain,
-    is_identifier,
-    is_time,
-)
+from edge_agent.contract.messages import Batch, OutboxRow, StockChanged, encode, fold_chain
+from edge_agent.contract.written import Identifier, Time, is_identifier, is_time
 
 AT = "2026-11-22T10:00:00.123Z"
 COLA = "06901234567892"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import zstandard
 
-from cloud_bridge.store.sqlite import engine
+from cloud_bridge.store import meeting
 from edge_agent.contract.digest import Digest, bucket_of, sums_of
 from edge_agent.contract.messages import DeviceState, FacingState, GapMoved, Position, Presence
 
@@ -187,7 +187,7 @@ async def test_a_history_that_takes_long_to_read_is_answered_at_a_later_hello(hq
     await store.tell(*(make.stock("A1", n) for n in range(1, 2001)))
     store.outbox = store.outbox.copy(1500)
     store.outbox.add(make.stock("A1", 7))
-    monkeypatch.setattr(engine, "REFOLD_WAIT_S", 0)
+    monkeypatch.setattr(meeting, "REFOLD_WAIT_S", 0)
     problem = await refused(make, store.hello())
     assert (problem.status, problem.headers["Retry-After"]) == (503, "1")
     monkeypatch.undo()

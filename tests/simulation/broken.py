@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from cloud_bridge.rows import ReadyBatch
+from cloud_bridge.store.lines import Head
 from cloud_bridge.store.sqlite import writer as hq_writer
-from cloud_bridge.store.sqlite.history import Head, is_known
+from cloud_bridge.store.sqlite.history import is_known
 from edge_agent.contract.messages import CHAIN_START, Hello, Position
 from edge_agent.journal import SyncPosition
 from tests.simulation.gateway import Gateway, ResumableUplink

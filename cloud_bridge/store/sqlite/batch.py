@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from cloud_bridge.errors import Conflict
 from cloud_bridge.rows import AppliedPlanogram, ReadyBatch, ReadyRow, SetAside
+from cloud_bridge.store.fresh import common_position, rows_behind
+from cloud_bridge.store.lines import Head
 from cloud_bridge.store.records import Applied
 from cloud_bridge.store.sqlite import commands, published
-from cloud_bridge.store.sqlite.history import Head, chain_at, current_head
+from cloud_bridge.store.sqlite.history import chain_at, current_head
 from cloud_bridge.store.sqlite.many import insert_many
 from cloud_bridge.store.sqlite.picture import load_for, save
 from cloud_bridge.store.sqlite.state import drop_state
@@ -53,16 +54,9 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
 
 
 def _fresh_rows(connection: sqlite3.Connection, store: str, head: Head, batch: ReadyBatch) -> list[ReadyRow]:
-    """The rows above the head. Equal chain at the newest common position proves everything before it."""
-    if batch.branch != head.name:
-        raise Conflict("fork", f"branch {batch.branch!r} is not the store's current one")
-    if batch.first > head.seq + 1:
-        raise Conflict("gap", f"rows start at {batch.first}, HQ has {head.seq}")
-    common = min(head.seq, batch.first - 1 + len(batch.rows))
+    common = common_position(head, batch)
     ours = head.chain if common == head.seq else chain_at(connection, store, head.branch, common)
-    if ours != batch.chain_at(common):
-        raise Conflict("fork", f"the histories differ at or before {common}")
-    return batch.rows[common - batch.first + 1 :]
+    return rows_behind(common, ours, batch)
 
 
 def _insert(

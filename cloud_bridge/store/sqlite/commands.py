@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
-from typing import Final
 
 from cloud_bridge.rows import ReadyRow
+from cloud_bridge.store.orders import AT_ONCE, COUNTED_AGAIN, GATEWAY_REPLACED, as_told, number_after
 from cloud_bridge.store.records import CommandRecord, HandedOut
 from cloud_bridge.store.sqlite.writer import Transaction
-from edge_agent.contract.messages import Command, CommandDone
-from edge_agent.contract.times import parse_rfc3339
-
-AT_ONCE: Final = 100
-COUNTED_AGAIN: Final = "the facing was counted again before this was handed out"
-GATEWAY_REPLACED: Final = "handed out to a gateway whose memory is gone; nobody knows whether it was done"
+from edge_agent.contract.messages import CommandDone
 
 
 def add(tx: Transaction, command: CommandRecord) -> int:
     """Keep one command and return its number.
 
-    Numbers are milliseconds since 1970 where that rises, so that a database that was restored from a backup
-    does not give a number again that an agent has passed. A newer count of a facing closes older ones that
-    nobody was handed yet.
+    A newer count of a facing closes older ones that nobody was handed yet.
     """
     if command.kind == "recount":
         tx.connection.execute(
@@ -33,7 +25,7 @@ def add(tx: Transaction, command: CommandRecord) -> int:
             (COUNTED_AGAIN, command.issued_at, command.store, command.body),
         )
     (last,) = tx.connection.execute("select coalesce(max(n), 0) from command").fetchone()
-    number = max(int(last) + 1, _ms(command.issued_at))
+    number = number_after(int(last), command.issued_at)
     tx.connection.execute(
         "insert into command (n, store, id, kind, body, issued_by, issued_at, expires_at)"
         " values (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -76,10 +68,7 @@ def hand_out(tx: Transaction, store: str, *, after: int, newest: int, now: str) 
         last = max(kept, newest)
     else:
         last = found[-1][0]
-    commands = [
-        Command(id=id_.hex(), kind=kind, age_ms=max(0, _ms(now) - _ms(issued_at)), body=json.loads(body))
-        for _, id_, kind, body, issued_at in found
-    ]
+    commands = [as_told(*rest, now=now) for _, *rest in found]
     return HandedOut(commands, max(after, last), expired)
 
 
@@ -102,7 +91,3 @@ def give_up(tx: Transaction, store: str, *, at: str) -> None:
         " where store = ? and handed_at is not null and outcome is null",
         (GATEWAY_REPLACED, at, store),
     )
-
-
-def _ms(at: str) -> int:
-    return round(parse_rfc3339(at).timestamp() * 1000)

@@ -14,7 +14,9 @@ from typing import Any, Final, TypeVar
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.picture import Picture
 from cloud_bridge.rows import ReadyBatch
-from cloud_bridge.store import OnPublished
+from cloud_bridge.store import OnPublished, cursors
+from cloud_bridge.store.lines import Segment
+from cloud_bridge.store.meeting import NeedsRefold, Refolded, Refolds
 from cloud_bridge.store.records import (
     Applied,
     BackupRecord,
@@ -42,7 +44,7 @@ from cloud_bridge.store.records import (
 )
 from cloud_bridge.store.sqlite import access, backup, commands, feed, published, reads, replay, upkeep
 from cloud_bridge.store.sqlite.batch import apply_batch
-from cloud_bridge.store.sqlite.hello import NeedsRefold, Place, Refolded, greet
+from cloud_bridge.store.sqlite.hello import greet
 from cloud_bridge.store.sqlite.history import refold
 from cloud_bridge.store.sqlite.restore import finish_restore
 from cloud_bridge.store.sqlite.schema import feed_epoch, open_reader, past_epochs
@@ -53,8 +55,6 @@ from edge_agent.contract.messages import Hello, State
 
 T = TypeVar("T")
 READERS: Final = 4
-REFOLD_WAIT_S: Final = 2.0
-"""Less than an agent waits for its hello."""
 
 
 class SqliteEngine:
@@ -77,7 +77,7 @@ class SqliteEngine:
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._held: set[str] = set()
-        self._refolds: dict[str, tuple[Place, asyncio.Future[Picture]]] = {}
+        self._refolds = Refolds()
         with_epoch = open_reader(path)
         self._epoch, self._past = feed_epoch(with_epoch), past_epochs(with_epoch)
         with_epoch.close()
@@ -104,33 +104,18 @@ class SqliteEngine:
     # --- sync ---
 
     async def hello(self, store: str, hello: Hello, *, received_at: str) -> Want | Welcome:
-        """Find where an agent goes on; a refold is made outside the transaction, so the head may move."""
+        """Find where an agent goes on and open its session, the only one that may write from then."""
         if store in self._held:
             raise Unavailable("rows that were set aside are taken in first", hint="say hello again")
-        refolded: Refolded | None = None
-        for _ in range(5):
-            answer = await self.writer.submit(
-                partial(greet, store=store, hello=hello, refolded=refolded, received_at=received_at)
-            )
-            if not isinstance(answer, NeedsRefold):
-                self._refolds.pop(store, None)
-                return answer
-            refolded = await self._refold(store, answer, received_at)
-        raise Unavailable("the store's history keeps moving", hint="say hello again")
 
-    async def _refold(self, store: str, need: NeedsRefold, at: str) -> Refolded:
-        """Once for each merge base, however often an agent asks; a long one is answered at a later hello."""
-        merge, running = self._refolds.get(store, (None, None))
-        if running is None or merge != need.merge:
-            work = self._read(partial(refold, store=store, segments=need.segments, at=at))
-            running = asyncio.ensure_future(work)
-            self._refolds[store] = need.merge, running
-        done, _ = await asyncio.wait({running}, timeout=REFOLD_WAIT_S)
-        if not done:
-            raise Unavailable("this store's history is still being read", hint="say hello again")
-        if running.exception() is not None:
-            del self._refolds[store]
-        return Refolded(need.merge, running.result())
+        async def attempt(refolded: Refolded | None) -> Want | Welcome | NeedsRefold:
+            work = partial(greet, store=store, hello=hello, refolded=refolded, received_at=received_at)
+            return await self.writer.submit(work)
+
+        async def fold(segments: list[Segment]) -> Picture:
+            return await self._read(partial(refold, store=store, segments=segments, at=received_at))
+
+        return await self._refolds.greeted(store, attempt, fold)
 
     async def state(self, store: str, state: State, *, received_at: str) -> None:
         """Show a store's present."""
@@ -300,7 +285,7 @@ class SqliteEngine:
 
     def place(self, cursor: str) -> int:
         """The place behind a public name; BadRequest when it is foreign."""
-        return feed.place(cursor, self._epoch, self._past)
+        return cursors.place(cursor, self._epoch, self._past)
 
     # --- who may ask ---
 

@@ -3,36 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from typing import Final
 
-from cloud_bridge.errors import BadRequest
-from cloud_bridge.picture import FeedEntry
-from cloud_bridge.store.records import FeedEvent, FeedPage
-
-_START_OVER: Final = "read the facings, then go on live"
-
-
-class CursorExpired(BadRequest):
-    """What the cursor points at was pruned: the reader has to start over."""
-
-    code = "E-CURSOR-EXPIRED"
-
-
-def place(cursor: str, epoch: str, past: Mapping[str, int]) -> int:
-    """The feed number behind a cursor; BadRequest when it is not one of this feed.
-
-    CursorExpired: it points at what happened after the backup that HQ was restored from.
-    """
-    name, _, number = cursor.partition(".")
-    is_known = name == epoch or name in past
-    if not is_known or not (number.isascii() and number.isdigit() and len(number) < 19):
-        raise BadRequest(
-            f"cursor {cursor!r} is not one of this feed", hint="use next_cursor of an earlier reply"
-        )
-    if name != epoch and int(number) > past[name]:
-        raise CursorExpired("HQ was restored from a backup that is older than this cursor", hint=_START_OVER)
-    return int(number)
+from cloud_bridge.store import cursors
+from cloud_bridge.store.records import FeedPage
 
 
 def head(connection: sqlite3.Connection) -> int:
@@ -45,11 +18,8 @@ def events(
 ) -> FeedPage:
     """Up to `limit` events behind `after` that match, and the place to go on from."""
     newest = head(connection)
-    if after > newest:
-        raise BadRequest("the cursor is ahead of this feed", hint="use next_cursor of an earlier reply")
-    oldest = connection.execute("select min(n) from feed").fetchone()[0]
-    if after and oldest is not None and after < oldest - 1:
-        raise CursorExpired("events behind this cursor were pruned", hint=_START_OVER)
+    (oldest,) = connection.execute("select min(n) from feed").fetchone()
+    cursors.require_readable(after, newest=newest, oldest=oldest)
     by_store = "" if store is None else "store = :store and "
     by_type = "" if type_ is None else "type = :type and "
     rows = connection.execute(
@@ -57,12 +27,4 @@ def events(
         f" where {by_store}{by_type}n > :after order by n limit :limit",
         {"store": store, "type": type_, "after": after, "limit": limit},
     )
-    found = [_event(epoch, row) for row in rows]
-    next_n = found[-1].n if len(found) == limit else newest
-    return FeedPage(found, next_n, f"{epoch}.{next_n}")
-
-
-def _event(epoch: str, row: tuple[int, str, bytes, int | None, str, str, str, str]) -> FeedEvent:
-    n, store, eid, seq, type_, occurred_at, received_at, payload = row
-    entry = FeedEntry(eid, seq, type_, occurred_at, received_at, payload.encode())
-    return FeedEvent(n, epoch, store, entry)
+    return cursors.page([cursors.event(epoch, row) for row in rows], epoch=epoch, newest=newest, limit=limit)

@@ -4,51 +4,21 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from dataclasses import dataclass
-from typing import Final, Literal
 
 import msgspec
 
 from cloud_bridge.picture import Picture, corrections
+from cloud_bridge.store import meeting
+from cloud_bridge.store.lines import Place
+from cloud_bridge.store.meeting import RESTATED_ABOVE_ROWS, Decision, NeedsRefold, Refolded
 from cloud_bridge.store.records import Want, Welcome
 from cloud_bridge.store.sqlite.commands import give_up
-from cloud_bridge.store.sqlite.history import Segment, ancestry, branch_holding, is_known, require_store
+from cloud_bridge.store.sqlite.history import ancestry, branch_holding, is_known, require_store
 from cloud_bridge.store.sqlite.picture import load_facings, replace
 from cloud_bridge.store.sqlite.published import want_again
 from cloud_bridge.store.sqlite.state import drop_state
 from cloud_bridge.store.sqlite.writer import Transaction
-from edge_agent.contract.messages import CHAIN_START, Hello, Position
-
-Place = tuple[int, bytes]
-
-RESTATED_ABOVE_ROWS: Final = 500
-"""An agent with a larger backlog sends its state right after hello: until then the old one stays shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refolded:
-    """The picture at a merge base, made outside the transaction: history up to there never changes."""
-
-    merge: Place
-    picture: Picture
-
-
-@dataclass(frozen=True, slots=True)
-class NeedsRefold:
-    """The store moves to another line of history; come back with the picture at `merge`."""
-
-    merge: Place
-    segments: list[Segment]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    """The branch to continue (None: open one), its head or start, and why."""
-
-    branch: int | None
-    parent: int | None
-    merge: Place
-    reason: Literal["continue", "first", "fork", "switch", "unknown_base"]
+from edge_agent.contract.messages import Hello, Position
 
 
 def greet(
@@ -60,7 +30,7 @@ def greet(
     if isinstance(found, Want):
         return found
     decision = _decide(tx.connection, store, hello, found)
-    moves = decision.reason in ("fork", "switch", "unknown_base")
+    moves = decision.moves
     if moves and (refolded is None or refolded.merge != decision.merge):
         line = decision.branch or decision.parent
         return NeedsRefold(decision.merge, ancestry(tx.connection, store, line, decision.merge[0]))
@@ -78,56 +48,29 @@ def greet(
 
 
 def merge_base(connection: sqlite3.Connection, store: str, hello: Hello) -> Place | Want | None:
-    """The newest position both sides hold, Want when the locator is too sparse, None when there is none.
-
-    Known positions are closed towards the past, but for roots that began above an unknown base: each
-    root above the newest known place is asked for before that place counts.
-    """
-    base = (hello.base_seq, bytes.fromhex(hello.base_chain))
-    places = sorted({base, *((p.seq, bytes.fromhex(p.chain)) for p in hello.locator)}, reverse=True)
-    newer, found = hello.last_seq + 1, None
-    for seq, chain in places:
-        if is_known(connection, store, seq, chain):
-            found = (seq, chain)
-            break
-        newer = seq
-    unasked = _unasked_roots(connection, store, hello, above=hello.base_seq if found is None else found[0])
-    if unasked:
-        return Want(unasked[0], unasked[-1] + 1)
-    if found is not None and newer - found[0] > 1:
-        return Want(found[0], min(newer, hello.last_seq) + 1)
-    return found
-
-
-def _unasked_roots(connection: sqlite3.Connection, store: str, hello: Hello, *, above: int) -> list[int]:
-    asked = {hello.base_seq, *(p.seq for p in hello.locator)}
-    roots = connection.execute(
-        "select distinct start_seq from branch where store = ? and parent is null"
-        " and start_seq > ? and start_seq <= ? order by start_seq",
-        (store, above, hello.last_seq),
+    """See `meeting.merge_base`."""
+    roots = connection.execute("select start_seq from branch where store = ? and parent is null", (store,))
+    return meeting.merge_base(
+        hello, lambda place: is_known(connection, store, *place), [seq for (seq,) in roots]
     )
-    return [seq for (seq,) in roots if seq not in asked]
 
 
-def _decide(connection: sqlite3.Connection, store: str, hello: Hello, merge: Place | None) -> _Decision:
+def _decide(connection: sqlite3.Connection, store: str, hello: Hello, merge: Place | None) -> Decision:
     (current,) = connection.execute("select branch from store where store = ?", (store,)).fetchone()
-    if merge is None:
-        return _Decision(None, None, (hello.base_seq, bytes.fromhex(hello.base_chain)), "unknown_base")
-    seq, chain = merge
-    heads = connection.execute(
-        "select branch from branch where store = ? and head_seq = ? and head_chain = ?"
-        " order by branch = ? desc, branch desc",
-        (store, seq, chain, current),
-    ).fetchone()
-    if heads is not None:
-        return _Decision(heads[0], None, merge, "continue" if heads[0] == current else "switch")
-    parent = branch_holding(connection, store, seq, chain)
-    is_first = current is None and (seq, chain) == (0, CHAIN_START)
-    return _Decision(None, parent, merge, "first" if is_first else "fork")
+    ending, holder = None, None
+    if merge is not None:
+        found = connection.execute(
+            "select branch from branch where store = ? and head_seq = ? and head_chain = ?"
+            " order by branch = ? desc, branch desc",
+            (store, *merge, current),
+        ).fetchone()
+        ending = None if found is None else found[0]
+        holder = branch_holding(connection, store, *merge)
+    return meeting.decide(hello, merge, current=current, ending=ending, holder=holder)
 
 
 def _take_branch(
-    connection: sqlite3.Connection, store: str, decision: _Decision, received_at: str
+    connection: sqlite3.Connection, store: str, decision: Decision, received_at: str
 ) -> tuple[int, str]:
     if decision.branch is not None:
         row = connection.execute(

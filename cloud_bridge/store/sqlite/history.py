@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Set
 
 from cloud_bridge.errors import Conflict, NotKnown
 from cloud_bridge.picture import FOLDED_KINDS, Picture
-from cloud_bridge.rows import ReadyRow, decode_body
+from cloud_bridge.rows import ReadyRow
+from cloud_bridge.store.lines import Head, RowKey, Segment, fold_on, is_effective, line_of, ready_row
 from edge_agent.contract.messages import CHAIN_START
-
-RowKey = tuple[int, int]
-"""Branch and number of a row of one store."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where a store's current branch ends."""
-
-    branch: int
-    name: str
-    seq: int
-    chain: bytes
-    session: str | None
-    as_of_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Rows `first <= seq <= last` of one branch."""
-
-    branch: int
-    first: int
-    last: int
 
 
 def current_head(connection: sqlite3.Connection, store: str, session: str) -> Head:
@@ -87,14 +63,8 @@ def is_known(connection: sqlite3.Connection, store: str, seq: int, chain: bytes)
 
 def ancestry(connection: sqlite3.Connection, store: str, branch: int | None, last: int) -> list[Segment]:
     """The rows up to `last` of the line that ends in `branch`, newest segment first."""
-    segments: list[Segment] = []
-    while branch is not None:
-        parent, start = connection.execute(
-            "select parent, start_seq from branch where store = ? and branch = ?", (store, branch)
-        ).fetchone()
-        segments.append(Segment(branch, start + 1, last))
-        branch, last = parent, min(start, last)
-    return segments
+    rows = connection.execute("select branch, parent, start_seq from branch where store = ?", (store,))
+    return line_of({number: (parent, start) for number, parent, start in rows}, branch, last)
 
 
 def rows_of(
@@ -117,8 +87,8 @@ def rows_of(
             (store, segment.branch, segment.first, segment.last, *kinds),
         )
         for fate, seq, *rest in rows:
-            if fate is None or (segment.branch, seq) in released:
-                yield _ready(seq, *rest)
+            if is_effective(fate, (segment.branch, seq), released):
+                yield ready_row(seq, *rest)
 
 
 def refold(connection: sqlite3.Connection, store: str, segments: list[Segment], *, at: str) -> Picture:
@@ -126,18 +96,3 @@ def refold(connection: sqlite3.Connection, store: str, segments: list[Segment], 
     picture = Picture()
     fold_on(picture, rows_of(connection, store, segments), at=at)
     return picture
-
-
-def fold_on(picture: Picture, rows: Iterable[ReadyRow], *, at: str) -> None:
-    """Lead `picture` on by rows whose feed is not kept."""
-    for row in rows:
-        picture.apply([row], received_at=at)
-        picture.feed.clear()
-
-
-def _ready(
-    seq: int, chain: bytes, eid: bytes, kind: str, version: int, occurred_at: str, boot_id: str, mono_ms: int,
-    text: str,
-) -> ReadyRow:  # fmt: skip
-    body = decode_body(kind, version, text)
-    return ReadyRow(seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, text, body)

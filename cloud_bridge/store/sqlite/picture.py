@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from cloud_bridge.picture import Item, OpenGap, Picture, ShownDevice, ShownFacing
 from cloud_bridge.rows import AppliedPlanogram, ReadyRow
+from cloud_bridge.store.shapes import make_current, start_ms, touched
 from cloud_bridge.store.sqlite.many import insert_many, select_many
-from edge_agent.contract.messages import DeviceChanged, StockChanged
-from edge_agent.contract.times import parse_rfc3339
 
 _FACING: Final = (
     "facing, gtin, name, capacity, reorder_point, shelf, x_mm, width_mm, on_hand, confidence, status,"
@@ -37,16 +36,10 @@ _TAKE_BELIEF: Final = _updating("store, facing", _BELIEF)
 
 def load_for(connection: sqlite3.Connection, store: str, rows: Iterable[ReadyRow]) -> Picture:
     """The part of a store's picture that `rows` touch."""
-    facings: set[str] = set()
-    devices: set[str] = set()
-    for row in rows:
-        body = row.body
-        if isinstance(body, StockChanged):
-            facings.add(body.facing)
-        elif isinstance(body, DeviceChanged):
-            devices.add(body.device)
-        elif isinstance(body, AppliedPlanogram):
-            return load_whole(connection, store)
+    needed = touched(rows)
+    if needed is None:
+        return load_whole(connection, store)
+    facings, devices = needed
     picture = Picture()
     if facings:
         picture.facings = load_facings(connection, store, facings)
@@ -82,30 +75,11 @@ def save(connection: sqlite3.Connection, store: str, picture: Picture) -> None:
 
 
 def replace(connection: sqlite3.Connection, store: str, picture: Picture) -> None:
-    """Make a refolded picture the store's picture. Without a planogram in its past, the places stay known."""
-    old = load_facings(connection, store)
-    if picture.planogram is None:
-        for facing in old.values():
-            place = picture.facings.setdefault(facing.facing, ShownFacing(facing.facing, facing.gtin))
-            if place.gtin == facing.gtin:
-                place.name, place.capacity = facing.name, facing.capacity
-                place.reorder_point, place.shelf = facing.reorder_point, facing.shelf
-                place.x_mm, place.width_mm = facing.x_mm, facing.width_mm
-                place.received_at = place.received_at or facing.received_at
-    for shown in picture.facings.values():
-        before = old.get(shown.facing)
-        shown.version = before.version + 1 if before is not None else shown.version
+    """Make a refolded picture the store's picture."""
+    make_current(picture, load_facings(connection, store))
     for table in ("facing", "device", "open_gap", "item"):
         connection.execute(f"delete from {table} where store = ?", (store,))  # noqa: S608 - names from this file
-    picture.changed.facings |= picture.facings.keys()
-    picture.footfall.clear()
-    picture.environment.clear()
     save(connection, store, picture)
-
-
-def start_ms(text: str) -> int:
-    """A bucket's start as Unix milliseconds."""
-    return round(parse_rfc3339(text).timestamp() * 1000)
 
 
 def _save_shown(connection: sqlite3.Connection, store: str, picture: Picture) -> None:

@@ -6,35 +6,30 @@ A command carries it there. Where the store goes on with another memory, another
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
-from cloud_bridge.errors import PreconditionFailed
 from cloud_bridge.rows import AppliedPlanogram, ReadyRow
-from cloud_bridge.store.records import CommandRecord, Published, PublishedRecord
+from cloud_bridge.store.orders import RESET, SUPERSEDED, document_order, published_record, require_newest
+from cloud_bridge.store.records import Published, PublishedRecord
 from cloud_bridge.store.sqlite import commands
 from cloud_bridge.store.sqlite.writer import Transaction
 from edge_agent.contract.messages import CommandDone
-
-NEVER: Final = "9999-12-31T23:59:59.999Z"
-SUPERSEDED: Final = "a newer one was published before this was done"
-RESET: Final = "somebody at the store went back to the file's planogram"
 
 
 def read(connection: sqlite3.Connection, store: str, kind: Published) -> PublishedRecord:
     """The newest document of a kind, and what the store has said of it."""
     row = connection.execute(
-        "select revision, body, reason, applied_revision, newest_told from published"
+        "select revision, body, reason, newest_told, applied_revision from published"
         " where store = ? and kind = ?",
         (store, kind),
     ).fetchone()
-    revision, body, reason, applied, told = row or (0, "{}", None, None, 0)
+    applied = None if row is None else row[4]
     if kind == "planogram":
         found = connection.execute("select revision from planogram where store = ?", (store,)).fetchone()
         applied = None if found is None else found[0]
-    return PublishedRecord(revision, max(revision, told, applied or 0), json.loads(body), applied, reason)
+    return published_record(None if row is None else row[:4], applied)
 
 
 def publish(
@@ -46,17 +41,13 @@ def publish(
     yet is closed.
     """
     newest = read(tx.connection, store, kind).newest
-    if expected != newest:
-        raise PreconditionFailed(
-            f"the newest revision is {newest}, not {expected}", hint="GET it again, somebody has published"
-        )
+    require_newest(newest, expected)
     tx.connection.execute(
         "update command set outcome = 'expired', reason = ?, done_at = ?"
         " where store = ? and kind = ? and outcome is null",
         (SUPERSEDED, at, store, kind),
     )
-    order = json.dumps({"revision": newest + 1, **body}, ensure_ascii=False)
-    command = CommandRecord(secrets.token_hex(16), store, kind, order, by, at, NEVER)
+    command = document_order(store, kind, body, revision=newest + 1, by=by, at=at)
     tx.connection.execute(
         "insert into published (store, kind, revision, body, published_by, published_at, command)"
         " values (?, ?, ?, ?, ?, ?, ?)"
@@ -87,8 +78,7 @@ def want_again(tx: Transaction, store: str, *, at: str) -> None:
         (store,),
     ).fetchall()
     for kind, revision, body, by in lost:
-        order = json.dumps({"revision": revision, **json.loads(body)}, ensure_ascii=False)
-        command = CommandRecord(secrets.token_hex(16), store, kind, order, by, at, NEVER)
+        command = document_order(store, kind, json.loads(body), revision=revision, by=by, at=at)
         tx.connection.execute(
             "update published set command = ?, fate = null, reason = null, applied_revision = null"
             " where store = ? and kind = ?",

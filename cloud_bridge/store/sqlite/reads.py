@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
-
-import msgspec
 
 from cloud_bridge.errors import NotKnown
 from cloud_bridge.store.records import (
@@ -22,19 +18,18 @@ from cloud_bridge.store.records import (
     StockRecord,
     StoreRecord,
 )
+from cloud_bridge.store.shapes import (
+    FACING_COLUMNS,
+    STORE_SELECT,
+    device_record,
+    environment_record,
+    facing_record,
+    planogram_record,
+    store_record,
+)
 from cloud_bridge.store.sqlite.backup import newest
 from edge_agent.contract.digest import Digest, sums_of
-from edge_agent.contract.times import rfc3339
 
-_FACING: Final = (
-    "store, facing, gtin, name, on_hand, capacity, reorder_point, status, confidence, sources,"
-    " changed_at, observed_at, received_at, version, reorder_due_at"
-)
-_STORE: Final = (
-    "select s.store, s.name, s.gln, s.timezone, s.last_seen_at, coalesce(b.head_seq, 0), b.head_occurred_at,"
-    " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at, s.clock_offset_ms, s.differences, s.differed_at"
-    " from store s left join branch b on b.store = s.store and b.branch = s.branch"
-)
 _COUNTS: Final = (
     "select f.store, count(*), sum(f.status = 'out'), sum(f.status = 'low') from {table} f"
     " join store s on s.store = f.store and {condition}"
@@ -46,8 +41,8 @@ def store_page(
     connection: sqlite3.Connection, after: str, limit: int
 ) -> list[tuple[StoreRecord, FacingCounts]]:
     """Stores by id, those behind `after`, with what they show."""
-    rows = connection.execute(f"{_STORE} where s.store > ? order by s.store limit ?", (after, limit))
-    records = [_store(row) for row in rows]
+    rows = connection.execute(f"{STORE_SELECT} where s.store > ? order by s.store limit ?", (after, limit))
+    records = [store_record(row) for row in rows]
     names = json.dumps([record.store for record in records])
     counts: dict[str, FacingCounts] = {}
     for table, condition in (("facing", "s.as_of_seq = 0"), ("ahead_facing", "s.as_of_seq > 0")):
@@ -59,18 +54,18 @@ def store_page(
 def stores(connection: sqlite3.Connection, names: list[str]) -> dict[str, StoreRecord]:
     """The named stores that exist."""
     rows = connection.execute(
-        f"{_STORE} where s.store in (select value from json_each(?))",  # noqa: S608 - constant columns
+        f"{STORE_SELECT} where s.store in (select value from json_each(?))",  # noqa: S608 - constant columns
         (json.dumps(names),),
     )
-    return {row[0]: _store(row) for row in rows}
+    return {row[0]: store_record(row) for row in rows}
 
 
 def store(connection: sqlite3.Connection, name: str) -> StoreRecord:
     """One store; NotKnown when there is none."""
-    row = connection.execute(f"{_STORE} where s.store = ?", (name,)).fetchone()
+    row = connection.execute(f"{STORE_SELECT} where s.store = ?", (name,)).fetchone()
     if row is None:
         raise NotKnown(f"there is no store {name!r}")
-    return _store(row)
+    return store_record(row)
 
 
 def digest(connection: sqlite3.Connection, store: str) -> Digest:
@@ -89,7 +84,7 @@ def digest(connection: sqlite3.Connection, store: str) -> Digest:
 def figures(connection: sqlite3.Connection) -> Figures:
     """Every store, what is set aside, and the last backup."""
     fates = dict(connection.execute("select fate, count(*) from set_aside group by fate").fetchall())
-    records = [_store(row) for row in connection.execute(_STORE)]
+    records = [store_record(row) for row in connection.execute(STORE_SELECT)]
     return Figures(records, fates.get("parked", 0), fates.get("quarantined", 0), newest(connection))
 
 
@@ -98,22 +93,22 @@ def facing_page(
 ) -> list[FacingRecord]:
     """A store's facings by id, those behind `after`."""
     rows = connection.execute(
-        f"select {_FACING} from shown_facing where store = ? and facing > ? and (? is null or status = ?)"  # noqa: S608 - constants
-        " order by facing limit ?",
+        f"select {FACING_COLUMNS} from shown_facing"  # noqa: S608 - constants
+        " where store = ? and facing > ? and (? is null or status = ?) order by facing limit ?",
         (store, after, status, status, limit),
     )
-    return [_facing(row) for row in rows]
+    return [facing_record(row) for row in rows]
 
 
 def facing(connection: sqlite3.Connection, store: str, name: str) -> FacingRecord:
     """One facing; NotKnown when the store or the facing does not exist."""
     row = connection.execute(
-        f"select {_FACING} from shown_facing where store = ? and facing = ?",  # noqa: S608 - constant columns
+        f"select {FACING_COLUMNS} from shown_facing where store = ? and facing = ?",  # noqa: S608 - constant columns
         (store, name),
     ).fetchone()
     if row is None:
         raise NotKnown(f"there is no facing {name!r} in store {store!r}")
-    return _facing(row)
+    return facing_record(row)
 
 
 def stock(connection: sqlite3.Connection, gtin: str) -> list[StockRecord]:
@@ -133,10 +128,7 @@ def devices(connection: sqlite3.Connection, store: str, after: str, limit: int) 
         " where store = ? and device > ? order by device limit ?",
         (store, after, limit),
     )
-    return [
-        DeviceRecord(device=d, driver=driver, status=status, reason=reason, since=since, last_seen_at=seen)
-        for d, driver, status, reason, since, seen in rows
-    ]
+    return [device_record(*row) for row in rows]
 
 
 def footfall(
@@ -167,42 +159,10 @@ def environment(
         " order by start_ms, device, quantity limit ?",
         (store, from_ms, to_ms, *after, limit),
     )
-    return [
-        (
-            start,
-            EnvironmentRecord(
-                device=device,
-                quantity=quantity,
-                unit=unit,
-                start=rfc3339(datetime.fromtimestamp(start / 1000, UTC)),
-                seconds=seconds,
-                min=low,
-                max=high,
-                mean=mean,
-            ),
-        )
-        for start, device, quantity, unit, seconds, low, high, mean in rows
-    ]
+    return [environment_record(*row) for row in rows]
 
 
 def planogram(connection: sqlite3.Connection, store: str) -> PlanogramRecord | None:
     """The planogram that a store's agent last reported, None before the first."""
     row = connection.execute("select revision, body from planogram where store = ?", (store,)).fetchone()
-    if row is None:
-        return None
-    body = json.loads(row[1])
-    return PlanogramRecord(row[0], body["products"], body["facings"])
-
-
-def _store(row: Sequence[object]) -> StoreRecord:
-    names = (
-        "store", "name", "gln", "timezone", "last_seen_at", "head_seq", "head_occurred_at", "last_seq",
-        "as_of_seq", "catch_up_to", "state_at", "clock_offset_ms", "differences", "differed_at",
-    )  # fmt: skip
-    return StoreRecord(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]  # columns of _STORE
-
-
-def _facing(row: Sequence[object]) -> FacingRecord:
-    fields = dict(zip(_FACING.split(", "), row, strict=True))
-    fields["sources"] = msgspec.json.decode(str(fields["sources"]))
-    return FacingRecord(**fields)  # type: ignore[arg-type]  # columns of _FACING
+    return planogram_record(row)

@@ -11,48 +11,29 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator
 
 from cloud_bridge.errors import Unavailable
-from cloud_bridge.picture import FOLDED_KINDS, FeedEntry, Picture, corrections
-from cloud_bridge.rows import ReadyRow, SetAside, decode_row
+from cloud_bridge.picture import FeedEntry, Picture, corrections
+from cloud_bridge.store.lines import Segment, behind, fold_on
 from cloud_bridge.store.records import Replayed
+from cloud_bridge.store.released import (
+    BUCKET_KINDS,
+    Prepared,
+    Read,
+    before_buckets,
+    effects_of,
+    marks,
+    needs_fold,
+    newest_of,
+    read_otherwise,
+    reading_of,
+    standing_alone,
+)
 from cloud_bridge.store.sqlite.commands import settle
-from cloud_bridge.store.sqlite.history import RowKey, Segment, ancestry, fold_on, rows_of
+from cloud_bridge.store.sqlite.history import ancestry, rows_of
 from cloud_bridge.store.sqlite.picture import load_facings, replace, save
 from cloud_bridge.store.sqlite.writer import Transaction
-from edge_agent.contract.messages import EnvironmentMeasured, FootfallCounted
-
-_BUCKET_KINDS: Final = ("footfall.counted", "environment.measured")
-
-Bucket = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A store's line as of row `upto` of `branch`, with what is to be released folded in.
-
-    `picture` is None when nothing released is folded; `newest` is the last row of each bucket.
-    """
-
-    branch: int | None
-    upto: int
-    picture: Picture | None
-    newest: dict[Bucket, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A row that was set aside, as this version reads it."""
-
-    branch: int
-    row: ReadyRow
-
-    @property
-    def key(self) -> RowKey:
-        return self.branch, self.row.seq
 
 
 def due(connection: sqlite3.Connection) -> list[str]:
@@ -63,21 +44,20 @@ def due(connection: sqlite3.Connection) -> list[str]:
 
 def waiting(connection: sqlite3.Connection, store: str) -> int:
     """How many rows of a store are set aside and would take effect at the next start."""
-    return sum(not isinstance(read.row.body, SetAside) for read in _read_otherwise(connection, store))
+    return len(reading_of(_read_otherwise(connection, store)).released)
 
 
 def prepare(connection: sqlite3.Connection, store: str, *, at: str) -> Prepared:
     """Fold what takes long."""
     branch, head, segments = _line(connection, store)
-    released = _in_line(_released(connection, store), segments)
-    keys = {read.key for read in released}
+    effective = reading_of(_read_otherwise(connection, store)).effective(segments)
+    keys = {read.key for read in effective}
     picture = None
-    if any(read.row.kind in FOLDED_KINDS for read in released):
+    if needs_fold(effective):
         picture = Picture()
         fold_on(picture, rows_of(connection, store, segments, released=keys), at=at)
-    oldest = min((read.row.seq for read in released if read.row.kind in _BUCKET_KINDS), default=head + 1)
-    later = [Segment(s.branch, max(s.first, oldest), s.last) for s in segments]
-    newest = _newest(rows_of(connection, store, later, kinds=_BUCKET_KINDS, released=keys))
+    later = behind(segments, before_buckets(effective, head))
+    newest = newest_of(rows_of(connection, store, later, kinds=BUCKET_KINDS, released=keys))
     return Prepared(branch, head, picture, newest)
 
 
@@ -86,35 +66,29 @@ def replay(tx: Transaction, store: str, prepared: Prepared, *, at: str) -> Repla
     branch, _, segments = _line(tx.connection, store)
     if branch != prepared.branch:
         raise Unavailable("the store has moved to another line of history", hint="try again")
-    changed = list(_read_otherwise(tx.connection, store))
-    released = [read for read in changed if not isinstance(read.row.body, SetAside)]
-    effective = _in_line(released, segments)
+    reading = reading_of(_read_otherwise(tx.connection, store))
+    effective = reading.effective(segments)
     keys = {read.key for read in effective}
-    since = [
-        Segment(s.branch, max(s.first, prepared.upto + 1), s.last) for s in segments if s.last > prepared.upto
-    ]
-    newest = dict(prepared.newest)
-    newest |= _newest(rows_of(tx.connection, store, since, kinds=_BUCKET_KINDS, released=keys))
-    _unmark(tx.connection, store, released)
-    refused = _mark_again(tx.connection, store, changed)
+    since = behind(segments, prepared.upto)
+    newest = prepared.newest | newest_of(
+        rows_of(tx.connection, store, since, kinds=BUCKET_KINDS, released=keys)
+    )
+    _unmark(tx.connection, store, reading.released)
+    _mark_again(tx.connection, store, reading.refused)
     corrected: list[FeedEntry] = []
     if prepared.picture is not None:
         fold_on(prepared.picture, rows_of(tx.connection, store, since), at=at)
         shown = load_facings(tx.connection, store)
         corrected = corrections(shown, prepared.picture.facings, at=at, new_eid=_new_eid)
         replace(tx.connection, store, prepared.picture)
-    alone = [
-        read.row
-        for read in effective
-        if read.row.kind not in FOLDED_KINDS and newest.get(_bucket(read.row), read.row.seq) == read.row.seq
-    ]
-    effects = Picture()
-    effects.apply(alone, received_at=at)
+    alone = standing_alone(effective, newest)
+    effects, published = effects_of(alone, at=at)
     save(tx.connection, store, effects)
-    tx.publish(store, [*corrected, *effects.feed])
+    tx.publish(store, [*corrected, *published])
     settle(tx, store, alone, received_at=at)
-    done = Replayed(len(released), len(released) - len(effective), refused, len(corrected))
-    if changed:
+    released = len(reading.released)
+    done = Replayed(released, released - len(effective), reading.quarantined, len(corrected))
+    if reading.released or reading.refused:
         tx.connection.execute(
             "insert into replay (store, at, rows, orphaned, quarantined, corrections)"
             " values (?, ?, ?, ?, ?, ?)",
@@ -133,67 +107,29 @@ def _line(connection: sqlite3.Connection, store: str) -> tuple[int | None, int, 
     return branch, head, ancestry(connection, store, branch, head)
 
 
-def _read_otherwise(connection: sqlite3.Connection, store: str) -> Iterator[_Read]:
-    """Rows that this version would not set aside, or would with another fate; in order of their numbers."""
+def _read_otherwise(connection: sqlite3.Connection, store: str) -> Iterator[Read]:
+    """See `read_otherwise`; in order of their numbers."""
     rows = connection.execute(
         "select a.branch, a.fate, l.seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, body"
         " from set_aside a join ledger l on l.store = a.store and l.seq = a.seq and l.branch = a.branch"
         " where a.store = ? order by a.seq",
         (store,),
     )
-    for branch, fate, seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, text in rows:
-        body = decode_row(kind, version, occurred_at, text)
-        if not isinstance(body, SetAside) or body.fate != fate:
-            row = ReadyRow(seq, chain, eid, kind, version, occurred_at, boot_id, mono_ms, text, body)
-            yield _Read(branch, row)
+    yield from (read for row in rows if (read := read_otherwise(*row)) is not None)
 
 
-def _released(connection: sqlite3.Connection, store: str) -> list[_Read]:
-    return [read for read in _read_otherwise(connection, store) if not isinstance(read.row.body, SetAside)]
-
-
-def _in_line(reads: list[_Read], segments: list[Segment]) -> list[_Read]:
-    """Those that the store's line of history holds."""
-    spans = {segment.branch: segment for segment in segments}
-    return [
-        read
-        for read in reads
-        if read.branch in spans and spans[read.branch].first <= read.row.seq <= spans[read.branch].last
-    ]
-
-
-def _bucket(row: ReadyRow) -> Bucket:
-    """What a later row of the same name replaces; the row itself where nothing does."""
-    match row.body:
-        case FootfallCounted() as body:
-            return row.kind, body.device, body.line, body.start
-        case EnvironmentMeasured() as body:
-            return row.kind, body.device, body.quantity, body.start
-    return (row.eid.hex(),)
-
-
-def _newest(rows: Iterable[ReadyRow]) -> dict[Bucket, int]:
-    return {_bucket(row): row.seq for row in rows}
-
-
-def _unmark(connection: sqlite3.Connection, store: str, released: list[_Read]) -> None:
+def _unmark(connection: sqlite3.Connection, store: str, released: list[Read]) -> None:
     connection.executemany(
         "delete from set_aside where store = ? and branch = ? and seq = ?",
         [(store, *read.key) for read in released],
     )
 
 
-def _mark_again(connection: sqlite3.Connection, store: str, changed: list[_Read]) -> int:
-    """Rows of a kind that is known by now and that do not fit it; returns how many."""
-    again = [
-        (read.row.body.fate, read.row.body.reason, store, *read.key)
-        for read in changed
-        if isinstance(read.row.body, SetAside)
-    ]
+def _mark_again(connection: sqlite3.Connection, store: str, refused: list[Read]) -> None:
     connection.executemany(
-        "update set_aside set fate = ?, reason = ? where store = ? and branch = ? and seq = ?", again
+        "update set_aside set fate = ?, reason = ? where store = ? and branch = ? and seq = ?",
+        [(fate, reason, store, *key) for key, fate, reason in marks(refused)],
     )
-    return sum(fate == "quarantined" for fate, *_ in again)
 
 
 def _new_eid() -> bytes:
