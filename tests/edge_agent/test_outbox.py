@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from edge_agent import outbox
+from edge_agent.cli import app
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import AgentUnreachable, ConfigError, JournalError, SchemaTooNew
 from edge_agent.contract.messages import ItemMoved
@@ -106,6 +109,29 @@ def test_a_copy_holds_each_row_as_it_is_sent_and_verifies_as_the_reference_says(
         [sys.executable, "-c", text, copy, facts["prev_chain"]], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == facts["last_chain"] == journal.last_chain.hex()
+    journal.close()
+
+
+def test_the_commands_print_what_a_person_reads_and_facts_beside_a_copy_on_stdout(
+    tmp_path: Path, journal: Journal
+) -> None:
+    config = tmp_path / "store.yaml"
+    config.write_text("store: {id: s1}\nagent: {data_dir: ./var}\n")
+    ask = partial(CliRunner().invoke, app, catch_exceptions=False)
+    lines = ask(["outbox", "list", "-c", str(config), "--limit", "2", "--all"]).stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [
+        ["seq", "kind"],
+        ["4", "item.arrived"],
+        ["5", "item.arrived"],
+    ]
+    assert lines[1].split()[-2:] == ["has", "it"]
+    assert lines[3] == "… and 7 more, see --limit"
+    assert lines[4].startswith("9 rows, ")
+    assert lines[5] == "newest 12, applied 7, safe 5, base 3"
+    copied = ask(["outbox", "export", "-", "-c", str(config)])
+    assert [json.loads(line)["seq"] for line in copied.stdout.splitlines()] == [8, 9, 10, 11, 12]
+    assert copied.stderr.splitlines()[0].startswith("5 rows, 8 to 12; base: row 3, chain ")
+    assert copied.stderr.splitlines()[1].endswith(f"behind the last {journal.last_chain.hex()}")
     journal.close()
 
 
