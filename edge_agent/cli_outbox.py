@@ -103,7 +103,7 @@ def _print_listing(found: dict[str, Any]) -> None:
 
 
 def _duration(seconds: float) -> str:
-    minutes, s = divmod(round(seconds), 60)
+    minutes, s = divmod(max(0, round(seconds)), 60)  # the clock may have been ahead of now
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     if days:
