@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,7 +16,6 @@ from edge_agent.config.cameras import Camera
 from edge_agent.config.drawn import with_drawn
 from edge_agent.config.published import Published, with_published
 from edge_agent.config.store import StoreSettings
-from edge_agent.contract.digest import bucket_of
 from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import Presence, StoreProfile
 from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
@@ -31,12 +30,14 @@ from edge_agent.live.web import LiveRoutes
 from edge_agent.local_accounts import Accounts
 from edge_agent.local_cameras import Cameras
 from edge_agent.local_planogram import PlanogramReset
+from edge_agent.local_resync import ResyncRoute
 from edge_agent.local_shelves import Shelves
 from edge_agent.local_web import LocalWeb
 from edge_agent.local_writes import Writes
 from edge_agent.page.server import CameraPageServer
 from edge_agent.pipeline import Pipeline, read_clocks
 from edge_agent.presence_hours import PresenceHours
+from edge_agent.retelling import Retelling
 from edge_agent.service import metrics
 from edge_agent.service.loop import LooseThreads, collect_by_time, open_many_files
 from edge_agent.service.settings import read_secret
@@ -76,6 +77,11 @@ class StoreAgent:
     page: CameraPageServer | None = None
     published: Published = field(default_factory=Published)
     """What HQ has published and is in use."""
+    retelling: Retelling = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The present is told of what is in use."""
+        self.retelling = Retelling(self.settings, self.published.revision, self.pipeline)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then devices → inbox → writer → one last sync → connections, under 10 s.
@@ -92,7 +98,8 @@ class StoreAgent:
         shelves = Shelves(self.write_token, self.resources.shelves)
         cameras = Cameras(self.pipeline, [d for d in self.settings.devices if isinstance(d, Camera)])
         reset = PlanogramReset(self.write_token, self.pipeline.reset_planogram, self.published)
-        more = (writes, accounts, shelves, cameras, reset)
+        resync = ResyncRoute(self.write_token, self.retelling.resync)
+        more = (writes, accounts, shelves, cameras, reset, resync)
         routes = [*self._live().routes(), *(route for one in more for route in one.routes())]
         web = LocalWeb(self.settings.agent.http, self.status.answer, self.facings, routes)
         async with web, self.page or nullcontext(), asyncio.TaskGroup() as core:
@@ -174,20 +181,6 @@ class StoreAgent:
                 capture.effects.tell("device.changed", left.body(), now)
         if capture.effects.events:
             await asyncio.wrap_future(self.journal.submit(capture))
-
-    async def retell(self, buckets: Collection[int]) -> None:
-        """Journal the present of the facings in `buckets` once more, and all else that HQ shows."""
-        capture, now = Capture(), utc_now()
-        capture.effects.tell("planogram.applied", applied(self.settings, self.published.revision), now)
-        for belief in self.pipeline.estimator.beliefs.values():
-            if bucket_of(belief.facing) in buckets:
-                capture.effects.tell("stock.changed", belief.changed_from(belief, "correction"), now)
-        for condition in self.pipeline.health.conditions.values():
-            capture.effects.tell("device.changed", condition.body(), condition.since)
-        for alarm in self.pipeline.environment.open_alarms():
-            capture.effects.tell("environment.alarm", alarm, now)
-        log.warning("telling HQ the present again, %d rows", len(capture.effects.events))
-        await asyncio.wrap_future(self.journal.submit(capture))
 
     def presence(self) -> Presence:
         """When devices and facings were last heard of."""
@@ -287,9 +280,9 @@ def _built(file_settings: StoreSettings, journal: Journal) -> StoreAgent:
         pipeline.spare,
     )
     agent = StoreAgent(
-        settings, journal, pipeline, devices, mqtt, None, upkeep, started_s, resources, write_token
-    )
-    agent.published = published
+        settings, journal, pipeline, devices, mqtt, None, upkeep, started_s, resources, write_token,
+        published=published,
+    )  # fmt: skip
     if views is not None:
         agent.page = CameraPageServer(
             written,
@@ -311,9 +304,10 @@ def _built(file_settings: StoreSettings, journal: Journal) -> StoreAgent:
             ),
             presence=agent.presence,
             version=version("shelf-edge"),
-            retell=agent.retell,
+            retell=agent.retelling.retell,
             obey=pipeline.obey,
         )
+        agent.retelling.greet_again = agent.uplink.greet_again
     return agent
 
 
@@ -331,6 +325,7 @@ async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
         )
         try:
             await agent.tell_planogram()
+            await agent.retelling.at_start()
             await agent.run(stop)
         finally:
             agent.journal.close()

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
-from edge_agent import cli_footfall, cli_planogram
+from edge_agent import cli_footfall, cli_outbox, cli_planogram
 from edge_agent.cli_shelf import shelf_gaps
 from edge_agent.config.drawn import drawn_notes, with_drawn
 from edge_agent.config.published import with_published
@@ -40,6 +40,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.command(epilog=cli_footfall.EXAMPLE)(cli_footfall.footfall)
 app.add_typer(cli_planogram.app, name="planogram")
+app.add_typer(cli_outbox.app, name="outbox")
 DeviceArgument = Annotated[str, typer.Argument(help="The id of a configured device.")]
 SURELY = 0.99
 """A probability above it is not rounded up to certainty."""

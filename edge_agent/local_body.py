@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from edge_agent.service.problem import problem
 
 LARGEST_BODY: Final = 16 * 1024
+DURABLE_WITHIN_S: Final = 5.0
+"""Whoever tells something is told after this that it is not durable yet."""
 
 _Body = TypeVar("_Body", bound=BaseModel)
 

@@ -27,7 +27,7 @@ from edge_agent.contract.gs1 import Gtin
 from edge_agent.contract.planogram import Identifier
 from edge_agent.contract.times import parse_rfc3339
 from edge_agent.lines import LONGEST_NAME, MOST_ITEMS, name_of
-from edge_agent.local_body import body_of
+from edge_agent.local_body import DURABLE_WITHIN_S, body_of
 from edge_agent.readings import Delivery, Recount, Sale
 from edge_agent.service.problem import problem
 
@@ -37,9 +37,6 @@ _STATUS: Final[dict[type[ShelfEdgeError], int]] = {
     LineDiffers: 409,
     JournalError: 503,
 }
-
-DURABLE_WITHIN_S = 5.0
-"""Whoever tells something is told after this that it is not durable yet."""
 
 Take = Callable[[Sale | Delivery | Recount], Awaitable[bool]]
 """`Pipeline.take`."""

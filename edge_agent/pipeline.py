@@ -97,6 +97,11 @@ class Pipeline:
         """Lines, recounts and commands are folded by the planogram's names."""
         self.intake = Intake(self.planogram, self.estimator, self.journal, self.takeover)
 
+    @property
+    def is_closed(self) -> bool:
+        """True once another planogram or other settings are taken over: nothing more is folded here."""
+        return self._is_closed
+
     async def emit(self, readings: Sequence[Reading]) -> None:
         """Fold the readings at once; return when every consequence is durable.
 
@@ -104,7 +109,7 @@ class Pipeline:
         """
         self.audience.tell(readings)
         async with self._room:
-            await self._opened()
+            await self.opened()
             count_readings(readings)
             capture = Capture()
             now = self.now()
@@ -134,7 +139,7 @@ class Pipeline:
     async def obey(self, command: Command) -> None:
         """Do what HQ asks, or refuse it; return when its fate is durable."""
         async with self._room:
-            await self._opened()
+            await self.opened()
             capture, now = Capture(), self.now()
             if self.intake.command(command, now, capture):
                 await self._take_over(capture, now)
@@ -151,6 +156,11 @@ class Pipeline:
                 return False
             await self._take_over(capture, now)
         return True
+
+    async def opened(self) -> None:
+        """Wait for ever once the pipeline is closed: what was told now is told again to the new parts."""
+        if self._is_closed:
+            await asyncio.Event().wait()
 
     async def device_lost(self, device: str, reason: str, *, hint: str = "") -> None:
         """The supervisor lost the device; `reason` is a sentence with its error code, `hint` what to do."""
@@ -300,11 +310,6 @@ class Pipeline:
         self.bulletin.note(moved, now, hint=hint)
         if moved.status != "offline":
             self.returned(device)
-
-    async def _opened(self) -> None:
-        """Wait for ever once the pipeline is closed: what was told now is told again to the new parts."""
-        if self._is_closed:
-            await asyncio.Event().wait()
 
     async def _take_over(self, capture: Capture, now: Moment) -> None:
         """Nothing that was folded by the old planogram may be committed behind the new one."""

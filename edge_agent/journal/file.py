@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from edge_agent.contract.errors import JournalLocked
+from edge_agent.journal.reading import is_damage
 from edge_agent.journal.schema import prepare
 
 log = logging.getLogger(__name__)
@@ -107,10 +108,7 @@ def _quick_check(path: Path) -> str | None:
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (
-            sqlite3.SQLITE_CORRUPT,
-            sqlite3.SQLITE_NOTADB,
-        ):
+        if not is_damage(error):
             raise
         return str(error)
     return None if answer == "ok" else str(answer)

@@ -20,6 +20,7 @@ from edge_agent.journal import file
 from edge_agent.journal.ballast import Ballast
 from edge_agent.journal.capture import Capture
 from edge_agent.journal.hours import forget_hours, keep_hours
+from edge_agent.journal.outbox import rows_between
 from edge_agent.journal.state import (
     Restored,
     SyncPosition,
@@ -190,18 +191,8 @@ class Journal:
 
     def rows_after(self, seq: int, *, limit: int) -> list[OutboxRow]:
         """Durable rows with a higher seq, in order."""
-        found = self._read(
-            "select seq, eid, kind, version, occurred_at, boot_id, mono_ms, body from outbox "
-            "where seq > ? and seq <= ? order by seq limit ?",
-            (seq, self.durable_seq, limit),
-        )
-        return [
-            OutboxRow(
-                seq=r[0], eid=r[1].hex(), kind=r[2], version=r[3], occurred_at=r[4],
-                boot_id=r[5], mono_ms=r[6], body=r[7],
-            )
-            for r in found
-        ]  # fmt: skip
+        upto = self.durable_seq
+        return self.look(lambda db: rows_between(db, seq, upto, limit=limit))
 
     def look(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """One short question to the reading connection; nobody else reads meanwhile."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from edge_agent.config.published import Published
 from edge_agent.contract.errors import JournalError
 from edge_agent.contract.messages import PlanogramOrder, SettingsOrder
+from edge_agent.journal.reading import is_damage, reading
 
 PUBLISHED: Final = "published"
 """The identity key under which it lies, as JSON."""
@@ -50,8 +50,10 @@ def read_published(data_dir: Path) -> Published:
     try:
         if not path.exists():
             return Published()
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        with reading(path) as db:
             found = db.execute("select value from identity where key = ?", (PUBLISHED,)).fetchone()
+    except JournalError:  # an agent was started under our hands
+        return read_published(data_dir)
     except (OSError, sqlite3.DatabaseError) as error:
         if _is_no_journal(error):
             return Published()
@@ -61,7 +63,6 @@ def read_published(data_dir: Path) -> Published:
     return from_text(found[0] if found else None)
 
 
-def _is_no_journal(error: Any) -> bool:
+def _is_no_journal(error: sqlite3.Error | OSError) -> bool:
     """Damaged, no database, or one without tables yet."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "no such table" in str(error)
+    return isinstance(error, sqlite3.Error) and (is_damage(error) or "no such table" in str(error))

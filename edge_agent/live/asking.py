@@ -12,10 +12,11 @@ import aiohttp
 import msgspec
 
 from edge_agent.config.store import Http
-from edge_agent.contract.errors import AgentUnreachable, ConfigError, NotInPlanogram
+from edge_agent.contract.errors import AgentUnreachable, ConfigError, JournalError, NotInPlanogram
 from edge_agent.service.settings import read_secret
 
-ANSWER_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 6.0
+"""Longer than the agent waits for its disk before it says so."""
 SILENT_AFTER_S = 15.0
 """The agent gives a sign of life every 5 s; after this silence it counts as gone."""
 
@@ -55,9 +56,18 @@ async def ask_facing(http: Http, facing: str) -> dict[str, Any]:
 
 
 async def ask_reset(http: Http) -> dict[str, Any]:
-    """Have the agent go back to the file's planogram (`POST /v1/planogram/reset`).
+    """Have the agent go back to the file's planogram (`POST /v1/planogram/reset`); raises as `_write`."""
+    return await _write(http, "/v1/planogram/reset", answers="reset_of")
 
-    AgentUnreachable when none answers, ConfigError when it refuses or no token for its writes is configured.
+
+async def ask_resync(http: Http) -> dict[str, Any]:
+    """Have the agent tell HQ the whole present again (`POST /v1/resync`); raises as `_write`."""
+    return await _write(http, "/v1/resync", answers="duplicate")
+
+
+async def _write(http: Http, path: str, *, answers: str) -> dict[str, Any]:
+    """An object with the field `answers`. AgentUnreachable when none answers, ConfigError when the agent
+    refuses or no token for its writes is configured, JournalError while its disk takes nothing.
     """
     token = read_secret(http.token_file)
     if token is None:
@@ -65,10 +75,12 @@ async def ask_reset(http: Http) -> dict[str, Any]:
             "the agent runs, and takes no writes: agent.http.token_file is not set",
             hint="stop the agent, run this again, start it; or configure a token",
         )
-    response, answer = await _answer(http, "/v1/planogram/reset", method="POST", token=token)
+    response, answer = await _answer(http, path, method="POST", token=token)
     if response.status in (401, 403, 409):
         raise ConfigError(f"the running agent says: {answer['detail']}", hint=answer.get("hint", ""))
-    if response.status != 200 or "reset_of" not in answer:
+    if response.status == 503 and answer.get("code") == JournalError.code:
+        raise JournalError(f"the running agent says: {answer['detail']}", hint=answer.get("hint", ""))
+    if response.status != 200 or answers not in answer:
         raise _stranger(response)
     return answer
 

@@ -120,9 +120,15 @@ class Uplink:
         self._max_rows_now = 5_000
         self._told_presence_s = -PRESENCE_EVERY_S
         self._comparing = Comparing()
+        self._is_over = False
 
     def wake(self) -> None:
         """There are new durable rows."""
+        self._news.set()
+
+    def greet_again(self) -> None:
+        """Begin a new session with a hello, and compare the counts however often they differed."""
+        self._is_over = True
         self._news.set()
 
     async def run(self) -> None:
@@ -158,6 +164,9 @@ class Uplink:
     # --- one session ---------------------------------------------------------------------------
 
     async def _session(self) -> None:
+        """Until `greet_again`, or an error."""
+        if self._is_over:
+            self._comparing, self._is_over = Comparing(), False
         session = await self._hello()
         if self._journal.durable_seq - session.applied.seq > FRESHEST_FIRST_ROWS:
             try:
@@ -165,7 +174,7 @@ class Uplink:
             except BodyTooLarge as error:
                 log.warning("%s: HQ shows the past before the present", error)
         ready: Outgoing | None = None
-        while True:
+        while not self._is_over:
             self._news.clear()
             ready = await self._send(session, ready or await self._outgoing(session, session.applied))
             await self._heed(session)

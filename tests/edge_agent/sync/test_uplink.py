@@ -356,6 +356,21 @@ async def test_counts_that_hq_has_otherwise_are_told_again_and_compared_more_slo
     assert [digest.sums for digest in hq.digests] == [sums_of([("A1", "06901234567892", 7)])]
 
 
+async def test_whoever_asks_gets_a_hello_anew_and_a_comparison_however_slow_the_pace_was(
+    line: tuple[ScriptedHq, Journal, Uplink],
+) -> None:
+    hq, journal, uplink = line
+    keep(journal, 3)
+    hq.differing = [[1]]
+    task = asyncio.create_task(uplink.run())
+    await hq.until(lambda: journal.position.applied == 3 and len(hq.digests) == 1)
+    uplink.greet_again()
+    await hq.until(lambda: len(hq.hellos) == 2 and len(hq.digests) == 2)
+    await hq.until(lambda: uplink.status.online)
+    task.cancel()
+    assert len(hq.rows) == 3
+
+
 async def test_each_hello_is_followed_by_a_comparison_behind_the_newest_row(
     line: tuple[ScriptedHq, Journal, Uplink], monkeypatch: pytest.MonkeyPatch
 ) -> None:

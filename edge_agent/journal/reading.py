@@ -1,0 +1,45 @@
+"""Reads a journal from outside, beside the agent that has it or without one, and leaves no file behind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from edge_agent.contract.errors import JournalError
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write. Raises what SQLite raises, and at the end JournalError when an agent
+    was started under our hands: then what was read is not to be used.
+
+    Without an agent there is no `-wal` file, and SQLite would make one to read: a file that belongs to
+    whoever asked. So the database is read as one that nobody changes, and looked at again at the end.
+    """
+    is_still, before = _is_still(path), _stamp(path)
+    mode = "mode=ro&immutable=1" if is_still else "mode=ro"
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as db:
+        yield db
+    if is_still and not (_is_still(path) and _stamp(path) == before):
+        raise JournalError(f"{path} was written while it was read", hint="the agent was started; ask again")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """The file is damaged, or none of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _is_still(path: Path) -> bool:
+    return not Path(f"{path}-wal").exists()
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """The same while nobody has written; empty where there is no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
