@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -22,12 +24,23 @@ Answer = dict[str, Any]
 class Admin:
     """Commands by name; each takes keyword strings and answers facts that print as JSON."""
 
-    def __init__(self, engine: Engine, access: Access, liveness: Liveness, url: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        access: Access,
+        liveness: Liveness,
+        *,
+        url: Callable[[], str],
+        port: Callable[[], int],
+    ) -> None:
         self._engine = engine
         self._access = access
         self._liveness = liveness
         self._url = url
+        self._port = port
+        self._began_s = time.monotonic()
         self._commands: dict[str, Callable[..., Awaitable[Answer]]] = {
+            "status": self.status,
             "store add": self.store_add,
             "store list": self.store_list,
             "store revoke": self.store_revoke,
@@ -51,6 +64,16 @@ class Admin:
         if arguments.get("role", "viewer") not in get_args(Role):
             raise BadRequest(f"role {arguments['role']!r} is not known", hint="viewer, ops or admin")
         return await work(**arguments)
+
+    async def status(self) -> Answer:
+        """How the running bridge is; `cloud-bridge doctor` asks."""
+        return {
+            "version": version("shelf-edge"),
+            "uptime_s": round(time.monotonic() - self._began_s, 1),
+            "url": self._url(),
+            "port": self._port(),
+            "is_writable": self._engine.is_writable,
+        }
 
     async def store_add(self, name: str) -> Answer:
         """A store with its token, shown this once."""

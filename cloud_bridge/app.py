@@ -21,7 +21,7 @@ from cloud_bridge.admission import Bodies, admitting
 from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
 from cloud_bridge.commands import Commands
-from cloud_bridge.config import BridgeSettings
+from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.errors import AddressTaken, Unavailable
 from cloud_bridge.health import HealthChecks, measure
 from cloud_bridge.ingest import Ingest
@@ -37,10 +37,9 @@ from cloud_bridge.store.sqlite.restore import restore as restore_database
 from cloud_bridge.store.sqlite.schema import FILE_NAME
 from cloud_bridge.stream import Hub
 from cloud_bridge.sync_calls import SyncCalls
-from edge_agent.contract.errors import ConfigError
 from edge_agent.contract.messages import MAX_BATCH_BYTES
 from edge_agent.contract.times import rfc3339, utc_now
-from edge_agent.service import client_errors
+from edge_agent.service import client_errors, tls
 from edge_agent.service.stop import stop_event
 
 log = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ class Bridge:
         try:
             access = Access(engine, on_revoked=lambda: None)
             await access.reload()
-            yield Admin(engine, access, Liveness(), lambda: self.url)
+            yield self._admin(engine, access, Liveness())
         finally:
             await engine.close()
 
@@ -89,7 +88,7 @@ class Bridge:
             access, liveness = Access(engine, on_revoked=hub.wake), Liveness()
             await access.reload()
             self.app = app = build(self.settings, engine, access, liveness, hub)
-            admin = Admin(engine, access, liveness, lambda: self.url)
+            admin = self._admin(engine, access, liveness)
             held = await engine.hold_for_replay()
             async with self._served(app), control.listening(self.settings.data_dir, admin):
                 log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)
@@ -102,6 +101,9 @@ class Bridge:
             await engine.close()
         log.info("HQ stopped")
 
+    def _admin(self, engine: SqliteEngine, access: Access, liveness: Liveness) -> Admin:
+        return Admin(engine, access, liveness, url=lambda: self.url, port=lambda: self.port)
+
     @contextlib.asynccontextmanager
     async def _served(self, app: web.Application) -> AsyncIterator[None]:
         client_errors.quiet()
@@ -111,7 +113,7 @@ class Bridge:
         await runner.setup()
         http = self.settings.http
         try:
-            site = web.TCPSite(runner, http.host, http.port, ssl_context=_tls(self.settings))
+            site = web.TCPSite(runner, http.host, http.port, ssl_context=_tls(http))
             try:
                 await site.start()
             except OSError as error:
@@ -163,18 +165,10 @@ def build(
     return app
 
 
-def _tls(settings: BridgeSettings) -> ssl.SSLContext | None:
-    http = settings.http
+def _tls(http: Http) -> ssl.SSLContext | None:
     if http.cert_file is None or http.key_file is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(http.cert_file, http.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"http.cert_file or key_file cannot be used: {error}", hint="give a PEM certificate and its key"
-        ) from error
-    return context
+    return tls.shown(http.cert_file, http.key_file)
 
 
 async def _save_heard(engine: SqliteEngine, liveness: Liveness) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from cloud_bridge.config import BridgeSettings, read_settings
 from cloud_bridge.names import Role, is_name
 from edge_agent.service import log, terminal
+from edge_agent.service.finding import tell_json, tell_lines
 
 
 def _name(text: str) -> str:
@@ -73,6 +74,18 @@ def check(config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> No
         _print_json(facts)
     else:
         typer.echo(f"{config}: ok, {facts['url']}, data in {facts['data_dir']}")
+
+
+@app.command(epilog="Example: cloud-bridge doctor -c bridge.yaml")
+def doctor(config: ConfigOption = BRIDGE_YAML, as_json: JsonOption = False) -> None:
+    """Also look at data, database, port, certificate, backups and stores; one line each, with a hint.
+
+    Only reads, beside a running bridge or without one.
+    """
+    from cloud_bridge.doctor import examine
+
+    tell = tell_json if as_json else tell_lines
+    raise typer.Exit(asyncio.run(tell(examine(read_settings(config)))))
 
 
 @app.command(epilog="Example: cloud-bridge audit store-0042 -c bridge.yaml")

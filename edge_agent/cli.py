@@ -22,6 +22,7 @@ from edge_agent.config.published import with_published
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.journal.published import read_published
 from edge_agent.service import log, loop, terminal
+from edge_agent.service.finding import tell_json, tell_lines
 from edge_agent.service.settings import load
 
 
@@ -80,15 +81,11 @@ def check(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False
 @app.command(epilog="Example: edge-agent doctor -c store.yaml")
 def doctor(config: ConfigOption = Path("store.yaml"), as_json: JsonOption = False) -> None:
     """Also try every port, camera, model, broker, clock, disk and HQ; one line each, with a hint."""
+    from edge_agent.doctor import examine
+
     log.setup(level="CRITICAL")
-    settings = _load(config)
-    findings = loop.run(_examine(settings, quiet=as_json))
-    if as_json:
-        _print_json([{"level": f.level, "what": f.what, "text": f.text, "hint": f.hint} for f in findings])
-    bad = sum(f.level == "FAIL" for f in findings)
-    if not as_json:
-        typer.echo(f"{len(findings) - bad} fine, {bad} failures")
-    raise typer.Exit(terminal.PROBLEM if bad else terminal.FINE)
+    tell = tell_json if as_json else tell_lines
+    raise typer.Exit(loop.run(tell(examine(_load(config)))))
 
 
 @app.command(epilog="Example: edge-agent status -c store.yaml --json")
@@ -292,19 +289,6 @@ async def _run(settings: StoreSettings) -> None:
     from edge_agent.service.stop import stop_event
 
     await run_agent(settings, stop_event())
-
-
-async def _examine(settings: StoreSettings, *, quiet: bool) -> list[Any]:
-    from edge_agent.doctor import examine
-
-    found = []
-    async for finding in examine(settings):
-        found.append(finding)
-        if not quiet:
-            typer.echo(f"{finding.level:5} {finding.what:14} {finding.text}")
-            if finding.hint and finding.level != "ok":
-                typer.echo(f"      Try: {finding.hint}")
-    return found
 
 
 def _print_json(answer: Any) -> None:

@@ -8,9 +8,8 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -30,10 +29,9 @@ from edge_agent.journal.file import open_to_read, used_bytes_of
 from edge_agent.page.access import Access
 from edge_agent.readings import DeviceAnswered, DeviceDegraded, Reading
 from edge_agent.service import tls
+from edge_agent.service.finding import Finding, Level
 from edge_agent.service.settings import read_secret
 from edge_agent.vision.view import Views
-
-Level = Literal["ok", "warn", "FAIL"]
 
 ANSWER_WITHIN_S = 8.0
 LISTEN_S = 3.0
@@ -41,16 +39,6 @@ LISTEN_S = 3.0
 DEVICES_AT_ONCE = 8
 CLOCK_WARN_S = 5.0
 DISK_WARN_MB = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor's report."""
-
-    level: Level
-    what: str
-    text: str
-    hint: str = ""
 
 
 async def examine(settings: StoreSettings) -> AsyncIterator[Finding]:
@@ -108,7 +96,7 @@ def _journal(agent: Agent) -> Finding:
     fullness = Fullness(used=used, quota=agent.disk_quota_mb * 2**20, room=room)
     text, level = f"{fullness.percent:.0f} % full", level_of(fullness)
     if level:
-        grade: Literal["warn", "FAIL"] = "FAIL" if level == ALARMS[-1] else "warn"
+        grade: Level = "FAIL" if level == ALARMS[-1] else "warn"
         return Finding(grade, "journal", text, "free the disk, or see why HQ does not take the rows")
     damaged = sorted(found.name for found in agent.data_dir.glob("journal.damaged-*.db"))
     if damaged:

@@ -235,6 +235,18 @@ def test_audit_finds_a_corrupted_row(operator):
     assert operator.run("audit", "nowhere").returncode == 1
 
 
+def test_doctor_ends_with_1_only_when_something_failed(operator):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        (operator.folder / "bridge.yaml").write_text(f"http: {{port: {taken}}}\n")
+        failed = operator.run("doctor")
+    assert failed.returncode == 1
+    assert f"FAIL  port           127.0.0.1:{taken} cannot be listened on" in failed.stdout
+    assert "      Try: stop what listens there" in failed.stdout
+    (operator.folder / "bridge.yaml").write_text("http: {port: none}\n")
+    assert operator.run("doctor").returncode == 2
+
+
 def test_wrong_words_are_status_2(operator):
     assert operator.run("token", "add", "erp", "--role", "king").returncode == 2
     assert operator.run("store", "add", "no/slash").returncode == 2
@@ -246,6 +258,7 @@ def test_wrong_words_are_status_2(operator):
     [
         ["run"],
         ["check"],
+        ["doctor"],
         ["audit"],
         ["backup"],
         ["restore"],

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from edge_agent.config.store import StoreSettings
-from edge_agent.doctor import Finding, examine
+from edge_agent.doctor import examine
+from edge_agent.service.finding import Finding
 from edge_agent.vision.model import FOLDER
 
 
