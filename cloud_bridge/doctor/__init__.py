@@ -18,6 +18,8 @@ async def examine(settings: BridgeSettings) -> AsyncIterator[Finding]:
     path = settings.data_dir / FILE_NAME
     for finding in place.examine(path):
         yield finding
+    if place.is_closed(settings.data_dir):
+        return
     running, finding = await address.running(settings.data_dir)
     yield finding
     for finding in address.examine(settings.http, running):

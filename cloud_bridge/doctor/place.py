@@ -31,6 +31,11 @@ def examine(database: Path) -> Iterator[Finding]:
     yield judge_room(used=usage.used, free=usage.free, size=size)
 
 
+def is_closed(folder: Path) -> bool:
+    """Whether nothing in it can be seen by this user; one that is not there is not closed."""
+    return os.access(folder, os.F_OK) and not os.access(folder, os.R_OK | os.X_OK)
+
+
 def judge_room(*, used: int, free: int, size: int) -> Finding:
     """What a disk with `used` and `free` bytes means for a database of `size` bytes."""
     percent = 100 * used / max(1, used + free)

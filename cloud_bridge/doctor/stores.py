@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ CLOCK_WARN_MS: Final = 2_000
 
 def examine(path: Path, *, safe: str, is_running: bool, now: datetime) -> Iterator[Finding]:
     """Nothing where there is no database that this version reads: `database` says so."""
-    if not path.exists():
+    if not os.access(path, os.F_OK):
         yield from _first_steps()
         return
     try:
