@@ -202,7 +202,7 @@ def test_a_long_copy_needs_no_memory_for_it_and_holds_no_transaction(tmp_path: P
     journal.close()
 
 
-@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 9), st.data())
 def test_what_waits_and_what_is_at_hq_are_all_that_is_kept(
     tmp_path_factory: pytest.TempPathFactory, rows: int, data: st.DataObject
