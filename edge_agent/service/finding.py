@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
@@ -37,15 +38,14 @@ class Finding:
 
 async def tell_lines(findings: AsyncIterator[Finding]) -> int:
     """Print each as it comes, with its hint and a sum at the end; the exit status."""
-    found = 0
-    bad = 0
+    levels: Counter[Level] = Counter()
     async for finding in findings:
-        found, bad = found + 1, bad + (finding.level == "FAIL")
+        levels[finding.level] += 1
         typer.echo(f"{finding.level:5} {finding.what:14} {finding.told(SHOWN)}")
         if finding.hint and finding.level != "ok":
             typer.echo(f"      Try: {finding.hint}")
-    typer.echo(f"{found - bad} fine, {bad} failures")
-    return PROBLEM if bad else FINE
+    typer.echo(f"{levels['ok']} fine, {levels['warn']} to look at, {levels['FAIL']} failed")
+    return PROBLEM if levels["FAIL"] else FINE
 
 
 async def tell_json(findings: AsyncIterator[Finding]) -> int:

@@ -29,7 +29,7 @@ async def test_people_get_a_line_each_with_the_hint_of_what_is_not_ok(
         "      Try: call them",
         "FAIL  port           taken",
         "      Try: free it",
-        "2 fine, 1 failures",
+        "1 fine, 1 to look at, 1 failed",
     ]
 
 
