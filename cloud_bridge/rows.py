@@ -194,8 +194,8 @@ def _require_written(time: str | None) -> None:
 
 
 def _require_gtin(gtin: str) -> None:
-    if not _is_gtin14(gtin):
-        raise ValueError(f"GTIN {gtin!r} must have 14 digits and a valid check digit")
+    if len(gtin) != 14 or not _is_gtin14(gtin):
+        raise ValueError(f"GTIN {gtin[:80]!r} must have 14 digits and a valid check digit")
 
 
 @lru_cache(maxsize=65_536)

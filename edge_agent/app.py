@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from edge_agent.config.cameras import Camera
 from edge_agent.config.drawn import with_drawn
@@ -158,6 +159,11 @@ class StoreAgent:
             self.resources.taps,
             lambda: list(conditions.values()),
         )
+
+    async def begin(self) -> None:
+        """Journal what HQ is to be told of this start."""
+        await self.tell_planogram()
+        await self.retelling.at_start()
 
     async def tell_planogram(self) -> None:
         """Journal the planogram in use when it is not the one that HQ was told of."""
@@ -324,11 +330,23 @@ async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
             agent.journal.last_seq,
         )
         try:
-            await agent.tell_planogram()
-            await agent.retelling.at_start()
-            await agent.run(stop)
+            if await _within(stop, agent.begin()):
+                await agent.run(stop)
         finally:
             agent.journal.close()
+
+
+async def _within(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether `work` ended before `stop`; a disk that refuses would keep it for ever."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+        return working.done()
+    finally:
+        working.cancel()
+        stopping.cancel()
 
 
 async def _first_of(*events: asyncio.Event) -> None:

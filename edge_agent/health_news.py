@@ -29,8 +29,13 @@ class HealthNews:
         if self.is_sparing and told is not None and now_s - told.at_s < COARSE_S:
             self._held[condition.device] = condition
             return False
-        self._tell(condition, now_s)
+        self.told(condition, now_s)
         return True
+
+    def told(self, condition: Condition, now_s: float) -> None:
+        """It is told now, whoever does so."""
+        self._held.pop(condition.device, None)
+        self._told[condition.device] = _Told(now_s, (condition.status, condition.reason))
 
     def due(self, now_s: float) -> list[Condition]:
         """What was held back and is told now."""
@@ -46,9 +51,5 @@ class HealthNews:
         held = [self._held.pop(device) for device in devices]
         news = [c for c in held if (c.status, c.reason) != self._told[c.device].what]
         for condition in news:
-            self._tell(condition, now_s)
+            self.told(condition, now_s)
         return news
-
-    def _tell(self, condition: Condition, now_s: float) -> None:
-        self._held.pop(condition.device, None)
-        self._told[condition.device] = _Told(now_s, (condition.status, condition.reason))

@@ -179,6 +179,14 @@ class Pipeline:
         self.environment.bucket_s = COARSE_S if level >= SPARING else FINE_S
         self.traffic.bucket_s = COARSE_S if level >= STOCK_FIRST else FINE_S
 
+    def tell_devices(self, capture: Capture) -> None:
+        """How every device is, and since when; nothing of it is held back any more."""
+        now_s = self.now().mono_s
+        for condition in self.health.conditions.values():
+            self.news.told(condition, now_s)
+            capture.conditions.append(condition)
+            capture.effects.tell("device.changed", condition.body(), condition.since)
+
     async def close_minutes(self) -> None:
         """The devices have stopped: tell what the open minutes hold so far, and what was held back."""
         now, capture = self.now(), Capture()

@@ -96,8 +96,7 @@ class Retelling:
         for belief in self._pipeline.estimator.beliefs.values():
             if bucket_of(belief.facing) in buckets:
                 capture.effects.tell("stock.changed", belief.changed_from(belief, "correction"), now)
-        for condition in self._pipeline.health.conditions.values():
-            capture.effects.tell("device.changed", condition.body(), condition.since)
+        self._pipeline.tell_devices(capture)
         for alarm in self._pipeline.environment.open_alarms():
             capture.effects.tell("environment.alarm", alarm, now)
         log.warning("telling HQ the present again, %d rows", len(capture.effects.events))

@@ -129,5 +129,5 @@ class Refolds:
         if not done:
             raise Unavailable("this store's history is still being read", hint="say hello again")
         if running.exception() is not None:
-            del self.running[store]
+            self.running.pop(store, None)
         return Refolded(need.merge, running.result())

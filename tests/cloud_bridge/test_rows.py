@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud_bridge import rows
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.rows import ReadyRow, SetAside, make_ready
+from edge_agent.contract import written
 from edge_agent.contract.messages import Batch, OutboxRow, StockChanged, encode, fold_chain
 from edge_agent.contract.written import Identifier, Time, is_identifier, is_time
 
@@ -90,3 +92,15 @@ def test_an_identifier_is_the_same_whoever_checks_it(text):
 @given(st.text(max_size=30) | st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\n?", fullmatch=True))
 def test_a_time_is_the_same_whoever_checks_it(text):
     assert is_time(text) == fits(text, Time)
+
+
+def test_long_texts_are_refused_and_not_remembered():
+    caches = (written._names, written._tells_time, rows._is_gtin14, rows._is_time)
+    before = [cache.cache_info().misses for cache in caches]
+    long = "1" * 100_000
+    assert not is_identifier(long)
+    assert not is_time(long)
+    assert ready(row(body={"gtin": long})).body.fate == "quarantined"
+    asked = [cache.cache_info().misses - misses for cache, misses in zip(caches, before, strict=True)]
+    assert asked[0] + asked[1] <= 2  # of the row itself
+    assert asked[2] == 0

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from edge_agent import app
 from edge_agent.app import build
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.errors import ConfigError
@@ -183,3 +184,20 @@ async def test_ports_that_hang_while_they_are_opened_hold_up_nobody_else(
         asyncio.get_running_loop().remove_reader(master)
         os.close(master)
         os.close(slave)
+
+
+async def test_a_start_on_a_full_disk_ends_when_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [{"id": f"A{n}", "gtin": GTIN, "capacity": 9} for n in range(300)]
+    made = build(settings(tmp_path, products=[{"gtin": GTIN}], facings=many))
+    made.journal.limit_pages(1)
+    monkeypatch.setattr(app, "build", lambda _: made)
+    stop = asyncio.Event()
+    running = asyncio.create_task(app.run(made.settings, stop))
+    async with asyncio.timeout(10):
+        while made.journal.refusal is None:  # noqa: ASYNC110  # the journal's thread says so
+            await asyncio.sleep(0.01)
+        assert not running.done()
+        stop.set()
+        await running

@@ -147,3 +147,16 @@ async def test_a_change_that_is_held_back_is_news_again_after_a_kill(pipeline: P
     with closing(Journal(pipeline.journal.path.parent)) as journal:
         [kept] = [c for c in journal.restored.conditions if c.device == "r1"]
     assert (kept.status, kept.reason) == ("online", None)
+
+
+async def test_what_is_told_again_is_not_held_back_any_more(pipeline: Pipeline) -> None:
+    pipeline.news.is_sparing = True
+    await pipeline.emit([DeviceAnswered("r1")])
+    await pipeline.emit([DeviceDegraded("r1", "antenna 1 is open")])  # held back
+    again = Capture()
+    pipeline.tell_devices(again)
+    await asyncio.wrap_future(pipeline.journal.submit(again))
+    await pipeline.emit([DeviceAnswered("r1")])  # held back
+    await pipeline.close_minutes()
+    bodies = [json.loads(body) for kind, body in on_disk(pipeline) if kind == "device.changed"]
+    assert [b["status"] for b in bodies if b["device"] == "r1"] == ["online", "degraded", "online"]
