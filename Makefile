@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers/.installed
 ARGS ?=
+# Hundreds of processes are started by the tests: each module is compiled once, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test check format bench accuracy soak models gap-net assets schema clean
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,7 +17,9 @@ import serial
 from device_sims import control
 from device_sims.scenario import load_scenario
 from device_sims.truth import read_truth
+from edge_agent.cli import main as agent
 from edge_agent.contract.errors import ConfigError
+from tests.typed import typed
 
 COMMAND = [sys.executable, "-m", "device_sims", "run", "demo", "--json", "--seed", "7"]
 
@@ -89,10 +90,9 @@ def test_a_held_store_that_is_never_opened_ends_quietly(tmp_path: Path) -> None:
 
 def test_its_store_file_passes_the_agents_own_check(tmp_path: Path) -> None:
     with running(tmp_path, "--hold") as (_, ready):
-        check = [sys.executable, "-m", "edge_agent", "check", "-c", ready["store_file"], "--json"]
-        done = subprocess.run(check, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["devices"] == 14
+        done = typed(agent, "check", "-c", ready["store_file"], "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["devices"] == 14
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8780", "https://hq.example", "http://127.0.0.1"])
