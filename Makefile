@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers/.installed
 ARGS ?=
+# Tests mostly wait for processes: more of them at a time than there are cores.
+WORKERS ?= 4
 # Hundreds of processes are started by the tests: each module is compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -36,7 +38,7 @@ demo: setup
 	@$(BIN)/device-sims demo $(ARGS)
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
 	@$(BIN)/ruff format --check .

@@ -6,8 +6,8 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
-from typing import NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
 from unittest.mock import patch
 
 import pytest
@@ -23,10 +23,17 @@ class Ended(NamedTuple):
 
 def typed(main: Callable[[], None], *words: str) -> Ended:
     """Run `main`; a test of its stdin, of signals or of what it writes meanwhile needs a process."""
-    out, err, argv = StringIO(), StringIO(), patch.object(sys, "argv", ["command", *words])
-    with redirect_stdout(out), redirect_stderr(err), argv, _own_log(), pytest.raises(SystemExit) as ended:
-        main()
-    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+    argv = patch.object(sys, "argv", ["command", *words])
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        with redirect_stdout(out), redirect_stderr(err), argv, _own_log(), pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(int(ended.value.code or 0), _whole(out), _whole(err))
+
+
+def _whole(said: IO[str]) -> str:
+    said.flush()
+    said.seek(0)
+    return said.read()
 
 
 @contextmanager

@@ -78,18 +78,10 @@ def started(*words: object, **more: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, text=True, env={**os.environ, "NO_COLOR": "1"}, **pipes)
 
 
-def asked(*words: object, status: int = 0) -> tuple[str, str]:
+def agent(*words: object, status: int = 0) -> tuple[str, str]:
     done = typed(main, *map(str, words))
     assert done.status == status, done
     return done.out, done.err
-
-
-def agent(*words: object, status: int = 0) -> tuple[str, str]:
-    with started(*words) as process:
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == status, (process.returncode, out, err)
-    assert "Traceback" not in err
-    return out, err
 
 
 def watched(store: Path, lines: int) -> tuple[list[Any], str, int]:
@@ -127,7 +119,7 @@ def test_watch_beside_the_agent_asks_it_and_disturbs_nothing(
     assert {line["kind"] for line in found} == {"weight"}
     assert (err, status) == ("scale-1 is online as B021\n", 0)
     agent("record", "scale-1", "-c", store, "-o", tmp_path / "a.jsonl", "--seconds", "1")
-    states = json.loads(asked("devices", "-c", store, "--json")[0])
+    states = json.loads(agent("devices", "-c", store, "--json")[0])
     assert states["running"]
     scale, missing, camera = states["devices"]
     assert (scale["status"], scale["identity"]) == ("online", "B021")
@@ -208,14 +200,14 @@ def test_a_recorded_device_plays_on_a_pty_for_a_real_agent(tmp_path: Path) -> No
 
 
 def test_devices_without_an_agent_says_that_states_are_not_known(store: Path) -> None:
-    out, _ = asked("devices", "-c", store)
+    out, _ = agent("devices", "-c", store)
     assert "scale-1" in out
     assert "hidden" not in out
     assert "no agent is running" in out
 
 
 def test_a_scan_needs_no_configuration_and_prints_a_line_to_paste(scale: Path) -> None:
-    found = json.loads(asked("devices", "--scan", "--json", "--port", scale)[0])
+    found = json.loads(agent("devices", "--scan", "--json", "--port", scale)[0])
     (port,) = (port for port in found["ports"] if port["port"] == str(scale))
     assert (port["driver"], port["identity"]) == ("mt-sics", "B021")
     shown = StringIO()
@@ -274,4 +266,4 @@ def test_something_else_at_the_agents_address_is_told(store: Path) -> None:
                 connection.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
-        assert "is no agent of this version" in asked("status", "-c", store, status=3)[1]
+        assert "is no agent of this version" in agent("status", "-c", store, status=3)[1]
