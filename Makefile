@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers/.installed
 ARGS ?=
-# Tests mostly wait for processes: more of them at a time than there are cores.
-WORKERS ?= 4
+# Many tests wait for processes: one more at a time than there are cores on a small machine.
+WORKERS ?= 3
 # Hundreds of processes are started by the tests: each module is compiled once, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
