@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers/.installed
 ARGS ?=
+# Many tests wait for processes: one more at a time than there are cores on a small machine.
+WORKERS ?= 3
+# Hundreds of processes are started by the tests: each module is compiled once, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test check format bench accuracy soak models gap-net assets schema clean
 
@@ -34,7 +38,7 @@ demo: setup
 	@$(BIN)/device-sims demo $(ARGS)
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
 	@$(BIN)/ruff format --check .

@@ -6,15 +6,11 @@ Real processes. BACKLOG_ROWS (1,000,000) are of 300 facings and a door, as a sto
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +19,7 @@ from typing import Any
 import psutil
 
 from benchmarks.store import STORE, Hq, metric, page, processes, start_agent, start_hq, wait_for
-from device_sims.proxy import Mode, UplinkProxy
+from device_sims.proxy_thread import ProxyThread
 from edge_agent.contract.messages import FootfallCounted
 from edge_agent.contract.times import rfc3339
 from edge_agent.journal import Capture, Journal
@@ -41,7 +37,7 @@ def main() -> dict[str, Any]:
         folder = Path(name)
         present, written_s = write_backlog(folder / "edge", rows)
         hq = start_hq(running)
-        with line_to(hq) as line:
+        with ProxyThread("127.0.0.1", int(hq.url.rsplit(":", 1)[1]), mode="refused") as line:
             cut_hq = Hq(hq.config, f"http://127.0.0.1:{line.proxy.port}", hq.token, hq.store_token)
             agent, url = start_agent(running, cut_hq, extra=planogram())
             wait_for(
@@ -148,40 +144,6 @@ class Memory:
                 middle = sorted(part or values)[len(part or values) // 2]
                 found[f"{name}_rss_mb_{label}"] = round(middle, 1)
         return found
-
-
-class Line:
-    """The proxy between agent and HQ, on a loop of its own."""
-
-    def __init__(self, port: int) -> None:
-        self.proxy = UplinkProxy("127.0.0.1", port)
-        self._loop, self._end, self._up = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        self._up.wait(10)
-
-    async def _serve(self) -> None:
-        async with self.proxy.running():
-            await self.proxy.set_mode("refused")
-            self._up.set()
-            await self._end.wait()
-
-    def set(self, mode: Mode) -> None:
-        asyncio.run_coroutine_threadsafe(self.proxy.set_mode(mode), self._loop).result(10)
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
-        self._loop.close()
-
-
-@contextmanager
-def line_to(hq: Hq) -> Iterator[Line]:
-    line = Line(int(hq.url.rsplit(":", 1)[1]))
-    try:
-        yield line
-    finally:
-        line.end()
 
 
 if __name__ == "__main__":

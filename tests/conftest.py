@@ -13,6 +13,9 @@ import pytest
 
 from edge_agent.service.settings import is_loopback
 
+LONG = {"browser", "e2e", "simulation"}
+"""Folders whose tests wait for processes, or live through thousands of histories."""
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
@@ -26,7 +29,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first, so that at the end no core waits for the other."""
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 @pytest.fixture(autouse=True)

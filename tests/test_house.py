@@ -98,7 +98,7 @@ def test_a_program_under_the_gpl_is_only_started_never_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["edge_agent.cli", "cloud_bridge.cli", "cloud_bridge.app", "device_sims.cli"]
+    "module", ["edge_agent.cli", "edge_agent.app", "cloud_bridge.cli", "cloud_bridge.app", "device_sims.cli"]
 )
 def test_heavy_imports_stay_lazy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'cv2', 'onnxruntime', 'numpy'}} & set(sys.modules)))"

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from edge_agent.readings import DeviceDegraded, GapSeen, LineCrossing, Reading
-from edge_agent.vision.families import Picture
-from edge_agent.vision.people import Seen
-from edge_agent.vision.track import Box
+
+if TYPE_CHECKING:  # an agent without cameras does not load numpy
+    from edge_agent.vision.families import Picture
+    from edge_agent.vision.people import Seen
+    from edge_agent.vision.track import Box
 
 WIDEST_PX = 1280
 """Wider pictures are shown smaller; coordinates stay those of the source's frame."""
@@ -44,7 +47,7 @@ class Crossed:
     exited: int = 0
 
 
-Show = Callable[[Seen, Sequence[Reading]], None]
+Show = Callable[["Seen", Sequence[Reading]], None]
 
 
 @dataclass(slots=True)

@@ -19,24 +19,25 @@ import serial
 import yaml
 
 from device_sims.broker import Broker, User, available_brokers
+from device_sims.cli import main
 from device_sims.equipment import HomieShelf, MqttPlate
 from device_sims.fault import FAULTS
 from device_sims.scenario import Scenario, built_in_scenarios, load_scenario
 from device_sims.serve import KINDS, bench
 from device_sims.store_file import AgentFiles, Places, store_yaml
+from edge_agent.cli import main as agent
 from edge_agent.config.store import ENV_PREFIX, StoreSettings
 from edge_agent.contract.errors import ConfigError
 from edge_agent.service.settings import load
+from tests.typed import typed
 
 DOCS = (Path(__file__).parents[2] / "docs/simulators.md").read_text(encoding="utf-8")
 
 
 def sims(*words: str, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "device_sims", *words], capture_output=True, text=True, timeout=20
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout if status == 0 else done.stderr
+    done = typed(main, *words)
+    assert done.status == status, done.out + done.err
+    return done.out if status == 0 else done.err
 
 
 @contextmanager
@@ -234,6 +235,5 @@ def test_devices_that_cannot_be_are_told(devices: list[dict[str, Any]], problem:
 def test_a_device_on_mqtt_brings_its_broker(tmp_path: Path) -> None:
     with served(tmp_path, "homie-shelf", "--facings", "2") as ready:
         assert ready["mqtt"].startswith("mqtt://127.0.0.1:")
-        check = [sys.executable, "-m", "edge_agent", "check", "-c", ready["store_file"]]
-        done = subprocess.run(check, capture_output=True, text=True, timeout=20)
-        assert done.returncode == 0, done.stderr
+        done = typed(agent, "check", "-c", ready["store_file"])
+        assert done.status == 0, done.err

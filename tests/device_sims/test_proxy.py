@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from device_sims.proxy import SLOW_S, Mode, UplinkProxy
+from device_sims.proxy_thread import ProxyThread
 
 
 @asynccontextmanager
@@ -143,3 +144,16 @@ async def test_a_slow_line_is_whole_and_a_broken_box_answers_500() -> None:
         assert await ask(other_reader, other_writer) == b"HTTP/1.1 500 Internal Server Error\r\n"
         writer.close()
         other_writer.close()
+
+
+async def test_a_line_on_a_thread_begins_in_its_mode_and_changes_before_the_call_returns() -> None:
+    async with echo_server() as port:
+        with ProxyThread("127.0.0.1", port, mode="refused") as line:
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", line.proxy.port)
+            await asyncio.to_thread(line.set, "open")
+            reader, writer = await asyncio.open_connection("127.0.0.1", line.proxy.port)
+            assert await ask(reader, writer) == b"ping\n"
+            writer.close()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", line.proxy.port)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,11 +15,15 @@ import pytest
 import serial
 
 from device_sims import control
+from device_sims.cli import main as sims
 from device_sims.scenario import load_scenario
 from device_sims.truth import read_truth
+from edge_agent.cli import main as agent
 from edge_agent.contract.errors import ConfigError
+from tests.typed import typed
 
-COMMAND = [sys.executable, "-m", "device_sims", "run", "demo", "--json", "--seed", "7"]
+WORDS = ["run", "demo", "--json", "--seed", "7"]
+COMMAND = [sys.executable, "-m", "device_sims", *WORDS]
 
 
 @contextmanager
@@ -89,15 +92,13 @@ def test_a_held_store_that_is_never_opened_ends_quietly(tmp_path: Path) -> None:
 
 def test_its_store_file_passes_the_agents_own_check(tmp_path: Path) -> None:
     with running(tmp_path, "--hold") as (_, ready):
-        check = [sys.executable, "-m", "edge_agent", "check", "-c", ready["store_file"], "--json"]
-        done = subprocess.run(check, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["devices"] == 14
+        done = typed(agent, "check", "-c", ready["store_file"], "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["devices"] == 14
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8780", "https://hq.example", "http://127.0.0.1"])
 def test_an_hq_address_that_cannot_be_cut_is_refused(tmp_path: Path, address: str) -> None:
-    done = subprocess.run([*COMMAND, "--dir", str(tmp_path), "--hq", address], capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert "must be http://host:port" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = typed(sims, *WORDS, "--dir", str(tmp_path), "--hq", address)
+    assert done.status == 2, done.err
+    assert "must be http://host:port" in done.err

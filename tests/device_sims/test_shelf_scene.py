@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -76,10 +77,8 @@ def test_an_empty_place_differs_from_a_full_one_and_nowhere_else(facing: str) ->
 @pytest.mark.parametrize("facing", FULL)
 def test_each_item_that_goes_changes_the_picture_of_its_place(facing: str) -> None:
     place = inside(facing)
-    for count in range(1, FULL[facing] + 1):
-        with_it, without = (
-            SCENE.render(0.0, {**FULL, facing: n}).astype(np.int64) for n in (count, count - 1)
-        )
+    pictures = [SCENE.render(0.0, {**FULL, facing: n}).astype(np.int64) for n in range(FULL[facing] + 1)]
+    for count, (without, with_it) in enumerate(pairwise(pictures), start=1):
         assert (change(with_it, without)[place] > 10).sum() > 150, count
 
 

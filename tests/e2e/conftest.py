@@ -22,7 +22,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from device_sims.proxy import Mode, UplinkProxy
+from cloud_bridge.cli import main as commands
+from device_sims.proxy_thread import ProxyThread
+from tests.typed import typed
 
 T = TypeVar("T")
 STORE = "store-0042"
@@ -31,12 +33,16 @@ UNIT_G = 352.0
 
 
 def poll(condition: Callable[[], T], *, seconds: float = 20, what: str = "condition") -> T:
-    """Poll until the condition is truthy; the test fails and says what did not happen."""
-    deadline = time.monotonic() + seconds
+    """Poll until the condition is truthy; the test fails and says what did not happen.
+
+    Looks less and less often: who is waited for needs the core more than who asks.
+    """
+    pause_s, deadline = 0.01, time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
             return found
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.1)
     raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
 
 
@@ -71,10 +77,9 @@ class World:
 
     def bridge(self, *words: str, status: int = 0) -> Any:
         """A `cloud-bridge` command's JSON."""
-        command = [sys.executable, "-m", "cloud_bridge", *words, "-c", str(self.bridge_yaml), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == status, done.stderr + done.stdout
-        return json.loads(done.stdout)
+        done = typed(commands, *words, "-c", str(self.bridge_yaml), "--json")
+        assert done.status == status, done.err + done.out
+        return json.loads(done.out)
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{name}.log").open("ab")
@@ -214,38 +219,11 @@ def world(tmp_path: Path) -> Iterator[World]:
         made.end()
 
 
-class Line:
-    """The proxy between agent and HQ, driven from the test."""
-
-    def __init__(self, port: int) -> None:
-        self._loop, self._end = asyncio.new_event_loop(), asyncio.Event()
-        self._up = threading.Event()
-        self.proxy = UplinkProxy("127.0.0.1", port)
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        assert self._up.wait(10)
-
-    async def _serve(self) -> None:
-        async with self.proxy.running():
-            self._up.set()
-            await self._end.wait()
-
-    def set(self, mode: Mode) -> None:
-        asyncio.run_coroutine_threadsafe(self.proxy.set_mode(mode), self._loop).result(10)
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
-        self._loop.close()
-
-
 @pytest.fixture
-def line(world: Any) -> Iterator[Line]:
-    made = Line(world.hq_port)
-    try:
+def line(world: Any) -> Iterator[ProxyThread]:
+    """The line between agent and HQ, driven from the test."""
+    with ProxyThread("127.0.0.1", world.hq_port) as made:
         yield made
-    finally:
-        made.end()
 
 
 class ScaleShelf:

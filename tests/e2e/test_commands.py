@@ -12,10 +12,19 @@ from typing import Any
 
 import pytest
 
+from edge_agent.cli import main
+from tests.typed import typed
+
 ENVIRONMENT = {**os.environ, "NO_COLOR": "1"}
 
 
-def agent(*words: str, stdin: bytes = b"", status: int = 0) -> tuple[str, str]:
+def agent(*words: str, status: int = 0) -> tuple[str, str]:
+    done = typed(main, *words)
+    assert done.status == status, done
+    return done.out, done.err
+
+
+def piped(stdin: bytes, *words: str) -> tuple[str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "edge_agent", *words],
         input=stdin,
@@ -24,7 +33,7 @@ def agent(*words: str, stdin: bytes = b"", status: int = 0) -> tuple[str, str]:
         env=ENVIRONMENT,
     )
     out, err = done.stdout.decode(), done.stderr.decode()
-    assert done.returncode == status, (done.returncode, out, err)
+    assert done.returncode == 0, (done.returncode, out, err)
     assert "Traceback" not in err
     return out, err
 
@@ -64,7 +73,7 @@ def test_status_without_an_agent_exits_3(tmp_path: Path) -> None:
 
 
 def test_decode_prints_readings_and_complains_on_stderr_about_the_rest() -> None:
-    out, err = agent("decode", "mt-sics", stdin=b"S S     100.00 g\r\ngarbage\r\nS D     0.4 kg\r\n")
+    out, err = piped(b"S S     100.00 g\r\ngarbage\r\nS D     0.4 kg\r\n", "decode", "mt-sics")
     first, second = (json.loads(line) for line in out.splitlines())
     assert (first["kind"], first["weight_g"], first["stable"], first["device"]) == (
         "weight",
@@ -81,7 +90,7 @@ def test_decode_reads_mqtt_payloads_a_line_each() -> None:
         "eventType": "tagInventory",
         "tagInventoryEvent": {"epc": "ikUCJA==", "antennaPort": 3, "peakRssiCdbm": -7400},
     }
-    out, err = agent("decode", "impinj-r700", stdin=json.dumps(event).encode() + b"\nnot json\n")
+    out, err = piped(json.dumps(event).encode() + b"\nnot json\n", "decode", "impinj-r700")
     tag = json.loads(out)
     assert (tag["epc"], tag["antenna"], tag["rssi_dbm"], tag["gtin"]) == ("8a450224", 3, -74.0, None)
     assert err

@@ -15,7 +15,9 @@ import psutil
 import pytest
 import yaml
 
+from device_sims.cli import main
 from device_sims.scenario import BUILT_IN
+from tests.typed import typed
 
 COMMAND = [sys.executable, "-m", "device_sims"]
 pytestmark = pytest.mark.timeout(150)
@@ -108,15 +110,12 @@ def test_an_occupied_keep_folder_is_refused(tmp_path: Path) -> None:
 
 def test_wrong_use_of_the_commands_is_said_without_a_traceback(tmp_path: Path) -> None:
     for words in (["run", "nowhere.yaml"], ["demo", "--video", "x.mp4"], ["demo", "--line", "1,2,3,4"]):
-        done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=30)
-        assert done.returncode == 2, done.stderr
-        assert "Traceback" not in done.stderr
-        assert done.stderr.startswith("Error:")
+        done = typed(main, *words)
+        assert done.status == 2, done.err
+        assert done.err.startswith("Error:")
     (tmp_path / "token").write_text("t")
     (tmp_path / "truth").write_text('{"truth": "closed", "occurred_at": "2026-11-22T10:00:00.000Z"}\n')
     words = ["score", "--hq", "http://127.0.0.1:9", "--token-file", str(tmp_path / "token"), "--truth"]
-    done = subprocess.run(
-        [*COMMAND, *words, str(tmp_path / "truth")], capture_output=True, text=True, timeout=30
-    )
-    assert done.returncode == 2
-    assert "does not begin" in done.stderr
+    done = typed(main, *words, str(tmp_path / "truth"))
+    assert done.status == 2
+    assert "does not begin" in done.err

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from edge_agent.cli import main
+from tests.typed import typed
 
 GTIN = "06901234567892"
 
 
 def explain(store: Path, *words: str, status: int = 0) -> tuple[str, str]:
-    command = [sys.executable, "-m", "edge_agent", "explain", *words, "-c", str(store)]
-    environment = {**os.environ, "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert done.returncode == status, done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
+    done = typed(main, "explain", *words, "-c", str(store))
+    assert done.status == status, done.err + done.out
+    return done.out, done.err
 
 
 def facts(world: Any, facing: str) -> Any:

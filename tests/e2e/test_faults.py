@@ -236,11 +236,16 @@ def test_whoever_is_sound_never_notices(run: Run) -> None:
 def test_all_heal_and_nothing_is_lost_or_told_twice(run: Run, wait_for: Any) -> None:
     wait_for(run.all_online, seconds=40, what="all online at HQ again")
     wait_for(lambda: run.uncounted(LEFT) == {}, what="all counts again")
+
+    def at_hq() -> list[int | None]:
+        return [v["on_hand"] for f, v in run.world.facings().items() if "r2000" not in f]
+
+    wait_for(
+        lambda: set(at_hq()) == {LEFT}, what="all counts at HQ"
+    )  # the agent shows them before they are durable
     wait_for(run.world.caught_up, what="HQ has every row")
-    at_hq = {f: v["on_hand"] for f, v in run.world.facings().items() if "r2000" not in f}
-    assert set(at_hq.values()) == {LEFT}
     picks = [change["change"] for change in run.changes() if change["cause"] != "initial"]
-    assert sum(picks) == (LEFT - ON_HAND) * len(at_hq)
+    assert sum(picks) == (LEFT - ON_HAND) * len(at_hq())
     run.world.bridge("audit")
     assert "Traceback" not in run.world.log("agent")
 

@@ -26,7 +26,9 @@ from device_sims.links import PtyLink, plugged_in
 from device_sims.mt_sics import MtSicsScale
 from device_sims.noise import Noise
 from device_sims.plate import Plate
+from edge_agent.cli import main
 from edge_agent.live.inventory import print_inventory
+from tests.typed import typed
 
 RECORDING = Path(__file__).parents[1] / "golden" / "recordings" / "mt-sics.jsonl"
 Wait = Callable[..., Any]
@@ -77,11 +79,9 @@ def started(*words: object, **more: Any) -> subprocess.Popen[str]:
 
 
 def agent(*words: object, status: int = 0) -> tuple[str, str]:
-    with started(*words) as process:
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == status, (process.returncode, out, err)
-    assert "Traceback" not in err
-    return out, err
+    done = typed(main, *map(str, words))
+    assert done.status == status, done
+    return done.out, done.err
 
 
 def watched(store: Path, lines: int) -> tuple[list[Any], str, int]:

@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from edge_agent.cli import main
 from tests.e2e.tags import publishing
+from tests.typed import typed
 
 STORE = "store-0042"
 COLA, WATER = "06901234567892", "04006381333931"
@@ -71,10 +73,9 @@ class Shop:
         self.world.bridge("audit")
 
     def agent(self, *words: str, status: int = 0) -> Any:
-        command = [sys.executable, "-m", "edge_agent", *words, "-c", str(self.world.store_yaml), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert done.returncode == status, done.stderr + done.stdout
-        return json.loads(done.stdout) if status == 0 else done.stderr
+        done = typed(main, *words, "-c", str(self.world.store_yaml), "--json")
+        assert done.status == status, done.err + done.out
+        return json.loads(done.out) if status == 0 else done.err
 
 
 def plan(*, second: str = COLA, without: str = "", capacity: int = 24) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -12,6 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from device_sims.cli import main
+from tests.typed import typed
 
 SCENARIO = """
 seconds: 600
@@ -59,8 +61,7 @@ def restocked(world: Any, body: dict[str, Any]) -> Any:
 
 
 def move(folder: Path, facing: str, change: int) -> None:
-    command = [sys.executable, "-m", "device_sims", "move", facing, str(change), "--dir", str(folder)]
-    subprocess.run(command, check=True, timeout=30, capture_output=True)
+    assert typed(main, "move", facing, str(change), "--dir", str(folder)).status == 0
 
 
 def told(world: Any, kind: str) -> list[str]:
