@@ -25,8 +25,9 @@ import pytest
 from aiohttp import web
 
 from cloud_bridge import control
-from cloud_bridge.app import Bridge, audit
+from cloud_bridge.app import Bridge
 from cloud_bridge.config import BridgeSettings, Http
+from cloud_bridge.databases import audit
 from cloud_bridge.store.sqlite.schema import FILE_NAME
 from edge_agent.app import build
 from edge_agent.config.store import StoreSettings
