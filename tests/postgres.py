@@ -36,8 +36,8 @@ class Server:
         self.folder, self.data = folder, folder / "data"
         self.bin = programs()
         self.settings = {
-            "listen_addresses": "", "unix_socket_directories": str(folder), "max_connections": "120",
-            "shared_buffers": "32MB", "logging_collector": "off", **settings,
+            "max_connections": "120", "shared_buffers": "32MB", "logging_collector": "off", **settings,
+            "listen_addresses": "", "unix_socket_directories": str(folder),
         }  # fmt: skip
 
     def url(self, database: str = "postgres", user: str = "hq") -> str:
@@ -92,6 +92,10 @@ class Server:
             time.sleep(0.02)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self._run("pg_ctl", "-D", self.data, "-w", "promote")
+
     @property
     def pid(self) -> int:
         return int((self.data / "postmaster.pid").read_text().split()[0])
@@ -113,16 +117,18 @@ class Server:
         self.sql(f"create database {name} owner hq template {template}")
         return self.url(name)
 
-    def standby(self, name: str) -> Server:
-        """A copy that streams from this one under this name."""
-        folder = _folder()
-        copy = Server(folder, {k: v for k, v in self.settings.items() if k != "synchronous_standby_names"})
-        copy.settings["unix_socket_directories"] = str(folder)
-        primary = f"host={self.folder} user=postgres application_name={name}"
+    def twin(self) -> Server:
+        """A server with the same settings and no data yet."""
+        return Server(_folder(), dict(self.settings))
+
+    def follow(self, primary: Server, name: str) -> None:
+        """Become a copy that streams from `primary` under this name."""
+        source = f"host={primary.folder} user=postgres application_name={name}"
         self._run(
-            "pg_basebackup", "-D", copy.data, "-d", primary, "-R", "-X", "stream", "-c", "fast", "--no-sync"
+            "pg_basebackup", "-D", self.data, "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync"
         )
-        return copy
+        (self.data / "postgresql.auto.conf").write_text(f"primary_conninfo = '{source}'\n")
+        self.start()
 
     def _run(self, program: str, *arguments: object) -> str:
         command = [str(self.bin / program), *map(str, arguments)]

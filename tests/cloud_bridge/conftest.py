@@ -355,12 +355,13 @@ def postgres_url(postgres: Server, postgres_tables: str) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What is marked `engines` runs on every engine, but for tests that look into SQLite's file."""
+    """What is marked `engines` runs on every engine, or on those that the mark names."""
     if "database" not in metafunc.fixturenames:
         return
-    marks = {mark.name for mark in metafunc.definition.iter_markers()}
-    is_for_all = "engines" in marks and "sqlite_only" not in marks
-    metafunc.parametrize("database", ENGINES if is_for_all else ENGINES[:1], indirect=True)
+    mark = metafunc.definition.get_closest_marker("engines")
+    is_one_enough = mark is None or metafunc.definition.get_closest_marker("one_engine") is not None
+    engines = ENGINES[:1] if is_one_enough else mark.args or ENGINES
+    metafunc.parametrize("database", engines, indirect=True)
 
 
 @pytest.fixture
@@ -386,6 +387,12 @@ async def store(hq: Hq) -> StoreWire:
     wire = await hq.new_store()
     await wire.hello()
     return wire
+
+
+@pytest.fixture
+def store_wire() -> type[StoreWire]:
+    """A store's connection to a bridge that a test has started itself."""
+    return StoreWire
 
 
 @pytest.fixture

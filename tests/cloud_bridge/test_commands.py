@@ -194,7 +194,7 @@ async def test_open_commands_survive_a_restart_of_hq(start_hq, tmp_path, make):
         assert reply["commands_after"] == after > 0
 
 
-@pytest.mark.sqlite_only
+@pytest.mark.one_engine
 async def test_numbers_go_on_above_those_that_a_restored_hq_has_forgotten(start_hq, tmp_path, make):
     """An agent that stands behind a command of before must still be told of the next one."""
     folder = tmp_path / "hq"
@@ -218,7 +218,7 @@ async def test_numbers_go_on_above_those_that_a_restored_hq_has_forgotten(start_
         assert command["body"]["on_hand"] == 9
 
 
-@pytest.mark.sqlite_only
+@pytest.mark.one_engine
 async def test_a_database_of_before_commands_takes_them(start_hq, tmp_path, make):
     folder = tmp_path / "hq"
     folder.mkdir()

@@ -263,7 +263,7 @@ async def test_a_reset_leaves_what_was_published_after_it(hq, shelf, make):
     assert (await plan(hq))["refused"] is None
 
 
-@pytest.mark.sqlite_only
+@pytest.mark.one_engine
 async def test_a_restored_hq_shows_what_the_store_has_and_goes_on_above_it(start_hq, tmp_path, make):
     folder = tmp_path / "hq"
     async with start_hq(folder) as hq:
@@ -342,7 +342,7 @@ async def test_a_store_that_refuses_an_old_number_lets_hq_go_on_above_its_own(hq
     assert (await put(hq, {"settings": {}}, what="settings", match="5"))[1]["revision"] == 6
 
 
-@pytest.mark.sqlite_only
+@pytest.mark.one_engine
 async def test_a_database_of_before_takes_what_is_published(start_hq, tmp_path, make):
     folder = tmp_path / "hq"
     folder.mkdir()

@@ -194,7 +194,7 @@ async def test_a_known_kind_that_does_not_fit_is_quarantined_then(start_hq, tmp_
         assert "missing required field" in result.set_aside[0]["reason"]
 
 
-@pytest.mark.sqlite_only
+@pytest.mark.one_engine
 async def test_a_kill_in_the_middle_is_all_or_nothing_and_a_second_time_finds_nothing(
     tmp_path, start_hq, make, older
 ):
@@ -231,7 +231,7 @@ async def test_a_kill_in_the_middle_is_all_or_nothing_and_a_second_time_finds_no
     assert [json.loads(event.entry.payload).get("change") for event in feed] == [2, None]
 
 
-@pytest.mark.sqlite_only
+@pytest.mark.one_engine
 async def test_batches_that_come_meanwhile_are_in_the_fold(tmp_path, start_hq, make, older, monkeypatch):
     """The fold is made, then rows arrive by the old session, then it is put in place."""
     with older("stock.changed"):

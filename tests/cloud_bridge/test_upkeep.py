@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engines
 LATER = "2999-01-01T00:00:00.000Z"
 
 
-@pytest.mark.sqlite_only
+@pytest.mark.one_engine
 async def test_a_full_disk_is_503_and_the_agent_repeats_without_loss(hq, store, make):
     await store.tell(make.stock("A1", 1))
     await hq.engine.writer.submit(lambda tx: tx.connection.execute("pragma max_page_count = 1"))
@@ -33,7 +33,8 @@ async def test_a_full_disk_is_503_and_the_agent_repeats_without_loss(hq, store, 
 
 
 async def test_pruned_events_leave_the_audit_sound_and_old_cursors_refused(hq, store, make):
-    await store.tell(*(make.stock("A1", n) for n in range(1, 6)))
+    for n in range(1, 6):
+        await store.tell(make.stock("A1", n))
     first, *_ = await hq.events()
     old = {"events_before": LATER, "items_before": LATER, "buckets_before_ms": 2**50}
     while await hq.engine.prune(**old):
@@ -105,7 +106,7 @@ async def test_an_operation_that_fails_takes_nobody_with_it(tmp_path):
     await engine.close()
 
 
-@pytest.mark.sqlite_only
+@pytest.mark.one_engine
 async def test_a_reader_cannot_write_and_the_writer_is_fully_synchronous(hq):
     with pytest.raises(Unavailable, match="readonly database"):
         await hq.engine._read(lambda connection: connection.execute("delete from store"))

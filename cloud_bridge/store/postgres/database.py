@@ -15,7 +15,7 @@ import asyncpg
 
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.picture import FeedEntry
-from edge_agent.contract.errors import DatabaseAway
+from edge_agent.contract.errors import ConfigError, DatabaseAway
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the database is; the password is read anew for every connection."""
+    """Where the database is. The password is read anew for every connection, so that it can be changed."""
 
     url: str
     password_file: Path | None = None
@@ -81,7 +81,7 @@ class Address:
         try:
             return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise DatabaseAway(
+            raise ConfigError(
                 f"password_file {self.password_file} cannot be read: {_first_line(error)}",
                 hint="give a file with the password alone, readable by this user",
             ) from error
@@ -91,7 +91,7 @@ class Address:
         """For `asyncpg.connect`. Of several hosts the one that takes writes is used."""
         return {
             "dsn": self.url,
-            "password": self.password(),
+            "password": self.password,
             "timeout": _CONNECT_S,
             "command_timeout": _COMMAND_S,
             "server_settings": _SETTINGS,
@@ -223,7 +223,7 @@ def _told() -> Iterator[None]:
         yield
     except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
         raise
-    except DatabaseAway as error:
+    except ConfigError as error:
         raise Unavailable(error.message, hint=error.hint) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise Unavailable(f"the database cannot do it now: {_first_line(error)}", hint="try again") from error
