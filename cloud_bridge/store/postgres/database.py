@@ -39,6 +39,9 @@ _SETTINGS: Final = {
 }
 """Whatever the server's defaults: an answered commit is on the disk, and nobody holds a lock for long."""
 
+LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What asyncpg raises when a server refuses or goes away; the third in the midst of an answer."""
+
 
 class Lock:
     """Keys of advisory locks, all of them ours."""
@@ -148,7 +151,7 @@ class Database:
             self._pool = await asyncpg.create_pool(
                 **self.address.options, min_size=1, max_size=CONNECTIONS, max_inactive_connection_lifetime=60
             )
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except LOST as error:
             raise DatabaseAway(
                 f"{self.address.url}: {_first_line(error)}",
                 hint="is PostgreSQL running there, and may this user log in? See `database` and"
@@ -225,7 +228,7 @@ def _told() -> Iterator[None]:
         raise
     except ConfigError as error:
         raise Unavailable(error.message, hint=error.hint) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except LOST as error:
         raise Unavailable(f"the database cannot do it now: {_first_line(error)}", hint="try again") from error
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import asyncpg
 
 from cloud_bridge.errors import Unavailable
-from cloud_bridge.store.postgres.database import Address, Connection, Database
+from cloud_bridge.store.postgres.database import LOST, Address, Connection, Database
 from cloud_bridge.store.postgres.feed import CHANNEL
 from edge_agent.contract.errors import ConfigError
 
@@ -101,7 +101,7 @@ class News:
                     is_away, self.is_listening = False, True
                     self._heard()
                     await lost.wait()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ConfigError) as error:
+            except (*LOST, ConfigError) as error:
                 log.debug("no connection to listen on: %s", error)
             self.is_listening = False
             if not is_away:
