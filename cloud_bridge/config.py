@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from edge_agent.service.settings import FilePath, is_loopback, load
 
 ENV_PREFIX = "CLOUD_BRIDGE"
+_SAFE: Final = {"sqlite": ("applied", "backup"), "postgresql": ("applied", "replica")}
 _URL_KEYS: Final = frozenset({"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey"})
 
 
@@ -87,15 +88,20 @@ class BridgeSettings(Settings):
             _require_postgres_url(database)
         return database
 
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        safe = ("applied", "replica") if self.is_postgres else ("applied", "backup")
-        if self.safe not in safe:
-            kind = "postgresql" if self.is_postgres else "sqlite"
-            raise ValueError(f"safe: found {self.safe!r}, allowed with {kind}: {', '.join(safe)}")
-        if self.password_file is not None and not self.is_postgres:
-            raise ValueError("password_file: only for database: postgresql://user@host/name")
-        return self
+    @field_validator("password_file")
+    @classmethod
+    def _of_a_server(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and info.data.get("database") == "sqlite":
+            raise ValueError("only for database: postgresql://user@host/name")
+        return file
+
+    @field_validator("safe")
+    @classmethod
+    def _known_safe(cls, safe: str, info: ValidationInfo) -> str:
+        database = "sqlite" if info.data.get("database", "sqlite") == "sqlite" else "postgresql"
+        if safe not in _SAFE[database]:
+            raise ValueError(f"found {safe!r}, allowed with {database}: {', '.join(_SAFE[database])}")
+        return safe
 
 
 def _require_postgres_url(url: str) -> None:
