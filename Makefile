@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'Try: apt-get install python3-venv'; exit 1; }
 	@echo "installing into $(VENV) ..."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade pip
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[edge,llrp,sims,broker,models,dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[edge,llrp,sims,broker,models,postgres,dev]'
 	@touch $@
 
 models: $(STAMP)

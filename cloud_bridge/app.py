@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
 from cloud_bridge.commands import Commands
 from cloud_bridge.config import BridgeSettings, Http
+from cloud_bridge.databases import open_engine, require_file
 from cloud_bridge.errors import AddressTaken, Unavailable
 from cloud_bridge.health import HealthChecks, measure
 from cloud_bridge.ingest import Ingest
@@ -29,9 +30,7 @@ from cloud_bridge.liveness import Liveness
 from cloud_bridge.login import Login
 from cloud_bridge.pages import add_pages
 from cloud_bridge.problems import problems
-from cloud_bridge.store.records import StoreAudit
-from cloud_bridge.store.sqlite import SqliteEngine
-from cloud_bridge.store.sqlite.audit import audit as audit_database
+from cloud_bridge.store import Engine
 from cloud_bridge.store.sqlite.backup import Copied, make_backup
 from cloud_bridge.store.sqlite.restore import restore as restore_database
 from cloud_bridge.store.sqlite.schema import FILE_NAME
@@ -44,7 +43,7 @@ from edge_agent.service.stop import stop_event
 
 log = logging.getLogger(__name__)
 
-_SAVE_HEARD_S: Final = 10.0
+_AGAIN_S: Final = 0.5
 _REPLAY_AGAIN_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
 _CLOSE_S: Final = 3.0
@@ -57,7 +56,7 @@ class Bridge:
         self.settings = settings
         self.port = settings.http.port
         self.app: web.Application | None = None
-        self.engine: SqliteEngine | None = None
+        self.engine: Engine | None = None
 
     @property
     def url(self) -> str:
@@ -67,7 +66,7 @@ class Bridge:
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[Admin]:
         """The data without the server, for a command on its own. The caller owns the lock."""
-        engine = SqliteEngine(self.settings.data_dir / FILE_NAME, safe=self.settings.safe)
+        engine = await open_engine(self.settings)
         try:
             access = Access(engine, on_revoked=lambda: None)
             await access.reload()
@@ -78,30 +77,31 @@ class Bridge:
     async def serve(self, stop: asyncio.Event, ready: asyncio.Event | None = None) -> None:
         """Serve until `stop`; the caller owns the lock. AddressTaken when the address cannot be had."""
         hub: Hub | None = None
-        engine = SqliteEngine(
-            self.settings.data_dir / FILE_NAME,
+        engine = await open_engine(
+            self.settings,
             on_published=lambda events: hub.publish(events) if hub else None,
-            safe=self.settings.safe,
+            on_renamed=lambda: hub.begin_again() if hub else None,
         )
         self.engine, hub = engine, Hub(engine)
         try:
             access, liveness = Access(engine, on_revoked=hub.wake), Liveness()
             await access.reload()
-            self.app = app = build(self.settings, engine, access, liveness, hub)
+            commands = Commands(engine, access)
+            self.app = app = build(self.settings, engine, access, liveness, hub, commands)
             admin = self._admin(engine, access, liveness)
             held = await engine.hold_for_replay()
             async with self._served(app), control.listening(self.settings.data_dir, admin):
                 log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)
                 if ready is not None:
                     ready.set()
-                await self._until(stop, engine, liveness, held)
+                await self._until(stop, engine, liveness, held, _follow(engine, access, commands))
                 hub.close()
             await liveness.save(engine)
         finally:
             await engine.close()
         log.info("HQ stopped")
 
-    def _admin(self, engine: SqliteEngine, access: Access, liveness: Liveness) -> Admin:
+    def _admin(self, engine: Engine, access: Access, liveness: Liveness) -> Admin:
         return Admin(engine, access, liveness, url=lambda: self.url, port=lambda: self.port)
 
     @contextlib.asynccontextmanager
@@ -127,13 +127,19 @@ class Bridge:
             await runner.cleanup()
 
     async def _until(
-        self, stop: asyncio.Event, engine: SqliteEngine, liveness: Liveness, held: list[str]
+        self,
+        stop: asyncio.Event,
+        engine: Engine,
+        liveness: Liveness,
+        held: list[str],
+        following: Coroutine[None, None, None],
     ) -> None:
         async with asyncio.TaskGroup() as group:
             chores = [
                 group.create_task(_save_heard(engine, liveness), name="save-heard"),
                 group.create_task(_prune(engine, self.settings), name="prune"),
                 group.create_task(_replay(engine, held), name="replay"),
+                group.create_task(following, name="follow"),
             ]
             await stop.wait()
             for chore in chores:
@@ -141,13 +147,12 @@ class Bridge:
 
 
 def build(
-    settings: BridgeSettings, engine: SqliteEngine, access: Access, liveness: Liveness, hub: Hub
+    settings: BridgeSettings, engine: Engine, access: Access, liveness: Liveness, hub: Hub, commands: Commands
 ) -> web.Application:
     """The web application with every route."""
     app = web.Application(
         middlewares=[measure, problems, admitting(Bodies())], client_max_size=MAX_BATCH_BYTES
     )
-    commands = Commands(engine, access)
     commands.add_routes(app)
     api = Api(engine, access, liveness, hub, commands)
     SyncCalls(Ingest(engine, liveness, commands), access).add_routes(app)
@@ -171,14 +176,29 @@ def _tls(http: Http) -> ssl.SSLContext | None:
     return tls.shown(http.cert_file, http.key_file)
 
 
-async def _save_heard(engine: SqliteEngine, liveness: Liveness) -> None:
+async def _save_heard(engine: Engine, liveness: Liveness) -> None:
     while True:
-        await asyncio.sleep(_SAVE_HEARD_S)
+        await asyncio.sleep(engine.heard_every_s)
         with contextlib.suppress(Unavailable):  # the next round saves newer values
             await liveness.save(engine)
 
 
-async def _replay(engine: SqliteEngine, stores: list[str]) -> None:
+async def _follow(engine: Engine, access: Access, commands: Commands) -> None:
+    """Take in what other processes change; what could not be read yet is read again."""
+    load = {"access": access.reload, "commands": commands.load}
+    due: set[str] = set()
+    while True:
+        try:
+            due |= await engine.changed()
+            for subject in sorted(due):
+                await load[subject]()
+                due.discard(subject)
+        except Unavailable as error:
+            log.debug("other processes cannot be followed now: %s", error.message)
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def _replay(engine: Engine, stores: list[str]) -> None:
     for store in stores:
         while True:
             try:
@@ -196,7 +216,7 @@ async def _replay(engine: SqliteEngine, stores: list[str]) -> None:
         )  # fmt: skip
 
 
-async def _prune(engine: SqliteEngine, settings: BridgeSettings) -> None:
+async def _prune(engine: Engine, settings: BridgeSettings) -> None:
     keep = settings.retention
     while True:
         now = utc_now()
@@ -231,13 +251,9 @@ async def command(settings: BridgeSettings, name: str, arguments: dict[str, str]
             return await admin.run(name, arguments)
 
 
-def audit(settings: BridgeSettings, store: str | None) -> list[StoreAudit]:
-    """Whether state and feed are what the ledger says; only reads, also beside a running bridge."""
-    return audit_database(settings.data_dir / FILE_NAME, store)
-
-
 async def backup(settings: BridgeSettings, destination: Path, check: Callable[[Path], Copied]) -> Answer:
     """A copy, beside a running bridge or without one, on record in the database when it returns."""
+    require_file(settings, "backup")
     at = utc_now()
     path, copied = await asyncio.to_thread(
         make_backup, settings.data_dir / FILE_NAME, destination, at=at, check=check
@@ -248,6 +264,7 @@ async def backup(settings: BridgeSettings, destination: Path, check: Callable[[P
 
 def restore(settings: BridgeSettings, source: Path) -> Answer:
     """Put a backup in the place of the database, which is kept; DataDirBusy beside a running bridge."""
+    require_file(settings, "restore")
     control.prepare(settings.data_dir)
     with control.exclusive(settings.data_dir):
         restored = restore_database(source, settings.data_dir / FILE_NAME, at=utc_now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Callable
@@ -50,20 +51,23 @@ class Access:
         self._engine = engine
         self._on_revoked = on_revoked
         self._callers: dict[bytes, Caller] = {}
+        self._reading = asyncio.Lock()  # an older answer must not replace a newer one
 
     async def reload(self) -> None:
         """Take in what the database says; who is gone there is revoked here."""
-        fresh = {c.hash: _of_credential(c) for c in await self._engine.credentials() if c.revoked_at is None}
-        sessions = await self._engine.login_sessions(rfc3339(utc_now()))
-        fresh |= {session.hash: _of_session(session) for session in sessions}
-        for known, caller in self._callers.items():
-            renewed = fresh.get(known)
-            if renewed is None or renewed.role != caller.role:
-                caller.is_revoked = True
-            else:
-                fresh[known] = caller
-        self._callers = fresh
-        self._on_revoked()
+        async with self._reading:
+            tokens = await self._engine.credentials()
+            fresh = {token.hash: _of_credential(token) for token in tokens if token.revoked_at is None}
+            sessions = await self._engine.login_sessions(rfc3339(utc_now()))
+            fresh |= {session.hash: _of_session(session) for session in sessions}
+            for known, caller in self._callers.items():
+                renewed = fresh.get(known)
+                if renewed is None or renewed.role != caller.role:
+                    caller.is_revoked = True
+                else:
+                    fresh[known] = caller
+            self._callers = fresh
+            self._on_revoked()
 
     # --- asking ---
 

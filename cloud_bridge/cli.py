@@ -99,7 +99,7 @@ def audit(
 
     Also says what a store has left on another line of history, and which rows were set aside and why.
     """
-    from cloud_bridge.app import audit as audit_data
+    from cloud_bridge.databases import audit as audit_data
     from cloud_bridge.findings import audit_lines
 
     if every and store is not None:

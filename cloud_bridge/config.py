@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Self
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from edge_agent.service.settings import FilePath, is_loopback, load
 
 ENV_PREFIX = "CLOUD_BRIDGE"
+_SAFE: Final = {"sqlite": ("applied", "backup"), "postgresql": ("applied", "replica")}
+_URL_KEYS: Final = frozenset({"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey"})
 
 
 class Settings(BaseModel):
@@ -70,26 +72,58 @@ class BridgeSettings(Settings):
     http: Http = Http()
     data_dir: FilePath = Path("./var/hq")
     database: str = "sqlite"
+    password_file: FilePath | None = None
     safe: str = "applied"
     retention: Retention = Retention()
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the database is PostgreSQL, which several bridges may share."""
+        return self.database != "sqlite"
 
     @field_validator("database")
     @classmethod
     def _known_database(cls, database: str) -> str:
-        if database == "sqlite":
-            return database
-        if database.startswith("postgresql://"):
-            raise ValueError("postgresql is not available yet; use sqlite")
-        raise ValueError(f"found {database!r}, allowed: sqlite")
+        if database != "sqlite":
+            _require_postgres_url(database)
+        return database
+
+    @field_validator("password_file")
+    @classmethod
+    def _of_a_server(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and info.data.get("database") == "sqlite":
+            raise ValueError("only for database: postgresql://user@host/name")
+        return file
 
     @field_validator("safe")
     @classmethod
-    def _known_safe(cls, safe: str) -> str:
-        if safe in ("applied", "backup"):
-            return safe
-        if safe == "replica":
-            raise ValueError("replica is not available yet; use applied or backup")
-        raise ValueError(f"found {safe!r}, allowed: applied, backup")
+    def _known_safe(cls, safe: str, info: ValidationInfo) -> str:
+        database = "sqlite" if info.data.get("database", "sqlite") == "sqlite" else "postgresql"
+        if safe not in _SAFE[database]:
+            raise ValueError(f"found {safe!r}, allowed with {database}: {', '.join(_SAFE[database])}")
+        return safe
+
+
+def _require_postgres_url(url: str) -> None:
+    """ValueError says what is wrong, and never repeats a password."""
+    try:
+        parts = urlsplit(url)
+        keys = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)).keys()
+    except ValueError:
+        raise ValueError("not an address: sqlite, or postgresql://user@host/name") from None
+    login, _, hosts = parts.netloc.rpartition("@")
+    if parts.scheme != "postgresql":
+        raise ValueError(f"found {parts.scheme or url!r}, allowed: sqlite, postgresql://user@host/name")
+    if ":" in login or keys & {"password", "passfile", "passwd"}:
+        raise ValueError("a password does not belong here: put it alone into a file, named by password_file")
+    if not login:
+        raise ValueError("no user: postgresql://user@host/name")
+    if not hosts and "host" not in keys:
+        raise ValueError("no host: postgresql://user@host/name, or ?host=/run/postgresql for its socket")
+    if len(parts.path) < 2:
+        raise ValueError("no name of a database: postgresql://user@host/name")
+    if unknown := keys - _URL_KEYS:
+        raise ValueError(f"?{min(unknown)}= is not known, allowed: {', '.join(sorted(_URL_KEYS))}")
 
 
 def read_settings(path: Path) -> BridgeSettings:

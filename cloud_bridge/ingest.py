@@ -55,7 +55,6 @@ class Ingest:
         self._liveness = liveness
         self._commands = commands
         self._max_rows, self._clock = max_rows, clock
-        self._heads: dict[str, tuple[str, Applied]] = {}
         self._forks = forks or Forks()
 
     async def hello(self, store: str, hello: Hello) -> HelloReply:
@@ -70,7 +69,6 @@ class Ingest:
         if isinstance(answer, Want):
             return HelloReply(want=(answer.first, answer.end))
         self._liveness.hear(store, at=received_at, last_seq=hello.last_seq)
-        self._heads[store] = (answer.session, Applied(answer.branch, answer.merge, 0, 0, 0))
         _report(store, answer)
         if answer.reason in ("fork", "switch") and self._forks.moved(store):
             log.error(
@@ -101,7 +99,7 @@ class Ingest:
     async def batch(self, store: str, batch: Batch) -> BatchReply:
         """Take rows in and acknowledge them after their commit; without rows, a heartbeat."""
         received_at, began = self._now(), time.perf_counter()
-        applied = self._heartbeat(store, batch) if not batch.rows else None
+        applied = await self._heartbeat(store, batch) if not batch.rows else None
         if applied is None:
             applied = await self._apply(store, batch, received_at)
             metrics.apply_seconds.observe(time.perf_counter() - began)
@@ -142,10 +140,10 @@ class Ingest:
             await self._engine.note_difference(store, at=received_at)
         return differing
 
-    def _heartbeat(self, store: str, batch: Batch) -> Applied | None:
+    async def _heartbeat(self, store: str, batch: Batch) -> Applied | None:
         """The known head when the agent stands exactly there; it costs no transaction."""
-        session, applied = self._heads.get(store, (None, None))
-        if applied is None or session != batch.session or batch.branch != applied.branch:
+        applied = await self._engine.standing(store, batch.session)
+        if applied is None or batch.branch != applied.branch:
             return None
         position = Position(batch.first - 1, batch.prev_chain)
         return applied if position == applied.head and batch.last_chain == batch.prev_chain else None
@@ -158,7 +156,6 @@ class Ingest:
             metrics.sync_batches.labels("batch", conflict.reason).inc()
             log.info("store %s: batch refused, %s: %s", store, conflict.reason, conflict.message)
             raise
-        self._heads[store] = (batch.session, applied)
         metrics.sync_batches.labels("batch", "applied").inc()
         metrics.sync_rows.inc(applied.fresh)
         _report_refusals(store, ready.rows[len(ready.rows) - applied.fresh :])

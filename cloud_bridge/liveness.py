@@ -59,13 +59,13 @@ class Liveness:
 
     def clock_offset_ms(self, record: StoreRecord) -> int | None:
         """HQ's clock less the store's, as it measured at its last hello."""
-        heard = self._heard.get(record.store)
+        heard = self._newest(record)
         newest = heard.clock_offset_ms if heard else None
         return record.clock_offset_ms if newest is None else newest
 
     def pending(self, record: StoreRecord) -> int:
         """Rows that the store still holds and HQ does not."""
-        heard = self._heard.get(record.store)
+        heard = self._newest(record)
         return max(0, (heard.last_seq if heard else record.last_seq) - record.head_seq)
 
     def freshness(self, record: StoreRecord) -> Freshness:
@@ -75,6 +75,12 @@ class Liveness:
             return Freshness(self.last_seen_at(record), catching_up=False)
         is_ahead = record.head_seq < record.as_of_seq
         return Freshness(record.state_at if is_ahead else record.head_occurred_at, catching_up=True)
+
+    def _newest(self, record: StoreRecord) -> Heard | None:
+        """What was heard here, unless another process has heard the store since."""
+        heard = self._heard.get(record.store)
+        is_newest = heard is not None and heard.at >= (record.last_seen_at or "")
+        return heard if is_newest else None
 
     def device_seen_at(self, store: str, device: DeviceRecord) -> str | None:
         """When a device was last heard of."""

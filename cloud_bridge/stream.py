@@ -32,6 +32,8 @@ class Hub:
         self._recent: deque[FeedEvent] = deque(maxlen=RECENT)
         self._news = asyncio.Event()
         self.is_closing = False
+        self.feeds = 0
+        """How often the feed has become another one: streams of an older one end."""
 
     def publish(self, events: list[FeedEvent]) -> None:
         """Events that were just committed, in feed order."""
@@ -42,6 +44,12 @@ class Hub:
         """Let every stream look again: at the feed, at its caller, at whether to end."""
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+    def begin_again(self) -> None:
+        """The feed is another one: forget what is at hand and end the streams; readers have their cursor."""
+        self._recent.clear()
+        self.feeds += 1
+        self.wake()
 
     def close(self) -> None:
         """End all streams."""
@@ -118,7 +126,8 @@ async def stream(
 async def _follow(
     response: web.StreamResponse, hub: Hub, caller: Caller, n: int, store: str | None, type_: str | None
 ) -> None:
-    while not (hub.is_closing or caller.is_revoked):
+    feed = hub.feeds
+    while not (hub.is_closing or caller.is_revoked or hub.feeds != feed):
         news = hub.news
         events, reached = await hub.after(n, store, type_)
         if events:

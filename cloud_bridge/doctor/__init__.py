@@ -24,6 +24,12 @@ async def examine(settings: BridgeSettings) -> AsyncIterator[Finding]:
     yield finding
     for finding in address.examine(settings.http, running):
         yield finding
+    if settings.is_postgres:
+        from cloud_bridge.doctor import postgres
+
+        async for finding in postgres.examine(settings):
+            yield finding
+        return
     for finding in database.examine(path):
         yield finding
     for finding in stores.examine(path, safe=settings.safe, is_running=running is not None, now=utc_now()):

@@ -46,6 +46,9 @@ class Engine(Protocol):
     Unavailable when the outcome is unknown or too much is waiting; reading calls raise NotKnown.
     """
 
+    heard_every_s: float
+    """How often soft state is kept: as often as other processes need it."""
+
     @property
     def waiting(self) -> int:
         """How many writes wait."""
@@ -66,6 +69,10 @@ class Engine(Protocol):
 
     async def batch(self, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
         """Take rows into the ledger."""
+        ...
+
+    async def standing(self, store: str, session: str) -> Applied | None:
+        """The head behind which `session` writes; None: it is not the newest, or a transaction must say."""
         ...
 
     async def digest(self, store: str) -> Digest:
@@ -119,6 +126,13 @@ class Engine(Protocol):
 
     async def hand_out_commands(self, store: str, *, after: int, newest: int, now: str) -> HandedOut:
         """What a store is asked for and has not said to be done."""
+        ...
+
+    async def changed(self) -> set[str]:
+        """Wait until `access` or `commands` may have changed in another process; which.
+
+        Never returns where there is one process only. Unavailable: it cannot be known now.
+        """
         ...
 
     async def save_heard(self, heard: dict[str, Heard]) -> None:

@@ -114,6 +114,8 @@ class Refolds:
             if not isinstance(answer, NeedsRefold):
                 self.running.pop(store, None)
                 return answer
+            if refolded is not None and refolded.merge == answer.merge:
+                self.running.pop(store, None)  # what it was folded from has changed
             refolded = await self._folded(store, answer, fold)
         raise Unavailable("the store's history keeps moving", hint="say hello again")
 

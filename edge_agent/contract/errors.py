@@ -121,6 +121,13 @@ class HqUnreachable(SyncError):
     retry_after_s: float = 0.0
 
 
+class DatabaseAway(ShelfEdgeError):
+    """The configured database server cannot be reached, or does not let us in."""
+
+    code = "E-DATABASE-AWAY"
+    retry = True
+
+
 class AgentUnreachable(ShelfEdgeError):
     """No agent answers at its own address."""
 

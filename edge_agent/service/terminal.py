@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from edge_agent.contract.errors import (
     AgentUnreachable,
     ConfigError,
+    DatabaseAway,
     DeviceError,
     HqUnreachable,
     JournalLocked,
@@ -18,7 +19,10 @@ from edge_agent.contract.errors import (
 
 FINE, PROBLEM, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
 
-EXTRA_OF = dict.fromkeys(("cv2", "numpy", "onnxruntime", "paho", "serial"), "edge") | {"llrpkit": "llrp"}
+EXTRA_OF = dict.fromkeys(("cv2", "numpy", "onnxruntime", "paho", "serial"), "edge") | {
+    "asyncpg": "postgres",
+    "llrpkit": "llrp",
+}
 """Libraries that a bare install leaves out, and the extra that brings them."""
 
 
@@ -66,7 +70,7 @@ def tell(error: ShelfEdgeError) -> int:
         print(f"Error: {text}", file=sys.stderr)  # noqa: T201
     if error.hint:
         print(f"Try: {error.hint}", file=sys.stderr)  # noqa: T201
-    if isinstance(error, (HqUnreachable, AgentUnreachable, DeviceError)):
+    if isinstance(error, (HqUnreachable, AgentUnreachable, DatabaseAway, DeviceError)):
         return UNREACHABLE
     return WRONG_USE if isinstance(error, (ConfigError, JournalLocked)) else PROBLEM
 

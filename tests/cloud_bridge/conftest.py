@@ -6,9 +6,11 @@ import asyncio
 import io
 import json
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ import pytest
 import zstandard
 
 from cloud_bridge import control
-from cloud_bridge.app import Bridge, audit, backup
+from cloud_bridge.app import Bridge, backup
 from cloud_bridge.config import BridgeSettings, Http
+from cloud_bridge.databases import audit
+from cloud_bridge.store.postgres import PostgresEngine
+from cloud_bridge.store.postgres.database import Address
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.backup import verify
+from cloud_bridge.store.sqlite.schema import FILE_NAME
 from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import (
     CHAIN_START,
@@ -38,7 +44,9 @@ from edge_agent.contract.messages import (
     StoreProfile,
     chain_next,
 )
+from tests.postgres import Server, running
 
+ENGINES = ("sqlite", "postgresql")
 COLA, WATER = "06901234567892", "04006381333931"
 AT = "2026-11-22T10:00:00.000Z"
 
@@ -216,9 +224,20 @@ class Hq:
         return self.bridge.url
 
     @property
-    def engine(self) -> SqliteEngine:
+    def engine(self) -> Any:
         assert self.bridge.engine is not None
         return self.bridge.engine
+
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the database itself says, in SQL that both engines know."""
+        if isinstance(self.engine, SqliteEngine):
+            with closing(
+                sqlite3.connect(f"file:{self.data_dir / FILE_NAME}?mode=ro", uri=True)
+            ) as connection:
+                return connection.execute(query).fetchall()
+        return [
+            tuple(row) for row in await self.engine.database.ask(lambda connection: connection.fetch(query))
+        ]
 
     @property
     def routes(self) -> list[Any]:
@@ -285,8 +304,9 @@ class Hq:
 
 
 @asynccontextmanager
-async def hq_in(data_dir: Path, *, safe: str = "applied") -> AsyncIterator[Hq]:
-    bridge = Bridge(BridgeSettings(data_dir=data_dir, http=Http(port=0), safe=safe))
+async def hq_in(data_dir: Path, *, safe: str = "applied", database: str = "sqlite") -> AsyncIterator[Hq]:
+    settings = BridgeSettings(data_dir=data_dir, http=Http(port=0), safe=safe, database=database)
+    bridge = Bridge(settings)
     control.prepare(data_dir)
     stop, ready = asyncio.Event(), asyncio.Event()
     with control.exclusive(data_dir):
@@ -302,15 +322,63 @@ async def hq_in(data_dir: Path, *, safe: str = "applied") -> AsyncIterator[Hq]:
                 stop.set()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A server for all tests of this process."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres: Server) -> str:
+    """The URL of a database with HQ's tables."""
+
+    async def make(url: str) -> None:
+        await (await PostgresEngine.open(Address(url))).close()
+
+    url = postgres.new_database()
+    asyncio.run(make(url))
+    return url
+
+
 @pytest.fixture
-def start_hq() -> Any:
+def postgres_url(postgres: Server, postgres_tables: str) -> str:
+    """A database without a past."""
+    name = postgres_tables.partition("@/")[2].partition("?")[0]
+    tables = postgres.sql(
+        "select c.relname from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
+        " and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')",
+        name,
+    )
+    postgres.sql("".join(f"delete from {table};" for (table,) in tables), name)  # noqa: S608 - our tables
+    return postgres_tables
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked `engines` runs on every engine, or on those that the mark names."""
+    if "database" not in metafunc.fixturenames:
+        return
+    mark = metafunc.definition.get_closest_marker("engines")
+    is_one_enough = mark is None or metafunc.definition.get_closest_marker("one_engine") is not None
+    engines = ENGINES[:1] if is_one_enough else mark.args or ENGINES
+    metafunc.parametrize("database", engines, indirect=True)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """`database` of bridge.yaml."""
+    return request.getfixturevalue("postgres_url") if request.param == "postgresql" else "sqlite"
+
+
+@pytest.fixture
+def start_hq(database: str) -> Any:
     """`async with start_hq(data_dir) as hq`, also with `safe="backup"`."""
-    return hq_in
+    return partial(hq_in, database=database)
 
 
 @pytest.fixture
-async def hq(tmp_path: Path) -> AsyncIterator[Hq]:
-    async with hq_in(tmp_path / "hq") as running:
+async def hq(tmp_path: Path, database: str) -> AsyncIterator[Hq]:
+    async with hq_in(tmp_path / "hq", database=database) as running:
         yield running
 
 
@@ -319,6 +387,12 @@ async def store(hq: Hq) -> StoreWire:
     wire = await hq.new_store()
     await wire.hello()
     return wire
+
+
+@pytest.fixture
+def store_wire() -> type[StoreWire]:
+    """A store's connection to a bridge that a test has started itself."""
+    return StoreWire
 
 
 @pytest.fixture

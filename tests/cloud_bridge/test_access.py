@@ -12,6 +12,8 @@ import pytest
 
 from cloud_bridge import auth
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture
 async def browser(hq):
@@ -91,6 +93,7 @@ async def test_logins_survive_a_restart(start_hq, tmp_path):
             assert (await me.json())["name"] == "lin"
 
 
+@pytest.mark.one_engine
 async def test_no_secret_is_in_the_database(hq, browser):
     store = await hq.new_store()
     cookie = (await log_in(hq, browser)).cookies[auth.COOKIE].value

@@ -196,8 +196,9 @@ def test_a_taken_port_is_one_clear_line(operator):
     [
         ("http: {port: 99999}", "bridge.yaml:1:14 http.port"),
         ("htp: {}", "did you mean 'http'?"),
-        ("safe: replica", "bridge.yaml:1:7 safe: replica is not available yet"),
-        ("database: postgresql://hq@db/hq", "not available yet"),
+        ("safe: replica", "bridge.yaml:1:7 safe: found 'replica', allowed with sqlite: applied, backup"),
+        ("database: postgresql://hq@db/hq\nsafe: backup", "allowed with postgresql: applied, replica"),
+        ("password_file: secret", "password_file: only for database: postgresql://"),
         ("http: {host: 0.0.0.0}", "beyond loopback"),
         ("retention: {events_days: 0}", "retention.events_days"),
         ("[", "not valid YAML"),

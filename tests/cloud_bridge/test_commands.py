@@ -13,6 +13,8 @@ from cloud_bridge import commands as commands_module
 from cloud_bridge.store.orders import COUNTED_AGAIN
 from cloud_bridge.store.sqlite.schema import FILE_NAME, MIGRATIONS
 
+pytestmark = pytest.mark.engines
+
 
 async def recount(hq, body, *, store="s1", token=None):
     headers = {"Authorization": f"Bearer {token or hq.token}"}
@@ -79,8 +81,7 @@ async def test_of_two_counts_of_a_facing_only_the_newer_is_handed_out(hq, shelf)
     await recount(hq, {"facing": "A1", "on_hand": 9})
     found, _ = await asked(hq, shelf)
     assert [command["body"]["on_hand"] for command in found] == [8, 3, 9]
-    with closing(sqlite3.connect(f"file:{hq.data_dir / FILE_NAME}?mode=ro", uri=True)) as db:
-        fates = db.execute("select outcome, reason from command order by n").fetchall()
+    fates = await hq.rows("select outcome, reason from command order by n")
     assert fates == [("expired", COUNTED_AGAIN), (None, None), (None, None), (None, None)]
 
 
@@ -120,8 +121,7 @@ async def test_only_operators_recount_and_only_known_stores(hq, shelf):
         f"{hq.url}/v1/sync/commands", headers={"Authorization": f"Bearer {operator}"}
     ) as no:
         assert no.status == 403
-    with closing(sqlite3.connect(f"file:{hq.data_dir / FILE_NAME}?mode=ro", uri=True)) as db:
-        assert db.execute("select issued_by from command").fetchall() == [("hands",)]
+    assert await hq.rows("select issued_by from command") == [("hands",)]
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=99999999999999999999", "before=1"])
@@ -136,8 +136,7 @@ async def test_a_refusal_is_kept_with_its_reason(hq, shelf):
     (command,), _ = await asked(hq, shelf)
     await shelf.tell(done(command, "refused", "count again"))
     assert (await asked(hq, shelf))[0] == []
-    with closing(sqlite3.connect(f"file:{hq.data_dir / FILE_NAME}?mode=ro", uri=True)) as db:
-        assert db.execute("select outcome, reason from command").fetchone() == ("refused", "count again")
+    assert await hq.rows("select outcome, reason from command") == [("refused", "count again")]
 
 
 async def test_a_gateway_with_an_empty_or_older_disk_is_not_handed_what_is_done(hq, shelf, make):
@@ -162,8 +161,7 @@ async def test_what_a_gateway_that_is_gone_was_handed_is_handed_to_no_other(hq, 
     assert [c["body"] for c in left] == [{"facing": "A2", "on_hand": 3}]
     await shelf.hello()
     await shelf.tell(done(command))
-    with closing(sqlite3.connect(f"file:{hq.data_dir / FILE_NAME}?mode=ro", uri=True)) as db:
-        outcomes = db.execute("select outcome from command order by n").fetchall()
+    outcomes = await hq.rows("select outcome from command order by n")
     assert outcomes == [("applied",), ("unknown",)]
 
 
@@ -196,6 +194,7 @@ async def test_open_commands_survive_a_restart_of_hq(start_hq, tmp_path, make):
         assert reply["commands_after"] == after > 0
 
 
+@pytest.mark.one_engine
 async def test_numbers_go_on_above_those_that_a_restored_hq_has_forgotten(start_hq, tmp_path, make):
     """An agent that stands behind a command of before must still be told of the next one."""
     folder = tmp_path / "hq"
@@ -219,6 +218,7 @@ async def test_numbers_go_on_above_those_that_a_restored_hq_has_forgotten(start_
         assert command["body"]["on_hand"] == 9
 
 
+@pytest.mark.one_engine
 async def test_a_database_of_before_commands_takes_them(start_hq, tmp_path, make):
     folder = tmp_path / "hq"
     folder.mkdir()

@@ -15,6 +15,8 @@ import pytest
 from cloud_bridge.store.orders import RESET, SUPERSEDED
 from cloud_bridge.store.sqlite.schema import FILE_NAME, MIGRATIONS
 
+pytestmark = pytest.mark.engines
+
 COLA, WATER = "06901234567892", "04006381333931"
 TWO = {
     "products": [{"gtin": COLA, "name": "Cola", "unit_weight_g": 352.0}, {"gtin": WATER}],
@@ -49,9 +51,8 @@ def applied(make, revision, *, reset_of=0):
     return kind, {**body, "reset_of": reset_of}
 
 
-def fates(hq):
-    with closing(sqlite3.connect(f"file:{hq.data_dir / FILE_NAME}?mode=ro", uri=True)) as db:
-        return db.execute("select outcome, reason from command order by n").fetchall()
+async def fates(hq):
+    return await hq.rows("select outcome, reason from command order by n")
 
 
 async def plan(hq):
@@ -151,7 +152,7 @@ async def test_a_newer_one_closes_what_the_store_has_not_done(hq, shelf, make):
     await put(hq, TWO, match="1")
     (second,) = await asked(hq, shelf)
     assert second["body"]["revision"] == 2
-    assert fates(hq) == [("expired", SUPERSEDED), (None, None)]
+    assert await fates(hq) == [("expired", SUPERSEDED), (None, None)]
     await shelf.tell(applied(make, 1), done(first, newest=1))  # it was under way already
     assert [c["id"] for c in await asked(hq, shelf)] == [second["id"]]
     found = await plan(hq)
@@ -262,6 +263,7 @@ async def test_a_reset_leaves_what_was_published_after_it(hq, shelf, make):
     assert (await plan(hq))["refused"] is None
 
 
+@pytest.mark.one_engine
 async def test_a_restored_hq_shows_what_the_store_has_and_goes_on_above_it(start_hq, tmp_path, make):
     folder = tmp_path / "hq"
     async with start_hq(folder) as hq:
@@ -340,6 +342,7 @@ async def test_a_store_that_refuses_an_old_number_lets_hq_go_on_above_its_own(hq
     assert (await put(hq, {"settings": {}}, what="settings", match="5"))[1]["revision"] == 6
 
 
+@pytest.mark.one_engine
 async def test_a_database_of_before_takes_what_is_published(start_hq, tmp_path, make):
     folder = tmp_path / "hq"
     folder.mkdir()

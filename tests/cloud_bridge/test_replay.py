@@ -9,11 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from cloud_bridge import rows
-from cloud_bridge.app import audit
+from cloud_bridge.databases import audit
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.findings import audit_lines
 from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.schema import FILE_NAME
+
+pytestmark = pytest.mark.engines
 
 START = "2026-11-22T10:00:00.000Z"
 
@@ -192,6 +194,7 @@ async def test_a_known_kind_that_does_not_fit_is_quarantined_then(start_hq, tmp_
         assert "missing required field" in result.set_aside[0]["reason"]
 
 
+@pytest.mark.one_engine
 async def test_a_kill_in_the_middle_is_all_or_nothing_and_a_second_time_finds_nothing(
     tmp_path, start_hq, make, older
 ):
@@ -228,6 +231,7 @@ async def test_a_kill_in_the_middle_is_all_or_nothing_and_a_second_time_finds_no
     assert [json.loads(event.entry.payload).get("change") for event in feed] == [2, None]
 
 
+@pytest.mark.one_engine
 async def test_batches_that_come_meanwhile_are_in_the_fold(tmp_path, start_hq, make, older, monkeypatch):
     """The fold is made, then rows arrive by the old session, then it is put in place."""
     with older("stock.changed"):

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+pytestmark = pytest.mark.engines
+
 
 class Reader:
     """A stream as an EventSource reads it."""

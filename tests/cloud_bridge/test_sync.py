@@ -12,6 +12,8 @@ from cloud_bridge.store import meeting
 from edge_agent.contract.digest import Digest, bucket_of, sums_of
 from edge_agent.contract.messages import DeviceState, FacingState, GapMoved, Position, Presence
 
+pytestmark = pytest.mark.engines
+
 
 def shown_state(facing, on_hand, gtin):
     return FacingState(

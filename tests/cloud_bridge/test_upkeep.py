@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import threading
-from contextlib import closing
 
 import pytest
 
@@ -15,9 +13,12 @@ from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.writer import MAX_WAITING
 from edge_agent.contract.messages import Presence
 
+pytestmark = pytest.mark.engines
+
 LATER = "2999-01-01T00:00:00.000Z"
 
 
+@pytest.mark.one_engine
 async def test_a_full_disk_is_503_and_the_agent_repeats_without_loss(hq, store, make):
     await store.tell(make.stock("A1", 1))
     await hq.engine.writer.submit(lambda tx: tx.connection.execute("pragma max_page_count = 1"))
@@ -32,7 +33,8 @@ async def test_a_full_disk_is_503_and_the_agent_repeats_without_loss(hq, store, 
 
 
 async def test_pruned_events_leave_the_audit_sound_and_old_cursors_refused(hq, store, make):
-    await store.tell(*(make.stock("A1", n) for n in range(1, 6)))
+    for n in range(1, 6):
+        await store.tell(make.stock("A1", n))
     first, *_ = await hq.events()
     old = {"events_before": LATER, "items_before": LATER, "buckets_before_ms": 2**50}
     while await hq.engine.prune(**old):
@@ -104,6 +106,7 @@ async def test_an_operation_that_fails_takes_nobody_with_it(tmp_path):
     await engine.close()
 
 
+@pytest.mark.one_engine
 async def test_a_reader_cannot_write_and_the_writer_is_fully_synchronous(hq):
     with pytest.raises(Unavailable, match="readonly database"):
         await hq.engine._read(lambda connection: connection.execute("delete from store"))
@@ -118,6 +121,5 @@ async def test_a_reader_cannot_write_and_the_writer_is_fully_synchronous(hq):
 async def test_the_ledger_keeps_a_body_to_the_letter(hq, store):
     text = '{"hands" :  2, "名字": "机器人 🦾", "n": 1.10}'
     await store.tell(("robot.waved", text))
-    with closing(sqlite3.connect(hq.data_dir / "bridge.sqlite3")) as connection:
-        assert connection.execute("select body from ledger").fetchone() == (text,)
+    assert await hq.rows("select body from ledger") == [(text,)]
     assert json.loads(text)["n"] == 1.1

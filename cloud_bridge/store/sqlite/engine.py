@@ -60,6 +60,8 @@ READERS: Final = 4
 class SqliteEngine:
     """See `cloud_bridge.store.Engine`. Made inside a running loop; `close` commits what waits."""
 
+    heard_every_s: float = 10.0
+
     def __init__(
         self,
         path: Path,
@@ -78,6 +80,7 @@ class SqliteEngine:
         self._opened: list[sqlite3.Connection] = []
         self._held: set[str] = set()
         self._refolds = Refolds()
+        self._standing: dict[str, tuple[str, Applied]] = {}
         with_epoch = open_reader(path)
         self._epoch, self._past = feed_epoch(with_epoch), past_epochs(with_epoch)
         with_epoch.close()
@@ -115,7 +118,10 @@ class SqliteEngine:
         async def fold(segments: list[Segment]) -> Picture:
             return await self._read(partial(refold, store=store, segments=segments, at=received_at))
 
-        return await self._refolds.greeted(store, attempt, fold)
+        answer = await self._refolds.greeted(store, attempt, fold)
+        if isinstance(answer, Welcome):
+            self._standing[store] = answer.session, Applied(answer.branch, answer.merge, 0, 0, 0)
+        return answer
 
     async def state(self, store: str, state: State, *, received_at: str) -> None:
         """Show a store's present."""
@@ -124,7 +130,14 @@ class SqliteEngine:
     async def batch(self, store: str, batch: ReadyBatch, *, received_at: str) -> Applied:
         """Take rows into the ledger."""
         work = partial(apply_batch, store=store, batch=batch, received_at=received_at)
-        return await self.writer.submit(work, rows=len(batch.rows))
+        applied = await self.writer.submit(work, rows=len(batch.rows))
+        self._standing[store] = batch.session, applied
+        return applied
+
+    async def standing(self, store: str, session: str) -> Applied | None:
+        """The head behind which `session` writes; nobody else writes to this file."""
+        newest, applied = self._standing.get(store, (None, None))
+        return applied if newest == session else None
 
     async def digest(self, store: str) -> Digest:
         """What a store's counts add up to as its ledger leads to them, at the head of its branch."""
@@ -195,6 +208,10 @@ class SqliteEngine:
         """What a store is asked for and has not said to be done."""
         work = partial(commands.hand_out, store=store, after=after, newest=newest, now=now)
         return await self.writer.submit(work)
+
+    async def changed(self) -> set[str]:
+        """Nobody else writes to this file: waits for ever."""
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # never done
 
     async def save_heard(self, heard: dict[str, Heard]) -> None:
         """Keep soft state over a restart."""

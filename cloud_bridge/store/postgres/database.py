@@ -1,0 +1,237 @@
+"""Connections to PostgreSQL: transactions that answer after their commit, and what their errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import asyncpg
+
+from cloud_bridge.errors import Unavailable
+from cloud_bridge.picture import FeedEntry
+from edge_agent.contract.errors import ConfigError, DatabaseAway
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CONNECTIONS: Final = 10
+"""The most of one process, besides the one that listens."""
+MAX_WAITING: Final = 512
+"""Calls that may wait for a connection; one more is refused, so that agents back off."""
+_ATTEMPTS: Final = 4
+_CONNECT_S: Final = 5.0
+_ACQUIRE_S: Final = 5.0
+_COMMAND_S: Final = 20.0
+_SETTINGS: Final = {
+    "application_name": "cloud-bridge",
+    "synchronous_commit": "on",
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "15s",
+    "timezone": "UTC",
+    "jit": "off",
+}
+"""Whatever the server's defaults: an answered commit is on the disk, and nobody holds a lock for long."""
+
+LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What asyncpg raises when a server refuses or goes away; the third in the midst of an answer."""
+
+
+class Lock:
+    """Keys of advisory locks, all of them ours."""
+
+    MIGRATION: Final = (0x53484C46, 1)
+    FEED: Final = (0x53484C46, 2)
+
+
+class Connection(Protocol):
+    """What our statements use of a connection; a row is a tuple."""
+
+    async def execute(self, query: str, *args: Any) -> str:
+        """Run a statement; its tag."""
+        ...
+
+    async def fetch(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
+        """All rows."""
+        ...
+
+    async def fetchrow(self, query: str, *args: Any) -> tuple[Any, ...] | None:
+        """The first row."""
+        ...
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        """The first column of the first row."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the database is. The password is read anew for every connection, so that it can be changed."""
+
+    url: str
+    password_file: Path | None = None
+
+    def password(self) -> str:
+        """Empty where none is configured; never taken from the environment or a home directory."""
+        if self.password_file is None:
+            return ""
+        try:
+            return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"password_file {self.password_file} cannot be read: {_first_line(error)}",
+                hint="give a file with the password alone, readable by this user",
+            ) from error
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For `asyncpg.connect`. Of several hosts the one that takes writes is used."""
+        return {
+            "dsn": self.url,
+            "password": self.password,
+            "timeout": _CONNECT_S,
+            "command_timeout": _COMMAND_S,
+            "server_settings": _SETTINGS,
+            "target_session_attrs": "read-write",
+        }
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What an operation may use: the connection, and the feed to publish into."""
+
+    connection: Connection
+    published: int = field(default=0)
+
+    async def publish(self, store: str, entries: list[FeedEntry]) -> None:
+        """Keep `entries` as one step of the feed; it is numbered once it is committed."""
+        if not entries:
+            return
+        await self.connection.execute(
+            _PUBLISH,
+            store,
+            len(entries),
+            entries[-1].received_at,
+            [entry.eid for entry in entries],
+            [entry.seq for entry in entries],
+            [entry.type for entry in entries],
+            [entry.occurred_at for entry in entries],
+            [entry.received_at for entry in entries],
+            [entry.payload.decode() for entry in entries],
+        )
+        self.published += len(entries)
+
+
+_PUBLISH: Final = """
+with next as (insert into feed_step (store, events, received_at) values ($1, $2, $3) returning step)
+insert into feed (store, step, place, eid, seq, type, occurred_at, received_at, payload)
+select $1, next.step, r.place, r.eid, r.seq, r.type, r.occurred_at, r.received_at, r.payload
+from next, unnest($4::bytea[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[])
+  with ordinality r (eid, seq, type, occurred_at, received_at, payload, place)
+"""
+
+
+class Database:
+    """A pool of connections. Every call raises Unavailable when the database is away or refuses."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.waiting = 0
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """DatabaseAway when there is none to be reached."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                **self.address.options, min_size=1, max_size=CONNECTIONS, max_inactive_connection_lifetime=60
+            )
+        except LOST as error:
+            raise DatabaseAway(
+                f"{self.address.url}: {_first_line(error)}",
+                hint="is PostgreSQL running there, and may this user log in? See `database` and"
+                " `password_file` in bridge.yaml",
+            ) from error
+
+    async def close(self) -> None:
+        """Wait for what is running, for a moment."""
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(_ACQUIRE_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
+        """One statement that reads, on its own."""
+        with _told():
+            async with self._connection() as connection:
+                return await question(connection)
+
+    async def read(self, question: Callable[[Connection], Awaitable[T]]) -> T:
+        """Several statements that see one snapshot."""
+        with _told():
+            async with (
+                self._connection() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                return await question(connection)
+
+    async def write(self, operation: Callable[[Transaction], Awaitable[T]]) -> tuple[T, int]:
+        """Run `operation` in a transaction; after its commit its result, and how many events it published.
+
+        What the database broke off to let another go on is done again. Unavailable: it was not done, or an
+        error from COMMIT or a lost connection left the outcome unknown.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self._write_once(operation)
+            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
+                log.debug("a transaction was broken off, attempt %d: %s", attempt + 1, _first_line(error))
+                await asyncio.sleep(random.random() * 0.05 * 2**attempt)
+        raise Unavailable("the database broke the transaction off again and again", hint="try again")
+
+    async def _write_once(self, operation: Callable[[Transaction], Awaitable[T]]) -> tuple[T, int]:
+        with _told():
+            async with self._connection() as connection, connection.transaction():
+                transaction = Transaction(connection)
+                result = await operation(transaction)
+        return result, transaction.published
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        if self.waiting >= MAX_WAITING:
+            raise Unavailable("too many calls wait for the database", hint="try again in a second")
+        self.waiting += 1
+        try:
+            connection = await self._pool.acquire(timeout=_ACQUIRE_S)
+        finally:
+            self.waiting -= 1
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Errors of the database as what they mean to a caller."""
+    try:
+        yield
+    except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
+        raise
+    except ConfigError as error:
+        raise Unavailable(error.message, hint=error.hint) from error
+    except LOST as error:
+        raise Unavailable(f"the database cannot do it now: {_first_line(error)}", hint="try again") from error
+
+
+def _first_line(error: BaseException) -> str:
+    """What went wrong in a line; a time-out says nothing by itself."""
+    return (str(error).splitlines() or [type(error).__name__])[0] or type(error).__name__
