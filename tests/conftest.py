@@ -13,8 +13,8 @@ import pytest
 
 from edge_agent.service.settings import is_loopback
 
-LONG = {"browser", "e2e", "simulation"}
-"""Folders whose tests wait for processes, or live through thousands of histories."""
+LONG = {"browser", "e2e", "simulation", "vision"}
+"""Folders whose tests wait for processes, live through thousands of histories or look at whole videos."""
 
 
 @pytest.hookimpl(wrapper=True)

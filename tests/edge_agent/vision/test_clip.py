@@ -18,6 +18,8 @@ from edge_agent.vision.track import Track
 from edge_agent.vision.truth import compare, read_truth
 from edge_agent.vision.zones import Visit, Zone
 
+pytestmark = pytest.mark.timeout(300)  # every frame of a video goes through the detector
+
 # On their way out to the right, all six pass the upright line at x = 560 from its left to its right.
 LEAVING = CountingLine.model_validate({"id": "leaving", "from": [560, 432], "to": [560, 0]})
 
