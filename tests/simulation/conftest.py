@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,3 +30,13 @@ def scratch() -> Iterator[Callable[[], Path]]:
 def _small_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_agent.sync.uplink.FRESHEST_FIRST_ROWS", BACKLOG_ROWS)
     monkeypatch.setattr("cloud_bridge.store.sqlite.hello.RESTATED_ABOVE_ROWS", BACKLOG_ROWS)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Troubles are what this is about: no log of them, and no collector between thousands of small worlds."""
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    yield
+    gc.enable()
+    logging.disable(logging.NOTSET)
