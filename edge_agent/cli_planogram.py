@@ -70,6 +70,7 @@ async def _reset(written: StoreSettings) -> dict[str, Any]:
 def _reset_stopped(written: StoreSettings) -> dict[str, Any]:
     from edge_agent.contract.errors import ConfigError
     from edge_agent.journal import Capture, Journal
+    from edge_agent.journal.writer import outcome
     from edge_agent.pipeline import read_clocks
     from edge_agent.takeover import Takeover
 
@@ -79,7 +80,7 @@ def _reset_stopped(written: StoreSettings) -> dict[str, Any]:
         capture = Capture()
         if not Takeover(written, published).reset(read_clocks(), capture):
             return {"revision": 0, "reset_of": 0}
-        journal.submit(capture).result()
+        outcome(journal.submit(capture))
     except DoesNotFit as error:
         raise ConfigError(error.message, hint=error.hint) from error
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from edge_agent.contract.errors import ConfigError, JournalError, JournalLocked
 from edge_agent.contract.messages import encode
 from edge_agent.contract.times import parse_rfc3339, utc_now
 from edge_agent.journal.outbox import Stretch, Which, facts_of, opened, size_of, slices, stretch_of
+from edge_agent.service.terminal import forget_stdout
 
 STDOUT: Final = "-"
 """The name of the export that goes to stdout."""
@@ -59,7 +61,7 @@ def export(settings: StoreSettings, which: Which, *, to: str) -> dict[str, Any]:
 
     Raises as `journal.outbox`, and ConfigError when the file is there already or cannot be written.
     """
-    with opened(_journal_of(settings)) as db, _written(to) as lines:
+    with _written(to) as lines, opened(_journal_of(settings)) as db:
         stretch = stretch_of(db, which)
         for rows in slices(db, stretch):
             lines.write(b"".join(encode(row) + b"\n" for row in rows))
@@ -95,6 +97,7 @@ async def resync(settings: StoreSettings) -> dict[str, Any]:
 
 def _marked(settings: StoreSettings) -> dict[str, Any]:
     from edge_agent.journal import Journal
+    from edge_agent.journal.writer import outcome
     from edge_agent.retelling import RESYNC, WANTED
 
     journal = Journal(settings.agent.data_dir)
@@ -105,7 +108,7 @@ def _marked(settings: StoreSettings) -> dict[str, Any]:
                 hint="start the agent: it begins a new one and tells HQ the present by itself",
             )
         is_known = journal.recall(RESYNC) == WANTED
-        journal.remember(RESYNC, WANTED).result()
+        outcome(journal.remember(RESYNC, WANTED))
     finally:
         journal.close()
     return {"rows": 0, "duplicate": is_known, "at_next_start": True}
@@ -121,29 +124,50 @@ def _position(stretch: Stretch) -> dict[str, Any]:
 
 @contextmanager
 def _written(to: str) -> Iterator[IO[bytes]]:
-    """A file that is there whole or not at all; stdout for `STDOUT`."""
-    if to == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(to)
-    part = path.with_name(f"{path.name}.part")
+    """A new file that is there whole or not at all; stdout for `STDOUT`."""
     try:
-        if path.exists():
-            raise ConfigError(f"{path} is there already", hint="give the name of a new file")
-        with _removed_unless_whole(part), part.open("wb") as lines:
-            yield lines
-            lines.flush()
-            os.fsync(lines.fileno())
-        part.replace(path)
+        if to == STDOUT:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        else:
+            with _new_file(Path(to)) as lines:
+                yield lines
+    except FileExistsError as error:
+        raise ConfigError(f"{to} is there already", hint="give the name of a new file") from error
+    except BrokenPipeError:
+        raise  # whoever reads our output has enough of it
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error}", hint="give a place with room") from error
+        if to == STDOUT:
+            forget_stdout()
+        name = "stdout" if to == STDOUT else to
+        raise ConfigError(f"{name} cannot be written: {error}", hint="give a place with room") from error
 
 
 @contextmanager
-def _removed_unless_whole(part: Path) -> Iterator[None]:
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """It has its name once it is durable. FileExistsError where another has that name, before or by then."""
+    if os.path.lexists(path):
+        raise FileExistsError(path)
+    part = path.with_name(f".outbox-{secrets.token_hex(8)}.part")
+    with part.open("xb") as lines:
+        try:
+            yield lines
+            lines.flush()
+            os.fsync(lines.fileno())
+            _name(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _name(part: Path, path: Path) -> None:
     try:
-        yield
-    except BaseException:
-        part.unlink(missing_ok=True)
+        os.link(part, path)
+    except FileExistsError:
         raise
+    except OSError:  # a file system without hard links
+        path.open("xb").close()
+        try:
+            part.replace(path)
+        except OSError:
+            path.unlink()
+            raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
@@ -41,7 +42,8 @@ class Retelling:
         self.greet_again: Callable[[], None] | None = None
         """`Uplink.greet_again`; None where there is no uplink."""
         self._told: asyncio.Future[None] | None = None
-        self._rows = self._upto = 0
+        self._rows = 0
+        self._upto: float = 0  # infinite until it is known which row was the last
 
     async def retell(self, buckets: Collection[int]) -> None:
         """Journal the present of the facings in `buckets` (`contract.digest`), and all else that HQ shows.
@@ -75,7 +77,7 @@ class Retelling:
 
     def _begun(self) -> asyncio.Future[None]:
         capture = self._present(range(BUCKETS))
-        self._rows = len(capture.effects.events)
+        self._rows, self._upto = len(capture.effects.events), math.inf
         self._told = asyncio.wrap_future(self._journal.submit(capture))
         self._told.add_done_callback(self._durable)
         return self._told
@@ -86,8 +88,10 @@ class Retelling:
         return told.exception() is None and self._journal.position.applied < self._upto
 
     def _durable(self, told: asyncio.Future[None]) -> None:
+        if told.cancelled() or told.exception() is not None:
+            return
         self._upto = self._journal.durable_seq
-        if not told.cancelled() and told.exception() is None and self.greet_again is not None:
+        if self.greet_again is not None:
             self.greet_again()
 
     def _present(self, buckets: Collection[int]) -> Capture:

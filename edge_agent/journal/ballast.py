@@ -15,7 +15,10 @@ ROOM_TO_MAKE = 4
 
 
 class Ballast:
-    """One file of `size_bytes`; 0: none is kept. Any thread may call."""
+    """One file of `size_bytes`; 0: none is kept, and one of somebody else's is not given up.
+
+    Any thread may call.
+    """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         self._path, self._size = path, size_bytes
@@ -40,6 +43,8 @@ class Ballast:
 
     def release(self) -> bool:
         """Give its blocks back to the disk. False when there was nothing to give."""
+        if self._size == 0:
+            return False
         with self._lock:
             try:
                 self._path.unlink()

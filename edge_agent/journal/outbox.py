@@ -18,6 +18,12 @@ from edge_agent.journal.state import SyncPosition
 SLICE = 500
 """Rows that are in memory at once."""
 
+# One statement sees one moment: between two the agent may forget rows.
+_ENDS = (
+    "select base_seq, base_chain, branch, applied, safe, (select max(seq) from outbox),"
+    " (select chain from outbox order by seq desc limit 1),"
+    " (select chain from outbox where seq = sync.applied) from sync"
+)
 Which = Literal["waiting", "kept"]
 """Rows that HQ has not applied yet, or all that are not forgotten."""
 
@@ -68,20 +74,18 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 def stretch_of(db: sqlite3.Connection, which: Which) -> Stretch:
     """The rows asked for, as they are now."""
-    position = SyncPosition(
-        *db.execute("select base_seq, base_chain, branch, applied, safe from sync").fetchone()
-    )
-    base = position.base_seq, position.base_chain
-    last = db.execute("select seq, chain from outbox order by seq desc limit 1").fetchone() or base
-    before = base
+    *sync, last, last_chain, chain_applied = db.execute(_ENDS).fetchone()
+    position = SyncPosition(*sync)
+    after, prev_chain = position.base_seq, position.base_chain
+    if last is None:
+        last, last_chain = after, prev_chain
     if which == "waiting" and position.applied > position.base_seq:
-        found = db.execute("select seq, chain from outbox where seq = ?", (position.applied,)).fetchone()
-        if found is None:
+        if chain_applied is None:
             raise JournalError(
                 f"row {position.applied}, which HQ has applied, is missing", hint="see cloud-bridge audit"
             )
-        before = found
-    return Stretch(before[0], before[1], last[0], last[1], position)
+        after, prev_chain = position.applied, chain_applied
+    return Stretch(after, prev_chain, last, last_chain, position)
 
 
 def size_of(db: sqlite3.Connection, stretch: Stretch) -> tuple[int, str | None]:

@@ -12,24 +12,39 @@ from edge_agent.contract.errors import JournalError
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write. Raises what SQLite raises, and at the end JournalError when an agent
-    was started under our hands: then what was read is not to be used.
+    """A connection that cannot write. Raises what SQLite raises, or at the end JournalError when an agent
+    was started under our hands: then what was read, and an error that it led to, are not to be used.
 
     Without an agent there is no `-wal` file, and SQLite would make one to read: a file that belongs to
     whoever asked. So the database is read as one that nobody changes, and looked at again at the end.
     """
-    is_still, before = _is_still(path), _stamp(path)
-    mode = "mode=ro&immutable=1" if is_still else "mode=ro"
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as db:
-        yield db
-    if is_still and not (_is_still(path) and _stamp(path) == before):
-        raise JournalError(f"{path} was written while it was read", hint="the agent was started; ask again")
+    if not _is_still(path):
+        with _connected(path, "mode=ro") as db:
+            yield db
+        return
+    before = _stamp(path)
+    try:
+        with _connected(path, "mode=ro&immutable=1") as db:
+            yield db
+    except (sqlite3.Error, JournalError):
+        _check_still(path, before)
+        raise
+    _check_still(path, before)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
     """The file is damaged, or none of SQLite's."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _connected(path: Path, mode: str) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True))
+
+
+def _check_still(path: Path, before: tuple[int, ...]) -> None:
+    if not (_is_still(path) and _stamp(path) == before):
+        raise JournalError(f"{path} was written while it was read", hint="the agent was started; ask again")
 
 
 def _is_still(path: Path) -> bool:

@@ -22,6 +22,8 @@ GROUP_LIMIT = 500
 """The most pieces of work in one transaction."""
 AGAIN_AFTER_S = 1.0
 """Between two attempts while the disk refuses."""
+PATIENCE_S = 5.0
+"""How long a command lets a disk refuse."""
 _MAY_PASS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
@@ -188,6 +190,17 @@ class Writer:
         except queue.Empty:
             for item in group:
                 item.done.set_exception(JournalError(f"the journal cannot be written: {self._failure}"))
+
+
+def outcome(done: Future[T]) -> T:
+    """The result of a write that a person waits for. JournalError when it is not durable in `PATIENCE_S`."""
+    try:
+        return done.result(PATIENCE_S)
+    except TimeoutError:
+        raise JournalError(
+            f"the disk has not taken it in {PATIENCE_S:g} s",
+            hint="see that the disk of agent.data_dir has room and is not failing, then ask again",
+        ) from None
 
 
 def _refusal(error: sqlite3.Error) -> sqlite3.Error:

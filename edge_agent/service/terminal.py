@@ -54,9 +54,13 @@ def reader_may_leave() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # What still waits for the pipe would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_stdout()
         raise SystemExit(FINE) from None
+
+
+def forget_stdout() -> None:
+    """Behind an error of stdout: what is still unwritten would complain at exit and change the status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def tell(error: ShelfEdgeError) -> int:

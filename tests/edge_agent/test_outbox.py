@@ -143,19 +143,21 @@ def test_an_empty_copy_is_a_file_without_rows(tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_bytes() == b""
 
 
-def test_a_copy_replaces_no_file_and_says_where_it_cannot_be_written(
-    tmp_path: Path, journal: Journal
-) -> None:
-    (tmp_path / "copy").write_text("mine")
-    with pytest.raises(ConfigError, match="there already"):
-        outbox.export(settings(tmp_path), "kept", to=str(tmp_path / "copy"))
-    assert (tmp_path / "copy").read_text() == "mine"
-    with pytest.raises(ConfigError, match="cannot be written"):
-        outbox.export(settings(tmp_path), "kept", to=str(tmp_path / "nowhere/copy"))
-    (tmp_path / "full.part").symlink_to("/dev/full")
-    with pytest.raises(ConfigError, match="No space left"):
-        outbox.export(settings(tmp_path), "kept", to=str(tmp_path / "full"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "token", "var"]
+def test_rows_that_are_forgotten_while_the_ends_are_looked_up_are_not_missing(tmp_path: Path) -> None:
+    def forget_one_more() -> int:
+        if (seq := journal.position.applied + 1) <= 200:
+            journal.acknowledged("b", applied=seq, safe=seq).result(10)
+            journal.prune(seq).result(10)
+        return 0
+
+    journal = Journal(tmp_path / "var", commit_window_s=0)
+    keep(journal, 200)
+    with opened(journal.path) as db:
+        db.set_progress_handler(forget_one_more, 5)
+        stretch = stretch_of(db, "waiting")
+        db.set_progress_handler(None, 0)
+    assert journal.position.base_seq > 2, "rows went meanwhile"
+    assert (stretch.after, stretch.rows) == (stretch.position.applied, 200 - stretch.position.applied)
     journal.close()
 
 

@@ -87,6 +87,15 @@ async def test_requests_are_one_until_hq_has_the_rows_and_then_one_anew(agent: S
     assert told(agent, upto) == PRESENT
 
 
+async def test_a_request_just_behind_the_last_row_is_still_the_same(agent: StoreAgent) -> None:
+    agent.retelling.greet_again = lambda: None
+    first = asyncio.create_task(agent.retelling.resync())
+    while (rows := agent.retelling._told) is None or not rows.done():  # noqa: ASYNC110  # just then
+        await asyncio.sleep(0)
+    assert await agent.retelling.resync() == Retold(3, duplicate=True)
+    assert not (await first).duplicate
+
+
 async def test_a_mark_is_done_once_and_goes_with_its_rows(agent: StoreAgent) -> None:
     before = agent.journal.durable_seq
     await agent.retelling.at_start()

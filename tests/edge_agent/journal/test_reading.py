@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edge_agent.contract.errors import JournalError
-from edge_agent.journal import Journal
+from edge_agent.journal import Journal, published
 from edge_agent.journal.published import PUBLISHED, read_published
 from edge_agent.journal.reading import reading
 
@@ -53,3 +56,31 @@ def test_an_agent_that_is_started_while_it_is_read_is_noticed(tmp_path: Path) ->
         journal = Journal(tmp_path)
         journal.remember("k", "w").result(10)
         journal.close()
+
+
+def test_an_error_is_not_the_journals_where_an_agent_was_started_meanwhile(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    with pytest.raises(JournalError, match="written while"), reading(tmp_path / "journal.db") as db:  # noqa: PT012  # at the end
+        journal = Journal(tmp_path)
+        db.execute("select * from no_such")
+    journal.close()
+    with pytest.raises(sqlite3.OperationalError, match="no such table"), reading(journal.path) as db:
+        db.execute("select * from no_such")
+
+
+def test_what_hq_published_is_found_where_an_agent_begins_its_journal_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def begun(path: Path) -> Iterator[sqlite3.Connection]:
+        monkeypatch.setattr(published, "reading", reading)
+        with reading(path) as db:
+            agents.append(Journal(tmp_path))
+            agents[0].remember(PUBLISHED, '{"reset_of": 7}').result(10)
+            yield db
+
+    agents: list[Journal] = []
+    (tmp_path / "journal.db").touch()
+    monkeypatch.setattr(published, "reading", begun)
+    assert read_published(tmp_path).reset_of == 7
+    agents[0].close()
