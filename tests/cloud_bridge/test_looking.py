@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -72,6 +72,14 @@ def test_an_error_while_hq_starts_is_not_believed_either(path):
         fail(lambda: start(path).close())
     with pytest.raises(sqlite3.OperationalError):
         fail(lambda: None)
+
+
+def test_what_hq_has_committed_meanwhile_and_not_checkpointed_counts_as_written(path):
+    before = path.stat().st_mtime_ns
+    with ExitStack() as running, pytest.raises(Unavailable), looking(path):
+        writer = running.enter_context(closing(open_writer(path)))
+        writer.execute("insert into store (store, added_at) values ('s1', 'then')")
+        assert path.stat().st_mtime_ns == before
 
 
 def test_stores_are_not_judged_by_what_was_read_while_hq_started(path, monkeypatch):
