@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from cloud_bridge.admission import Forks
 from cloud_bridge.auth import Access
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.liveness import Liveness
@@ -29,6 +30,7 @@ class Admin:
         engine: Engine,
         access: Access,
         liveness: Liveness,
+        forks: Forks,
         *,
         url: Callable[[], str],
         port: Callable[[], int],
@@ -36,6 +38,7 @@ class Admin:
         self._engine = engine
         self._access = access
         self._liveness = liveness
+        self._forks = forks
         self._url = url
         self._port = port
         self._began_s = time.monotonic()
@@ -73,6 +76,7 @@ class Admin:
             "url": self._url(),
             "port": self._port(),
             "is_writable": self._engine.is_writable,
+            "made_to_wait": self._forks.made_to_wait(),
         }
 
     async def store_add(self, name: str) -> Answer:

@@ -90,6 +90,10 @@ class Forks:
                 retry_after_s=wait_s,
             )
 
+    def made_to_wait(self) -> list[str]:
+        """Stores that move too often now, sorted: between two of their hellos there has to be a minute."""
+        return sorted(filter(self._are_many, self._moves))
+
     def _are_many(self, store: str) -> bool:
         moves = self._moves.get(store)
         return moves is not None and len(moves) == FORKS and self._now_s() - moves[0] <= FORKS_WITHIN_S

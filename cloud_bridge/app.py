@@ -17,7 +17,7 @@ from aiohttp import web
 
 from cloud_bridge import control, metrics, openapi
 from cloud_bridge.admin import Admin, Answer
-from cloud_bridge.admission import Bodies, admitting
+from cloud_bridge.admission import Bodies, Forks, admitting
 from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
 from cloud_bridge.commands import Commands
@@ -70,7 +70,7 @@ class Bridge:
         try:
             access = Access(engine, on_revoked=lambda: None)
             await access.reload()
-            yield self._admin(engine, access, Liveness())
+            yield self._admin(engine, access, Liveness(), Forks())
         finally:
             await engine.close()
 
@@ -84,11 +84,11 @@ class Bridge:
         )
         self.engine, hub = engine, Hub(engine)
         try:
-            access, liveness = Access(engine, on_revoked=hub.wake), Liveness()
+            access, liveness, forks = Access(engine, on_revoked=hub.wake), Liveness(), Forks()
             await access.reload()
             commands = Commands(engine, access)
-            self.app = app = build(self.settings, engine, access, liveness, hub, commands)
-            admin = self._admin(engine, access, liveness)
+            self.app = app = build(self.settings, engine, access, liveness, forks, hub, commands)
+            admin = self._admin(engine, access, liveness, forks)
             held = await engine.hold_for_replay()
             async with self._served(app), control.listening(self.settings.data_dir, admin):
                 log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)
@@ -101,8 +101,8 @@ class Bridge:
             await engine.close()
         log.info("HQ stopped")
 
-    def _admin(self, engine: Engine, access: Access, liveness: Liveness) -> Admin:
-        return Admin(engine, access, liveness, url=lambda: self.url, port=lambda: self.port)
+    def _admin(self, engine: Engine, access: Access, liveness: Liveness, forks: Forks) -> Admin:
+        return Admin(engine, access, liveness, forks, url=lambda: self.url, port=lambda: self.port)
 
     @contextlib.asynccontextmanager
     async def _served(self, app: web.Application) -> AsyncIterator[None]:
@@ -147,7 +147,13 @@ class Bridge:
 
 
 def build(
-    settings: BridgeSettings, engine: Engine, access: Access, liveness: Liveness, hub: Hub, commands: Commands
+    settings: BridgeSettings,
+    engine: Engine,
+    access: Access,
+    liveness: Liveness,
+    forks: Forks,
+    hub: Hub,
+    commands: Commands,
 ) -> web.Application:
     """The web application with every route."""
     app = web.Application(
@@ -155,7 +161,7 @@ def build(
     )
     commands.add_routes(app)
     api = Api(engine, access, liveness, hub, commands)
-    SyncCalls(Ingest(engine, liveness, commands), access).add_routes(app)
+    SyncCalls(Ingest(engine, liveness, commands, forks=forks), access).add_routes(app)
     api.add_routes(app)
     Login(access, is_https=settings.http.url(0).startswith("https:")).add_routes(app)
     HealthChecks(engine, access, liveness).add_routes(app)

@@ -22,7 +22,7 @@ async def examine(settings: BridgeSettings) -> AsyncIterator[Finding]:
         return
     running, finding = await address.running(settings.data_dir)
     yield finding
-    for finding in address.examine(settings.http, running):
+    async for finding in address.examine(settings.http, running):
         yield finding
     if settings.is_postgres:
         from cloud_bridge.doctor import postgres
@@ -32,5 +32,5 @@ async def examine(settings: BridgeSettings) -> AsyncIterator[Finding]:
         return
     for finding in database.examine(path):
         yield finding
-    for finding in stores.examine(path, safe=settings.safe, is_running=running is not None, now=utc_now()):
+    for finding in stores.examine(path, safe=settings.safe, running=running, now=utc_now()):
         yield finding

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,8 @@ from edge_agent.service.finding import Finding
 from edge_agent.service.settings import is_loopback
 
 EXPIRES_SOON: Final = timedelta(days=30)
+_ANYBODYS: Final = 1024
+"""Ports from here on need no capability."""
 
 Running = dict[str, Any]
 """What a bridge says of itself; empty when it is too old to."""
@@ -40,9 +42,9 @@ async def running(data_dir: Path) -> tuple[Running | None, Finding]:
     return facts, _judged(facts)
 
 
-def examine(http: Http, running: Running | None) -> Iterator[Finding]:
+async def examine(http: Http, running: Running | None) -> AsyncIterator[Finding]:
     """The port, and what protects it."""
-    yield _port(http, running)
+    yield await _port(http, running)
     if http.cert_file is not None and http.key_file is not None:
         yield judge_certificate(http.cert_file, http.key_file, now=utc_now())
     elif not is_loopback(http.host):
@@ -63,21 +65,31 @@ def _judged(facts: Running) -> Finding:
     return Finding("ok", "bridge", text)
 
 
-def _port(http: Http, running: Running | None) -> Finding:
+async def _port(http: Http, running: Running | None) -> Finding:
+    """Bound as the bridge binds it, on every address of the host; nothing listens there."""
     if running and http.port in (0, running["port"]):
         return Finding("ok", "port", f"{running['port']}, our own bridge has it")
-    where = f"{http.host}:{http.port}"
     try:
-        family, kind, _, _, at = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(at)
+        bound = await asyncio.get_running_loop().create_server(
+            asyncio.Protocol, http.host, http.port, start_serving=False
+        )
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and running is not None:
-            return Finding("warn", "port", f"{where} is taken, perhaps by the bridge that runs", "restart it")
-        hint = "stop what listens there (ss -ltnp shows it), or set another http.host or http.port"
-        return Finding("FAIL", "port", f"{where} cannot be listened on: {error.strerror}", hint)
-    return Finding("ok", "port", f"{where} is free")
+        return judge_refusal(http, error, is_running=running is not None)
+    bound.close()
+    return Finding("ok", "port", f"{http.host}:{http.port} is free")
+
+
+def judge_refusal(http: Http, error: OSError, *, is_running: bool) -> Finding:
+    """What it means that this user cannot bind the address."""
+    where = f"{http.host}:{http.port}"
+    if error.errno == errno.EADDRINUSE and is_running:
+        return Finding("warn", "port", f"{where} is taken, perhaps by the bridge that runs", "restart it")
+    if error.errno == errno.EACCES and http.port < _ANYBODYS:
+        hint = "run the doctor as the service's user, or give the service CAP_NET_BIND_SERVICE"
+        text = f"{where}: this user may not bind it; the service's user may (CAP_NET_BIND_SERVICE)"
+        return Finding("warn", "port", text, hint)
+    hint = "stop what listens there (ss -ltnp shows it), or set another http.host or http.port"
+    return Finding("FAIL", "port", f"{where} cannot be listened on: {error.strerror or error}", hint)
 
 
 def judge_certificate(cert_file: Path, key_file: Path, *, now: datetime) -> Finding:

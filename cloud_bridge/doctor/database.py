@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cloud_bridge.store.sqlite.condition import damage, looking, wal_of
+from cloud_bridge.doctor.place import space
+from cloud_bridge.errors import Unavailable
+from cloud_bridge.store.sqlite.condition import damage
+from cloud_bridge.store.sqlite.looking import looking, size_of, wal_of
 from cloud_bridge.store.sqlite.schema import MIGRATIONS
 from edge_agent.contract.errors import ShelfEdgeError
 from edge_agent.service.finding import Finding
@@ -17,7 +20,6 @@ CHECK_S: Final = 10.0
 """So long pages are read at most."""
 WAL_WARN_BYTES: Final = 128 * 2**20
 """The writer cuts its WAL to half of this as soon as no reader needs it."""
-_MIB: Final = 2**20
 
 
 def examine(path: Path) -> Iterator[Finding]:
@@ -26,18 +28,19 @@ def examine(path: Path) -> Iterator[Finding]:
         yield Finding("ok", "database", "none yet, it will be made at the first start")
         return
     yield from _file(path)
-    wal = wal_of(path)
-    size = wal.stat().st_size if wal.exists() else 0
+    size = size_of(wal_of(path))
     if size > WAL_WARN_BYTES:
         hint = "a long audit or backup holds it; when it stays so without one, restart cloud-bridge"
-        yield Finding("warn", "database", f"the WAL has {size // _MIB} MiB and does not shrink", hint)
+        yield Finding("warn", "database", f"the WAL has {space(size)} and does not shrink", hint)
 
 
 def _file(path: Path) -> Iterator[Finding]:
     try:
         with looking(path) as connection:
-            yield _schema(connection, path)
-            yield _pages(connection, path)
+            found = [_schema(connection, path), _pages(connection, path)]
+        yield from found
+    except Unavailable as error:
+        yield Finding("warn", "database", error.message, error.hint)
     except ShelfEdgeError as error:
         yield Finding("FAIL", "database", error.message, error.hint)
     except sqlite3.Error as error:
@@ -47,7 +50,7 @@ def _file(path: Path) -> Iterator[Finding]:
 def _schema(connection: sqlite3.Connection, path: Path) -> Finding:
     (version,) = connection.execute("pragma user_version").fetchone()
     journal = "WAL" if _is_wal(path) else "no WAL before the next start"
-    text = f"{path.stat().st_size / _MIB:.1f} MiB, schema {version}, {journal}"
+    text = f"{space(size_of(path))}, schema {version}, {journal}"
     if version < len(MIGRATIONS):
         hint = "cloud-bridge backup first: an older cloud-bridge refuses the upgraded database"
         return Finding("warn", "database", f"{text}: upgraded to {len(MIGRATIONS)} at the next start", hint)

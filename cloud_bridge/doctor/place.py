@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from cloud_bridge.control import LOCK
-from cloud_bridge.store.sqlite.condition import wal_of
+from cloud_bridge.store.sqlite.looking import size_of, wal_of
 from edge_agent.service.finding import Finding, Level
 
 FULL_WARN: Final = 85
 FULL_FAIL: Final = 95
 """Per cent of the disk, as the agent judges its own journal."""
+_KIB: Final = 2**10
 _MIB: Final = 2**20
 
 
@@ -27,7 +28,7 @@ def examine(database: Path) -> Iterator[Finding]:
     if there == folder and folder.is_dir():
         yield from _kept_to_itself(folder, database)
     usage = shutil.disk_usage(there)
-    size = sum(file.stat().st_size for file in (database, wal_of(database)) if os.access(file, os.F_OK))
+    size = size_of(database) + size_of(wal_of(database))
     yield judge_room(used=usage.used, free=usage.free, size=size)
 
 
@@ -46,14 +47,21 @@ def judge_room(*, used: int, free: int, size: int) -> Finding:
         return Finding(level, "disk", text, hint)
     if free < size:
         hint = "a restore makes a second copy here; give the disk more room, and keep backups on another one"
-        return Finding("warn", "disk", f"{text}, less than the database's {size // _MIB} MiB", hint)
+        return Finding("warn", "disk", f"{text}, less than the database's {space(size)}", hint)
     return Finding("ok", "disk", text)
 
 
-def judge_owner(folder: Path, files: list[Path], *, uid: int) -> Finding | None:
-    """Whether the folder and its files are all of one user, and `uid` is that user; None when so."""
+def space(size: int) -> str:
+    """Bytes in words: a small database is not of 0 MiB."""
+    return f"{size / _MIB:.1f} MiB" if size >= _MIB else f"{size / _KIB:.0f} KiB"
+
+
+def judge_owner(folder: Path, files: Iterable[Path], *, uid: int) -> Finding | None:
+    """Whether the folder and those of its files that are there are all of one user, and `uid` is that user;
+    None when so.
+    """
     owner = folder.stat().st_uid
-    strange = [file.name for file in files if file.stat().st_uid != owner]
+    strange = [file.name for file in files if _owner(file) not in (owner, None)]
     if strange:
         hint = f"chown {owner} {' '.join(str(folder / name) for name in strange)}"
         return Finding("FAIL", "data_dir", f"of user {owner}, but not {', '.join(strange)}", hint)
@@ -73,8 +81,7 @@ def _folder(folder: Path, there: Path) -> Finding:
 
 
 def _kept_to_itself(folder: Path, database: Path) -> Iterator[Finding]:
-    names = (folder / LOCK, database, wal_of(database), database.with_name(f"{database.name}-shm"))
-    files = [file for file in names if os.access(file, os.F_OK)]
+    files = (folder / LOCK, database, wal_of(database), database.with_name(f"{database.name}-shm"))
     whose = judge_owner(folder, files, uid=os.getuid())
     if whose is not None:
         yield whose
@@ -82,3 +89,11 @@ def _kept_to_itself(folder: Path, database: Path) -> Iterator[Finding]:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         hint = f"chmod 700 {folder}: it holds what is known of tokens and people"
         yield Finding("warn", "data_dir", f"open to others ({stat.filemode(mode)})", hint)
+
+
+def _owner(file: Path) -> int | None:
+    """None when it cannot be seen: the bridge takes its WAL away at any time."""
+    try:
+        return file.stat().st_uid
+    except OSError:
+        return None

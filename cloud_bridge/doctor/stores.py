@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from cloud_bridge.doctor.address import Running
+from cloud_bridge.errors import Unavailable
 from cloud_bridge.liveness import Liveness
 from cloud_bridge.store.records import BackupRecord, StoreRecord
-from cloud_bridge.store.sqlite.condition import Condition, condition, held_back, looking
+from cloud_bridge.store.sqlite.condition import Condition, condition, held_back
+from cloud_bridge.store.sqlite.looking import looking
 from cloud_bridge.store.sqlite.schema import refuse_older
 from edge_agent.contract.errors import ShelfEdgeError
 from edge_agent.contract.times import parse_rfc3339, rfc3339
@@ -22,7 +25,7 @@ RECENT: Final = timedelta(hours=24)
 CLOCK_WARN_MS: Final = 2_000
 
 
-def examine(path: Path, *, safe: str, is_running: bool, now: datetime) -> Iterator[Finding]:
+def examine(path: Path, *, safe: str, running: Running | None, now: datetime) -> Iterator[Finding]:
     """Nothing where there is no database that this version reads: `database` says so."""
     if not os.access(path, os.F_OK):
         yield from _first_steps()
@@ -32,11 +35,15 @@ def examine(path: Path, *, safe: str, is_running: bool, now: datetime) -> Iterat
             refuse_older(connection, path)
             found = condition(connection, moved_since=rfc3339(now - RECENT))
             kept = held_back(connection) if safe == "backup" else []
+    except Unavailable as error:
+        yield Finding("warn", "stores", error.message, error.hint)
+        return
     except (ShelfEdgeError, sqlite3.Error):  # `database` has told why
         return
     yield _safe(safe, kept)
     yield _backup(found.figures.backup, now)
-    yield from _stores(found, is_running=is_running, now=now)
+    yield from _stores(found, is_running=running is not None, now=now)
+    yield from _gateways(found, running or {})
     yield _devices(found)
     yield _admins(found.admins)
 
@@ -53,8 +60,7 @@ def _safe(safe: str, kept: list[tuple[str, int]]) -> Finding:
         return Finding("ok", "safe", text)
     if not kept:
         return Finding("ok", "safe", "backup: the newest one holds every row")
-    rows = sum(count for _, count in kept)
-    text = f"backup: stores keep {rows} rows until one holds them, in {_stores_word(len(kept))}"
+    text = f"backup: stores keep {_sum(kept)} rows until one holds them, in {_stores_word(len(kept))}"
     return Finding("ok", "safe", text, those=_counted(kept))
 
 
@@ -83,6 +89,14 @@ def _stores(found: Condition, *, is_running: bool, now: datetime) -> Iterator[Fi
         text = f"{_stores_word(len(found.moved))} went on from an older disk within {_RECENT_H} h"
         hint = "a restored disk, or two gateways with one token: cloud-bridge audit STORE says what was left"
         yield Finding("warn", "history", text, hint, _counted(found.moved))
+
+
+def _gateways(found: Condition, running: Running) -> Iterator[Finding]:
+    """Only the bridge knows: each of the two finds a line of its own again, and no row says so."""
+    those = tuple(store for store in running.get("made_to_wait", ()) if store in found.with_token)
+    if those:
+        hint = "give the token to one gateway only; each has to wait a minute meanwhile"
+        yield Finding("warn", "gateways", "two gateways use one token", hint, those)
 
 
 def _offline(stores: list[StoreRecord], now: datetime) -> Finding:
@@ -115,11 +129,11 @@ def _clocks(stores: list[StoreRecord]) -> Iterator[Finding]:
 
 def _set_aside(found: Condition) -> Iterator[Finding]:
     if found.quarantined:
-        text = f"{found.figures.quarantined} rows do not fit their kind and have no effect"
+        text = f"{_sum(found.quarantined)} rows do not fit their kind and have no effect"
         hint = f"cloud-bridge audit {found.quarantined[0][0]} says which and why"
         yield Finding("warn", "quarantined", text, hint, _counted(found.quarantined))
     if found.parked:
-        text = f"{found.figures.parked} rows are of a kind or version that is not known here"
+        text = f"{_sum(found.parked)} rows are of a kind or version that is not known here"
         hint = "upgrade cloud-bridge: it takes them in; cloud-bridge audit STORE lists them"
         yield Finding("warn", "parked", text, hint, _counted(found.parked))
 
@@ -135,7 +149,7 @@ def _differing(stores: list[StoreRecord], now: datetime) -> Iterator[Finding]:
 
 
 def _devices(found: Condition) -> Finding:
-    offline = sum(count for _, count in found.offline_devices)
+    offline = _sum(found.offline_devices)
     if not offline:
         return Finding("ok", "devices", f"{found.devices}, none offline")
     text = f"{offline} of {found.devices} offline"
@@ -148,6 +162,10 @@ def _admins(count: int) -> Finding:
         hint = "cloud-bridge user add NAME --role admin"
         return Finding("warn", "people", "nobody is admin, no person and no token", hint)
     return Finding("ok", "people", f"{count} {'admin' if count == 1 else 'admins'}, people and tokens")
+
+
+def _sum(pairs: list[tuple[str, int]]) -> int:
+    return sum(count for _, count in pairs)
 
 
 def _counted(pairs: list[tuple[str, int]]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloud_bridge.admission import FORKS, FORKS_WITHIN_S, PAUSE_S, Bodies, Forks
+from cloud_bridge.doctor import examine
 from cloud_bridge.errors import TooOften, Unavailable
 
 
@@ -42,11 +43,13 @@ def test_a_few_moves_are_what_restored_disks_explain_and_many_are_slowed_down() 
         forks.admit("s1")
     assert refused.value.retry_after_s == PAUSE_S
     forks.admit("s2")
+    assert forks.made_to_wait() == ["s1"]
     clock.now_s += PAUSE_S
     forks.admit("s1")
     assert forks.moved("s1")
     clock.now_s += FORKS_WITHIN_S + 1
     forks.admit("s1")
+    assert forks.made_to_wait() == []
     assert not forks.moved("s1")
 
 
@@ -64,7 +67,15 @@ async def test_two_gateways_with_one_token_are_told_to_wait_and_lose_nothing(hq,
     assert (refused.status, refused.code) == (429, "E-TOO-OFTEN")
     assert int(refused.headers["Retry-After"]) == PAUSE_S
     assert "two gateways use its token" in caplog.text
+    assert await _gateways(hq) == [("warn", "two gateways use one token: s1")]
+    await hq.command("store revoke", name="s1")
+    assert await _gateways(hq) == []
     assert await hq.audit_problems() == []
+
+
+async def _gateways(hq):
+    found = [finding async for finding in examine(hq.bridge.settings) if finding.what == "gateways"]
+    return [(finding.level, finding.told(3)) for finding in found]
 
 
 async def _refused(make, call):

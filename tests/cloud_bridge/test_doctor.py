@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -16,13 +17,16 @@ import pytest
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.doctor import address, examine, place
 from cloud_bridge.doctor.database import WAL_WARN_BYTES
-from cloud_bridge.store.sqlite.condition import damage, looking
 from cloud_bridge.store.sqlite.schema import FILE_NAME, MIGRATIONS, open_writer
 from edge_agent.contract.times import rfc3339, utc_now
 from edge_agent.service import command_socket
 from edge_agent.service.finding import tell_json, tell_lines
 
 NOW = utc_now()
+BRANCH = (
+    "insert into branch (store, branch, name, start_seq, start_chain, head_seq, head_chain, opened_at, reason)"
+    " values"
+)
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # bound for a moment only, and never listened on
 
 
@@ -142,6 +146,10 @@ def test_a_disk_is_judged_by_its_share_and_by_room_for_a_second_database(used, f
     assert (found.level, bool(found.hint)) == (level, level != "ok")
 
 
+def test_a_small_size_is_not_0_mib():
+    assert [place.space(size) for size in (200_704, 2**20, 1_600_000)] == ["196 KiB", "1.0 MiB", "1.5 MiB"]
+
+
 # --- the database -------------------------------------------------------------------------------
 
 
@@ -179,19 +187,6 @@ async def test_a_wal_that_does_not_shrink_is_a_warning(data):
     assert (wal[0], "does not shrink" in wal[1]) == ("warn", True)
 
 
-def test_reading_the_pages_ends_in_time(data):
-    data.sql(
-        "create table filler (a integer primary key, b blob)",
-        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 40000)"
-        " insert into filler select i, zeroblob(900) from n",
-    )
-    with looking(data.path) as connection:
-        began = time.monotonic()
-        assert None in [damage(connection, within_s=seconds) for seconds in (0.001, 0.003, 0.01)]
-        assert time.monotonic() - began < 2
-        assert damage(connection, within_s=60) == []
-
-
 # --- the address --------------------------------------------------------------------------------
 
 
@@ -199,8 +194,26 @@ async def test_a_port_that_another_program_has_fails(data):
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = data.settings.model_copy(update={"http": Http(port=other.getsockname()[1])})
         level, text, hint = await only(settings, "port")
-    assert (level, "Address already in use" in text, "http.port" in hint) == ("FAIL", True, True)
+    assert (level, "already in use" in text, "http.port" in hint) == ("FAIL", True, True)
     assert (await only(settings, "port"))[0] == "ok"
+
+
+async def test_a_port_is_tried_on_each_address_of_its_host(data, monkeypatch):
+    def resolve(_host, port, *_args, **_options):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (at, port)) for at in ("127.0.0.1", "127.0.0.2")]
+
+    with socket.create_server(("127.0.0.2", 0)) as other:
+        http = Http(host="localhost", port=other.getsockname()[1])
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        level, text, _ = await only(data.settings.model_copy(update={"http": http}), "port")
+    assert (level, "127.0.0.2" in text) == ("FAIL", True)
+
+
+@pytest.mark.parametrize(("port", "level"), [(443, "warn"), (8443, "FAIL")])
+def test_a_low_port_may_be_the_services_only(port, level):
+    refused = PermissionError(errno.EACCES, "permission denied")
+    found = address.judge_refusal(Http(port=port), refused, is_running=False)
+    assert (found.level, "CAP_NET_BIND_SERVICE" in found.text) == (level, level == "warn")
 
 
 async def test_a_bridge_that_is_too_old_to_say_how_it_is_may_have_the_port(data):
@@ -295,10 +308,7 @@ async def test_clocks_differences_rows_set_aside_left_disks_and_devices_are_told
     data.add_store("fine", clock_offset_ms=2_000, differences=1, differed_at=ago(hours=25))
     data.add_store("odd", clock_offset_ms=-65_000, differences=7, differed_at=ago(hours=1))
     data.add_store("late", clock_offset_ms=2_100)
-    branch = (
-        "insert into branch (store, branch, name, start_seq, start_chain, head_seq, head_chain, opened_at,"
-        " reason) values (?, 1, 'b', 0, x'', 0, x'', ?, ?)"
-    )
+    branch = f"{BRANCH} (?, 1, 'b', 0, x'', 0, x'', ?, ?)"
     aside = "insert into set_aside values (?, ?, 1, ?, 'why')"
     data.sql(
         *[(aside, ("odd", n, "quarantined")) for n in range(3)],
@@ -322,6 +332,21 @@ async def test_clocks_differences_rows_set_aside_left_disks_and_devices_are_told
     assert found["devices"].text == "1 of 2 offline"
     assert found["quarantined"].hint == "cloud-bridge audit odd says which and why"
     assert all(found[what].hint for what in told)
+
+
+async def test_a_store_whose_token_is_revoked_is_not_judged(data):
+    data.add_store("gone", branch=1, clock_offset_ms=9_000, differences=1, differed_at=ago(hours=1))
+    data.sql(
+        "insert into set_aside values ('gone', 1, 1, 'quarantined', 'why'), ('gone', 2, 1, 'parked', 'why')",
+        "insert into device values ('gone', 'd1', 'mt-sics', 'offline', 'silent', 'then', null)",
+        (f"{BRANCH} (?, 1, 'b', 0, x'', 9, x'', ?, 'fork')", ("gone", ago(hours=1))),
+    )
+    settings = data.settings.model_copy(update={"safe": "backup"})
+    judged = {"clocks", "quarantined", "parked", "counts", "history", "devices", "safe"}
+    assert {f.what for f in await findings(settings) if f.those} == judged
+    data.sql("update credential set revoked_at = 'now'")
+    assert not [f for f in await findings(settings) if f.those]
+    assert await only(settings, "devices") == ("ok", "0, none offline", "")
 
 
 async def test_nobody_who_is_admin_is_a_warning(data):

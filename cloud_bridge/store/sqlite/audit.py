@@ -24,26 +24,24 @@ from cloud_bridge.store.audit import (
 from cloud_bridge.store.lines import Segment
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite.history import ancestry, chain_at, refold
+from cloud_bridge.store.sqlite.looking import looking
 from cloud_bridge.store.sqlite.picture import load_facings
 from cloud_bridge.store.sqlite.replay import waiting
-from cloud_bridge.store.sqlite.schema import open_reader, refuse_older
+from cloud_bridge.store.sqlite.schema import refuse_older
 
 
 def audit(path: Path, only: str | None = None) -> list[StoreAudit]:
-    """One result a store, from one snapshot of the database; NotKnown when `only` names no store."""
+    """One result a store, from one snapshot; NotKnown: `only` names no store; Unavailable: see `looking`."""
     if not path.exists():
         raise DataDirUnusable(
             f"{path} does not exist", hint="start cloud-bridge once, or give its bridge.yaml"
         )
-    connection = open_reader(path)
     try:
-        connection.execute("begin")
-        refuse_older(connection, path)
-        return audit_all(connection, only)
+        with looking(path) as connection:
+            refuse_older(connection, path)
+            return audit_all(connection, only)
     except sqlite3.DatabaseError as error:
         raise DataDirUnusable(f"{path}: {error}", hint="the file is damaged; restore a backup") from error
-    finally:
-        connection.close()
 
 
 def audit_all(connection: sqlite3.Connection, only: str | None = None) -> list[StoreAudit]:

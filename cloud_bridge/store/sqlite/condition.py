@@ -1,29 +1,26 @@
-"""How HQ's database is, beside a running bridge or without one: only read, without a trace beside it."""
+"""How HQ's database is, and the stores and people in it."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from cloud_bridge.store.records import Figures
 from cloud_bridge.store.sqlite.backup import held_of
 from cloud_bridge.store.sqlite.reads import figures
-from cloud_bridge.store.sqlite.schema import open_file, open_reader
 
 _DAMAGE_LISTED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is to be judged of stores and people. Pairs are (store, how many), most first.
+    """What is to be judged of people, and of stores `with_token`: a live one. Pairs are (store, how many),
+    most first.
 
-    `devices` counts those of every store; `moved` are stores that were taken to another line of history since
-    some time, `with_token` those whose token is live, `admins` people and live tokens with that role.
+    `figures` and its totals are of every store; `moved` are stores that were taken to another line of history
+    since some time, `admins` people and live tokens with that role.
     """
 
     figures: Figures
@@ -34,24 +31,6 @@ class Condition:
     devices: int
     offline_devices: list[tuple[str, int]]
     admins: int
-
-
-@contextmanager
-def looking(path: Path) -> Iterator[sqlite3.Connection]:
-    """One snapshot of the database. Without a WAL nobody writes it, and the file is read as it lies there:
-    a reader of another user would leave files that the bridge cannot write.
-
-    DataDirUnusable: it cannot be opened; SchemaTooNew; sqlite3.Error while it is read.
-    """
-    opened = open_reader if wal_of(path).exists() else open_file
-    with closing(opened(path)) as connection:
-        connection.execute("begin")
-        yield connection
-
-
-def wal_of(path: Path) -> Path:
-    """Where what is committed waits for its checkpoint."""
-    return path.with_name(f"{path.name}-wal")
 
 
 def damage(connection: sqlite3.Connection, *, within_s: float) -> list[str] | None:
@@ -70,22 +49,16 @@ def damage(connection: sqlite3.Connection, *, within_s: float) -> list[str] | No
 
 def condition(connection: sqlite3.Connection, *, moved_since: str) -> Condition:
     """Everything that is judged, of a database with the current schema."""
-    offline = "from shown_device where status = 'offline'"
     return Condition(
         figures=figures(connection),
-        with_token=frozenset(
-            name
-            for (name,) in connection.execute(
-                "select name from credential where kind = 'store' and revoked_at is null"
-            )
-        ),
+        with_token=_with_token(connection),
         parked=_by_store(connection, "from set_aside where fate = 'parked'"),
         quarantined=_by_store(connection, "from set_aside where fate = 'quarantined'"),
         moved=_by_store(
             connection, "from branch where reason in ('fork', 'unknown_base') and opened_at >= ?", moved_since
         ),
-        devices=connection.execute("select count(*) from shown_device").fetchone()[0],
-        offline_devices=_by_store(connection, offline),
+        devices=sum(count for _, count in _by_store(connection, "from shown_device")),
+        offline_devices=_by_store(connection, "from shown_device where status = 'offline'"),
         admins=connection.execute(
             "select (select count(*) from person where role = 'admin') + (select count(*) from credential"
             " where kind = 'api' and role = 'admin' and revoked_at is null)"
@@ -94,15 +67,26 @@ def condition(connection: sqlite3.Connection, *, moved_since: str) -> Condition:
 
 
 def held_back(connection: sqlite3.Connection) -> list[tuple[str, int]]:
-    """Rows at HQ that stores must keep while `safe` is `backup`, since the newest backup lacks them."""
+    """Rows at HQ that stores with a live token must keep while `safe` is `backup`: not in the newest one."""
+    live = _with_token(connection)
     heads = connection.execute(
         "select s.store, b.name, b.head_seq from store s join branch b on b.store = s.store"
         " and b.branch = s.branch"
     ).fetchall()
-    kept = [(store, head - min(head, held_of(connection, store, name))) for store, name, head in heads]
+    kept = [
+        (store, head - min(head, held_of(connection, store, name)))
+        for store, name, head in heads
+        if store in live
+    ]
     return sorted(((store, rows) for store, rows in kept if rows), key=lambda pair: -pair[1])
+
+
+def _with_token(connection: sqlite3.Connection) -> frozenset[str]:
+    live = "select name from credential where kind = 'store' and revoked_at is null"
+    return frozenset(name for (name,) in connection.execute(live))
 
 
 def _by_store(connection: sqlite3.Connection, which: str, *arguments: str) -> list[tuple[str, int]]:
     counted = f"select store, count(*) {which} group by store order by count(*) desc, store"
-    return connection.execute(counted, arguments).fetchall()
+    live = _with_token(connection)
+    return [pair for pair in connection.execute(counted, arguments) if pair[0] in live]
