@@ -9,6 +9,7 @@ from cloud_bridge.store.fresh import common_position, rows_behind
 from cloud_bridge.store.lines import Head
 from cloud_bridge.store.postgres import commands, published
 from cloud_bridge.store.postgres.database import Connection, Transaction
+from cloud_bridge.store.postgres.feed import publish
 from cloud_bridge.store.postgres.history import chain_at, lock_head
 from cloud_bridge.store.postgres.many import insert, run_many
 from cloud_bridge.store.postgres.picture import load_for, save
@@ -66,7 +67,7 @@ async def _take_in(tx: Transaction, store: str, head: Head, fresh: list[ReadyRow
     picture = await load_for(tx.connection, store, fresh)
     picture.apply(fresh, received_at=received_at)
     await save(tx.connection, store, picture)
-    await tx.publish(store, picture.feed)
+    await publish(tx, store, picture.feed)
     await commands.settle(tx, store, fresh, received_at=received_at)
     await published.settle(tx, store, fresh, received_at=received_at)
 
