@@ -49,12 +49,16 @@ class Lock:
     FEED: Final = (0x53484C46, 2)
 
 
-class Connection(Protocol):
-    """What our statements use of a connection; a row is a tuple."""
+class Writes(Protocol):
+    """Takes statements whose answer nobody waits for."""
 
     async def execute(self, query: str, *args: Any) -> str:
         """Run a statement; its tag."""
         ...
+
+
+class Connection(Writes, Protocol):
+    """What our statements use of a connection; a row is a tuple."""
 
     async def fetch(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
         """All rows."""

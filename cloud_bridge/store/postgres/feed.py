@@ -13,7 +13,7 @@ from typing import Final
 
 from cloud_bridge.picture import FeedEntry
 from cloud_bridge.store import cursors
-from cloud_bridge.store.postgres.database import Connection, Lock, Transaction
+from cloud_bridge.store.postgres.database import Connection, Lock, Transaction, Writes
 from cloud_bridge.store.postgres.many import Columns
 from cloud_bridge.store.postgres.schema import get_meta, set_meta
 from cloud_bridge.store.records import FeedEvent, FeedPage
@@ -24,7 +24,9 @@ _ENTRY: Final = Columns.of(
     "eid bytea, seq bigint?, type text, occurred_at text, received_at text, payload text"
 )
 _PUBLISH: Final = f"""
-with next as (insert into feed_step (store, events, received_at) values ($1, $2, $3) returning step)
+with next as (
+  insert into feed_step (store, events, received_at) values ($1, $2, $3) returning step
+)
 insert into feed (store, step, place, {", ".join(_ENTRY.names)})
 select $1, next.step, r.place, {", ".join(_ENTRY.values)} from next, {_ENTRY.rows(4)}
 """
@@ -49,13 +51,13 @@ order by s.last_n, f.place limit $2
 """
 
 
-async def publish(tx: Transaction, store: str, entries: list[FeedEntry]) -> None:
-    """Keep `entries` as one step of the feed; it is numbered once it is committed."""
+async def publish(tx: Transaction, store: str, entries: list[FeedEntry], *, by: Writes | None = None) -> None:
+    """Keep `entries` as one step of the feed, written `by`; it is numbered once it is committed."""
     if not entries:
         return
     rows = [(e.eid, e.seq, e.type, e.occurred_at, e.received_at, e.payload.decode()) for e in entries]
     received_at = entries[-1].received_at
-    await tx.connection.execute(_PUBLISH, store, len(rows), received_at, *_ENTRY.of_rows(rows))
+    await (by or tx.connection).execute(_PUBLISH, store, len(rows), received_at, *_ENTRY.of_rows(rows))
     tx.published += len(rows)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cloud_bridge.store.postgres.database import Connection
+from cloud_bridge.store.postgres.database import Writes
 
 _MARK: Final = "\U0010ffff"
 """A noncharacter that begins an escape, of itself too."""
@@ -87,7 +87,7 @@ def updating(key: str, columns: Sequence[str]) -> str:
 
 
 async def run_many(
-    connection: Connection, statement: Statement, store: str, rows: Sequence[tuple[Any, ...]]
+    connection: Writes, statement: Statement, store: str, rows: Sequence[tuple[Any, ...]]
 ) -> None:
     """Run a statement over rows; without any it costs nothing."""
     if rows:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cloud_bridge.picture import Item, OpenGap, Picture, ShownDevice, ShownFacing
 from cloud_bridge.rows import ReadyRow
-from cloud_bridge.store.postgres.database import Connection
+from cloud_bridge.store.postgres.database import Connection, Writes
 from cloud_bridge.store.postgres.many import Columns, insert, run_many, update, updating
 from cloud_bridge.store.shapes import make_current, start_ms, touched
 
@@ -93,7 +93,7 @@ async def load_facings(
     return {row[0]: _shown(row) for row in rows}
 
 
-async def save(connection: Connection, store: str, picture: Picture) -> None:
+async def save(connection: Writes, store: str, picture: Picture) -> None:
     """Write back what changed, facings in the order of their names: so do all who lock several."""
     changed, facings = picture.changed, picture.facings
     await _delete(connection, "facing", "facing", store, changed.facings - facings.keys())
@@ -136,7 +136,7 @@ async def _some(
     return await connection.fetch(f"{of_store} and {table} = any($2)", store, list(only))
 
 
-async def _save_gaps(connection: Connection, store: str, picture: Picture) -> None:
+async def _save_gaps(connection: Writes, store: str, picture: Picture) -> None:
     closed = picture.changed.gaps - picture.gaps.keys()
     if closed:
         await connection.execute(
@@ -150,7 +150,7 @@ async def _save_gaps(connection: Connection, store: str, picture: Picture) -> No
     await run_many(connection, _SAVE_GAPS, store, [(g.facing, g.device, g.fill, g.opened_at) for g in opened])
 
 
-async def _save_planogram(connection: Connection, store: str, picture: Picture) -> None:
+async def _save_planogram(connection: Writes, store: str, picture: Picture) -> None:
     if not picture.changed.planogram or picture.planogram is None:
         return
     await connection.execute(
@@ -162,7 +162,7 @@ async def _save_planogram(connection: Connection, store: str, picture: Picture) 
     )
 
 
-async def _save_buckets(connection: Connection, store: str, picture: Picture) -> None:
+async def _save_buckets(connection: Writes, store: str, picture: Picture) -> None:
     footfall = [
         (start_ms(b.start), b.line, b.device, b.seconds, b.entered, b.exited)
         for b in picture.footfall.values()
@@ -175,7 +175,7 @@ async def _save_buckets(connection: Connection, store: str, picture: Picture) ->
     await run_many(connection, _SAVE_ENVIRONMENT, store, environment)
 
 
-async def _delete(connection: Connection, table: str, key: str, store: str, gone: Collection[str]) -> None:
+async def _delete(connection: Writes, table: str, key: str, store: str, gone: Collection[str]) -> None:
     if gone:
         await connection.execute(
             f"delete from {table} where store = $1 and {key} = any($2)",
