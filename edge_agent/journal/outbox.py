@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from edge_agent.contract.errors import ConfigError, JournalError, SchemaTooNew, ShelfEdgeError
 from edge_agent.contract.messages import OutboxRow, fold_chain
@@ -18,14 +18,15 @@ from edge_agent.journal.state import SyncPosition
 SLICE = 500
 """Rows that are in memory at once."""
 
+Which = Literal["waiting", "kept"]
+"""Rows that HQ has not applied yet, or all that are not forgotten."""
+
 # One statement sees one moment: between two the agent may forget rows.
-_ENDS = (
+_ENDS: Final = (
     "select base_seq, base_chain, branch, applied, safe, (select max(seq) from outbox),"
     " (select chain from outbox order by seq desc limit 1),"
     " (select chain from outbox where seq = sync.applied) from sync"
 )
-Which = Literal["waiting", "kept"]
-"""Rows that HQ has not applied yet, or all that are not forgotten."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,20 +144,25 @@ def test_an_empty_copy_is_a_file_without_rows(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_forgotten_while_the_ends_are_looked_up_are_not_missing(tmp_path: Path) -> None:
-    def forget_one_more() -> int:
-        if (seq := journal.position.applied + 1) <= 200:
-            journal.acknowledged("b", applied=seq, safe=seq).result(10)
-            journal.prune(seq).result(10)
+    def forget_at_a_step() -> int:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            journal.prune(journal.last_seq).result(10)
         return 0
 
-    journal = Journal(tmp_path / "var", commit_window_s=0)
-    keep(journal, 200)
+    journal, step, left = Journal(tmp_path / "var", commit_window_s=0), 0, 0
     with opened(journal.path) as db:
-        db.set_progress_handler(forget_one_more, 5)
-        stretch = stretch_of(db, "waiting")
-        db.set_progress_handler(None, 0)
-    assert journal.position.base_seq > 2, "rows went meanwhile"
-    assert (stretch.after, stretch.rows) == (stretch.position.applied, 200 - stretch.position.applied)
+        stretch_of(db, "kept")  # has read the schema
+        while left <= 0:  # until a look-up has fewer steps
+            step, left = step + 1, step + 1
+            keep(journal, 2)
+            journal.acknowledged("b", applied=journal.last_seq - 1, safe=journal.last_seq - 1).result(10)
+            db.set_progress_handler(forget_at_a_step, 1)
+            stretch = stretch_of(db, "waiting")
+            db.set_progress_handler(None, 0)
+            assert (stretch.after, stretch.rows) == (2 * step - 1, 1)
+    assert step > 5
     journal.close()
 
 
