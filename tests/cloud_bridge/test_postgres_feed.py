@@ -13,6 +13,7 @@ from cloud_bridge.picture import FeedEntry
 from cloud_bridge.store.cursors import CursorExpired
 from cloud_bridge.store.postgres import PostgresEngine
 from cloud_bridge.store.postgres.database import Address
+from cloud_bridge.store.postgres.feed import publish
 
 WRITERS = 8
 
@@ -37,7 +38,7 @@ class Writer:
         self.entries = [entry(f"{store}-{n}") for n in range(3)]
 
         async def operation(tx):
-            await tx.publish(store, self.entries)
+            await publish(tx, store, self.entries)
             self.published.set()
             await self.may_commit.wait()
 
@@ -105,7 +106,7 @@ async def test_every_process_delivers_all_in_one_order_once(postgres_url, engine
         async def write(store: str) -> None:
             for _ in range(6):
                 await others[int(store[1]) % 2].database.write(
-                    lambda tx: tx.publish(store, [entry(store)] * 2)
+                    lambda tx: publish(tx, store, [entry(store)] * 2)
                 )
 
         await asyncio.gather(*(write(f"s{n}") for n in range(WRITERS)))
@@ -123,7 +124,7 @@ async def test_every_process_delivers_all_in_one_order_once(postgres_url, engine
 async def test_a_long_transaction_elsewhere_holds_nothing_back(engine):
     slow = Writer(engine, "s1")
     await slow.published.wait()
-    await engine.database.write(lambda tx: tx.publish("s2", [entry("s2")]))
+    await engine.database.write(lambda tx: publish(tx, "s2", [entry("s2")]))
     page = await engine.events(0, store=None, type_=None, limit=10)
     assert [event.store for event in page.events] == ["s2"]
     await slow.commit()
@@ -132,14 +133,14 @@ async def test_a_long_transaction_elsewhere_holds_nothing_back(engine):
 async def test_a_restored_database_gives_its_feed_another_name(postgres, engine, postgres_url):
     renamed = asyncio.Event()
     follower = await PostgresEngine.open(Address(postgres_url), on_renamed=renamed.set)
-    await engine.database.write(lambda tx: tx.publish("s1", [entry("a"), entry("b")]))
+    await engine.database.write(lambda tx: publish(tx, "s1", [entry("a"), entry("b")]))
     page = await engine.events(0, store=None, type_=None, limit=1)
     kept, ahead = page.next_cursor, engine.cursor(3)
     try:
         await engine.database.ask(
             lambda c: c.execute("update meta set value = 'another/1' where key = 'feed_identity'")
         )
-        await follower.database.write(lambda tx: tx.publish("s1", [entry("c")]))
+        await follower.database.write(lambda tx: publish(tx, "s1", [entry("c")]))
         follower.news.stir()
         async with asyncio.timeout(30):
             await renamed.wait()
@@ -155,7 +156,7 @@ async def test_a_restored_database_gives_its_feed_another_name(postgres, engine,
 
 async def test_filters_and_pages_follow_the_same_order(engine):
     for store in ("s1", "s2", "s1"):
-        await engine.database.write(lambda tx, s=store: tx.publish(s, [entry(s), entry(s), entry(s)]))
+        await engine.database.write(lambda tx, s=store: publish(tx, s, [entry(s), entry(s), entry(s)]))
     numbers, after = [], 0
     while found := (page := await engine.events(after, store="s1", type_="gap.opened", limit=2)).events:
         numbers += [event.n for event in found]

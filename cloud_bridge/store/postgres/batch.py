@@ -6,13 +6,14 @@ from typing import Final
 
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
 from cloud_bridge.store.fresh import common_position, rows_behind
-from cloud_bridge.store.lines import Head
 from cloud_bridge.store.postgres import commands, published
-from cloud_bridge.store.postgres.database import Connection, Transaction
+from cloud_bridge.store.postgres.database import Transaction, Writes
+from cloud_bridge.store.postgres.feed import publish
 from cloud_bridge.store.postgres.history import chain_at, lock_head
 from cloud_bridge.store.postgres.many import insert, run_many
 from cloud_bridge.store.postgres.picture import load_for, save
 from cloud_bridge.store.postgres.state import drop_state
+from cloud_bridge.store.postgres.together import Together
 from cloud_bridge.store.records import Applied
 from edge_agent.contract.messages import Position
 
@@ -44,11 +45,19 @@ async def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, receive
             batch.last_seq,
         )
         return Applied(head.name, Position(head.seq, head.chain.hex()), 0, 0, 0)
-    await _take_in(tx, store, head, fresh, received_at)
     last = fresh[-1]
-    await tx.connection.execute(
+    picture = await load_for(tx.connection, store, fresh)
+    picture.apply(fresh, received_at=received_at)
+    writes = Together()
+    await _insert(writes, store, head.branch, fresh, received_at)
+    await save(writes, store, picture)
+    await publish(tx, store, picture.feed, by=writes)
+    await writes.execute(
         _MOVE_HEAD, store, head.branch, last.seq, last.chain, last.occurred_at, received_at, batch.last_seq
     )
+    await writes.send(tx.connection)
+    await commands.settle(tx, store, fresh, received_at=received_at)
+    await published.settle(tx, store, fresh, received_at=received_at)
     if head.as_of_seq and last.seq >= head.as_of_seq:
         await drop_state(tx.connection, store)
     fates = [row.body.fate for row in fresh if isinstance(row.body, SetAside)]
@@ -61,18 +70,8 @@ async def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, receive
     )
 
 
-async def _take_in(tx: Transaction, store: str, head: Head, fresh: list[ReadyRow], received_at: str) -> None:
-    await _insert(tx.connection, store, head.branch, fresh, received_at)
-    picture = await load_for(tx.connection, store, fresh)
-    picture.apply(fresh, received_at=received_at)
-    await save(tx.connection, store, picture)
-    await tx.publish(store, picture.feed)
-    await commands.settle(tx, store, fresh, received_at=received_at)
-    await published.settle(tx, store, fresh, received_at=received_at)
-
-
 async def _insert(
-    connection: Connection, store: str, branch: int, rows: list[ReadyRow], received_at: str
+    connection: Writes, store: str, branch: int, rows: list[ReadyRow], received_at: str
 ) -> None:
     await run_many(
         connection,

@@ -7,14 +7,13 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
 
 from cloud_bridge.errors import Unavailable
-from cloud_bridge.picture import FeedEntry
 from edge_agent.contract.errors import ConfigError, DatabaseAway
 
 log = logging.getLogger(__name__)
@@ -50,12 +49,16 @@ class Lock:
     FEED: Final = (0x53484C46, 2)
 
 
-class Connection(Protocol):
-    """What our statements use of a connection; a row is a tuple."""
+class Writes(Protocol):
+    """Takes statements whose answer nobody waits for."""
 
     async def execute(self, query: str, *args: Any) -> str:
         """Run a statement; its tag."""
         ...
+
+
+class Connection(Writes, Protocol):
+    """What our statements use of a connection; a row is a tuple."""
 
     async def fetch(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
         """All rows."""
@@ -104,37 +107,10 @@ class Address:
 
 @dataclass(slots=True)
 class Transaction:
-    """What an operation may use: the connection, and the feed to publish into."""
+    """What an operation may use: the connection, and how many events it has published."""
 
     connection: Connection
-    published: int = field(default=0)
-
-    async def publish(self, store: str, entries: list[FeedEntry]) -> None:
-        """Keep `entries` as one step of the feed; it is numbered once it is committed."""
-        if not entries:
-            return
-        await self.connection.execute(
-            _PUBLISH,
-            store,
-            len(entries),
-            entries[-1].received_at,
-            [entry.eid for entry in entries],
-            [entry.seq for entry in entries],
-            [entry.type for entry in entries],
-            [entry.occurred_at for entry in entries],
-            [entry.received_at for entry in entries],
-            [entry.payload.decode() for entry in entries],
-        )
-        self.published += len(entries)
-
-
-_PUBLISH: Final = """
-with next as (insert into feed_step (store, events, received_at) values ($1, $2, $3) returning step)
-insert into feed (store, step, place, eid, seq, type, occurred_at, received_at, payload)
-select $1, next.step, r.place, r.eid, r.seq, r.type, r.occurred_at, r.received_at, r.payload
-from next, unnest($4::bytea[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[])
-  with ordinality r (eid, seq, type, occurred_at, received_at, payload, place)
-"""
+    published: int = 0
 
 
 class Database:

@@ -11,13 +11,25 @@ import json
 import secrets
 from typing import Final
 
+from cloud_bridge.picture import FeedEntry
 from cloud_bridge.store import cursors
-from cloud_bridge.store.postgres.database import Connection, Lock
+from cloud_bridge.store.postgres.database import Connection, Lock, Transaction, Writes
+from cloud_bridge.store.postgres.many import Columns
 from cloud_bridge.store.postgres.schema import get_meta, set_meta
 from cloud_bridge.store.records import FeedEvent, FeedPage
 
 CHANNEL: Final = "hq_feed"
 
+_ENTRY: Final = Columns.of(
+    "eid bytea, seq bigint?, type text, occurred_at text, received_at text, payload text"
+)
+_PUBLISH: Final = f"""
+with next as (
+  insert into feed_step (store, events, received_at) values ($1, $2, $3) returning step
+)
+insert into feed (store, step, place, {", ".join(_ENTRY.names)})
+select $1, next.step, r.place, {", ".join(_ENTRY.values)} from next, {_ENTRY.rows(4)}
+"""
 _IDENTITY: Final = (
     "select system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
     " from pg_control_system()"
@@ -37,6 +49,16 @@ from feed_step s join feed f on f.store = s.store and f.step = s.step
 where s.last_n > $1 and s.last_n - s.events + f.place > $1{conditions}
 order by s.last_n, f.place limit $2
 """
+
+
+async def publish(tx: Transaction, store: str, entries: list[FeedEntry], *, by: Writes | None = None) -> None:
+    """Keep `entries` as one step of the feed, written `by`; it is numbered once it is committed."""
+    if not entries:
+        return
+    rows = [(e.eid, e.seq, e.type, e.occurred_at, e.received_at, e.payload.decode()) for e in entries]
+    received_at = entries[-1].received_at
+    await (by or tx.connection).execute(_PUBLISH, store, len(rows), received_at, *_ENTRY.of_rows(rows))
+    tx.published += len(rows)
 
 
 async def number(connection: Connection) -> bool:

@@ -12,6 +12,7 @@ from cloud_bridge.store.lines import line_of
 from cloud_bridge.store.meeting import RESTATED_ABOVE_ROWS, Decision, NeedsRefold, Refolded
 from cloud_bridge.store.postgres.commands import give_up
 from cloud_bridge.store.postgres.database import Connection, Transaction
+from cloud_bridge.store.postgres.feed import publish
 from cloud_bridge.store.postgres.history import (
     Folded,
     branch_holding,
@@ -113,7 +114,7 @@ async def _move(tx: Transaction, store: str, picture: Picture, received_at: str)
     published = await load_facings(tx.connection, store)
     entries = corrections(published, picture.facings, at=received_at, new_eid=lambda: secrets.token_bytes(16))
     await replace(tx.connection, store, picture)
-    await tx.publish(store, entries)
+    await publish(tx, store, entries)
     return len(entries)
 
 

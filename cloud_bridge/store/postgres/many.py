@@ -1,23 +1,84 @@
-"""Many rows in one statement of PostgreSQL, and text that PostgreSQL cannot hold."""
+"""Many rows in one statement of PostgreSQL: a text for each column, taken apart by the server.
+
+The client looks at every element of an array as if it could be a container, and that costs more than all else
+it does; a text of a whole column costs next to nothing. PostgreSQL refuses NUL in a text: it is escaped.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from cloud_bridge.store.postgres.database import Connection
+from cloud_bridge.store.postgres.database import Writes
 
-_NUL: Final = "\0"
 _MARK: Final = "\U0010ffff"
-"""A noncharacter: where a text has it or a NUL, which PostgreSQL refuses, it begins an escape."""
+"""A noncharacter that begins an escape, of itself too."""
+_NEXT: Final = "\x1f"
+_NULL: Final = "\x1e"
+_ESCAPES: Final = {_MARK: f"{_MARK}1", "\0": f"{_MARK}0", _NEXT: f"{_MARK}2", _NULL: f"{_MARK}3"}
 
 
-def insert(table: str, columns: str, *, on_conflict: str = "") -> str:
-    """A statement that takes a store and one array a column (`name type, name type`) behind it."""
-    pairs = [column.split() for column in columns.split(", ")]
-    names = ", ".join(name for name, _ in pairs)
-    arrays = ", ".join(f"${n}::{kind}[]" for n, (_, kind) in enumerate(pairs, 2))
-    return f"insert into {table} (store, {names}) select $1, r.* from unnest({arrays}) r {on_conflict}"
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """`name kind, …`: bigint, float8, bool, bytea or text; with `?` it may be null."""
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    @classmethod
+    def of(cls, columns: str) -> Columns:
+        """Read `name kind, name kind?`."""
+        pairs = [column.split() for column in columns.split(", ")]
+        return cls(tuple(name for name, _ in pairs), tuple(kind for _, kind in pairs))
+
+    def rows(self, first: int) -> str:
+        """What stands behind `from`: rows `r` out of the parameters from `$first` on, with their `place`."""
+        texts = (
+            f"trim_array(string_to_array(${n}, E'\\x1f', E'\\x1e'), 1)"
+            for n in range(first, first + len(self.names))
+        )
+        return f"unnest({', '.join(texts)}) with ordinality r ({', '.join(self.names)}, place)"
+
+    @property
+    def values(self) -> list[str]:
+        """The columns of those rows, each in its type."""
+        return list(map(_value, self.names, self.kinds))
+
+    def of_rows(self, rows: Sequence[tuple[Any, ...]]) -> list[str]:
+        """Rows as those parameters."""
+        columns = zip(*rows, strict=True)
+        return [_packed(kind, column) for kind, column in zip(self.kinds, columns, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Runs over a store and many rows."""
+
+    sql: str
+    columns: Columns
+
+
+def insert(table: str, columns: str, *, on_conflict: str = "") -> Statement:
+    """A statement that inserts rows of one store."""
+    these = Columns.of(columns)
+    names = ", ".join(these.names)
+    return Statement(
+        f"insert into {table} (store, {names}) select $1, {', '.join(these.values)}"
+        f" from {these.rows(2)} {on_conflict}",
+        these,
+    )
+
+
+def update(table: str, key: str, columns: str) -> Statement:
+    """A statement that updates rows of one store that are there, found by the text `key`."""
+    these = Columns.of(f"{key} text, {columns}")
+    pairs = list(zip(these.names, these.values, strict=True))[1:]
+    setting = ", ".join(f"{name} = {value}" for name, value in pairs)
+    return Statement(
+        f"update {table} t set {setting} from {these.rows(2)} where t.store = $1 and t.{key} = r.{key}",
+        these,
+    )
 
 
 def updating(key: str, columns: Sequence[str]) -> str:
@@ -26,33 +87,59 @@ def updating(key: str, columns: Sequence[str]) -> str:
 
 
 async def run_many(
-    connection: Connection, statement: str, store: str, rows: Sequence[tuple[Any, ...]]
+    connection: Writes, statement: Statement, store: str, rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Run a statement of `insert` over rows; without any it costs nothing."""
+    """Run a statement over rows; without any it costs nothing."""
     if rows:
-        await connection.execute(statement, store, *columns_of(rows))
-
-
-def columns_of(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    """Rows as columns, their text such that PostgreSQL takes it."""
-    return [_held(list(column)) for column in zip(*rows, strict=True)]
+        await connection.execute(statement.sql, store, *statement.columns.of_rows(rows))
 
 
 def sealed(text: str) -> str:
-    """Text with every NUL escaped; `opened` gives it back."""
-    if _NUL not in text and _MARK not in text:
+    """Text that PostgreSQL takes and that can stand in a column; `opened` gives it back."""
+    if _MARK not in text and "\0" not in text and _NEXT not in text and _NULL not in text:
         return text
-    return text.replace(_MARK, f"{_MARK}1").replace(_NUL, f"{_MARK}0")
+    return "".join(_ESCAPES.get(sign, sign) for sign in text)
 
 
 def opened(text: str) -> str:
     """The text that was sealed."""
     if _MARK not in text:
         return text
-    return text.replace(f"{_MARK}0", _NUL).replace(f"{_MARK}1", _MARK)
+    for sign, escape in reversed(_ESCAPES.items()):
+        text = text.replace(escape, sign)
+    return text
 
 
-def _held(column: list[Any]) -> list[Any]:
-    if not any(isinstance(value, str) for value in column[:1]) and None not in column[:1]:
-        return column
-    return [sealed(value) if isinstance(value, str) else value for value in column]
+def _value(name: str, kind: str) -> str:
+    type_ = kind.rstrip("?")
+    if type_ == "bytea":
+        return f"decode(r.{name}, 'hex')"
+    return f"r.{name}" if type_ == "text" else f"r.{name}::{type_}"
+
+
+def _packed(kind: str, column: Sequence[Any]) -> str:
+    """A text for a column; the last element is there so that none at all and one empty text differ."""
+    write = _WRITTEN[kind.rstrip("?")]
+    if kind.endswith("?"):
+        written: Sequence[str] = [_NULL if value is None else write(value) for value in column]
+    elif kind == "text":
+        return _packed_texts(column)
+    else:
+        written = list(map(write, column))
+    return _NEXT.join((*written, ""))
+
+
+def _packed_texts(column: Sequence[str]) -> str:
+    joined = _NEXT.join((*column, ""))
+    if joined.count(_NEXT) == len(column) and not any(sign in joined for sign in (_MARK, "\0", _NULL)):
+        return joined
+    return _NEXT.join((*map(sealed, column), ""))
+
+
+_WRITTEN: Final[dict[str, Callable[[Any], str]]] = {
+    "bigint": str,
+    "float8": lambda value: repr(float(value)),
+    "bool": lambda value: "t" if value else "f",
+    "bytea": bytes.hex,
+    "text": sealed,
+}

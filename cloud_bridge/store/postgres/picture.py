@@ -9,26 +9,27 @@ from typing import Any, Final
 
 from cloud_bridge.picture import Item, OpenGap, Picture, ShownDevice, ShownFacing
 from cloud_bridge.rows import ReadyRow
-from cloud_bridge.store.postgres.database import Connection
-from cloud_bridge.store.postgres.many import insert, run_many, updating
+from cloud_bridge.store.postgres.database import Connection, Writes
+from cloud_bridge.store.postgres.many import Columns, insert, run_many, update, updating
 from cloud_bridge.store.shapes import make_current, start_ms, touched
 
-_FACING: Final = (
-    "facing text, gtin text, name text, capacity bigint, reorder_point bigint, shelf text, x_mm float8,"
-    " width_mm float8, on_hand bigint, confidence float8, status text, sources text, changed_at text,"
-    " observed_at text, received_at text, version bigint, reorder_due_at text"
-)
 _BELIEF: Final = (
-    "on_hand", "confidence", "status", "sources", "changed_at", "observed_at", "received_at", "version",
-    "reorder_due_at",
-)  # fmt: skip
-_PLACE: Final = ("gtin", "name", "capacity", "reorder_point", "shelf", "x_mm", "width_mm")
-_SAVE_FACINGS: Final = insert("facing", _FACING, on_conflict=updating("store, facing", (*_PLACE, *_BELIEF)))
-_SAVE_BELIEFS: Final = insert("facing", _FACING, on_conflict=updating("store, facing", _BELIEF))
+    "on_hand bigint?, confidence float8, status text, sources text, changed_at text?, observed_at text?,"
+    " received_at text, version bigint, reorder_due_at text?"
+)
+_PLACE: Final = (
+    "gtin text, name text, capacity bigint, reorder_point bigint, shelf text?, x_mm float8?, width_mm float8?"
+)
+_SAVE_FACINGS: Final = insert(
+    "facing",
+    f"facing text, {_PLACE}, {_BELIEF}",
+    on_conflict=updating("store, facing", Columns.of(f"{_PLACE}, {_BELIEF}").names),
+)
+_SAVE_BELIEFS: Final = update("facing", "facing", _BELIEF)
 """Names no column of an index, so that PostgreSQL need not touch one."""
 _SAVE_DEVICES: Final = insert(
     "device",
-    "device text, driver text, status text, reason text, since text, last_seen_at text",
+    "device text, driver text, status text, reason text?, since text, last_seen_at text?",
     on_conflict=updating("store, device", ("driver", "status", "reason", "since", "last_seen_at")),
 )
 _SAVE_GAPS: Final = insert(
@@ -38,7 +39,7 @@ _SAVE_GAPS: Final = insert(
 )
 _SAVE_ITEMS: Final = insert(
     "item",
-    "epc text, gtin text, serial text, facing text, device text, is_present bool, moved_at text",
+    "epc text, gtin text?, serial text?, facing text?, device text, is_present bool, moved_at text",
     on_conflict=updating("store, epc", ("gtin", "serial", "facing", "device", "is_present", "moved_at")),
 )
 _SAVE_FOOTFALL: Final = insert(
@@ -92,13 +93,13 @@ async def load_facings(
     return {row[0]: _shown(row) for row in rows}
 
 
-async def save(connection: Connection, store: str, picture: Picture) -> None:
+async def save(connection: Writes, store: str, picture: Picture) -> None:
     """Write back what changed, facings in the order of their names: so do all who lock several."""
     changed, facings = picture.changed, picture.facings
     await _delete(connection, "facing", "facing", store, changed.facings - facings.keys())
     placed = [_facing(facings[key]) for key in sorted(changed.facings & facings.keys())]
     await run_many(connection, _SAVE_FACINGS, store, placed)
-    believed = [_facing(facings[key]) for key in sorted(changed.beliefs - changed.facings)]
+    believed = [(key, *_belief(facings[key])) for key in sorted(changed.beliefs - changed.facings)]
     await run_many(connection, _SAVE_BELIEFS, store, believed)
     devices = [_device(picture.devices[key]) for key in sorted(changed.devices)]
     await run_many(connection, _SAVE_DEVICES, store, devices)
@@ -135,7 +136,7 @@ async def _some(
     return await connection.fetch(f"{of_store} and {table} = any($2)", store, list(only))
 
 
-async def _save_gaps(connection: Connection, store: str, picture: Picture) -> None:
+async def _save_gaps(connection: Writes, store: str, picture: Picture) -> None:
     closed = picture.changed.gaps - picture.gaps.keys()
     if closed:
         await connection.execute(
@@ -149,7 +150,7 @@ async def _save_gaps(connection: Connection, store: str, picture: Picture) -> No
     await run_many(connection, _SAVE_GAPS, store, [(g.facing, g.device, g.fill, g.opened_at) for g in opened])
 
 
-async def _save_planogram(connection: Connection, store: str, picture: Picture) -> None:
+async def _save_planogram(connection: Writes, store: str, picture: Picture) -> None:
     if not picture.changed.planogram or picture.planogram is None:
         return
     await connection.execute(
@@ -161,7 +162,7 @@ async def _save_planogram(connection: Connection, store: str, picture: Picture) 
     )
 
 
-async def _save_buckets(connection: Connection, store: str, picture: Picture) -> None:
+async def _save_buckets(connection: Writes, store: str, picture: Picture) -> None:
     footfall = [
         (start_ms(b.start), b.line, b.device, b.seconds, b.entered, b.exited)
         for b in picture.footfall.values()
@@ -174,7 +175,7 @@ async def _save_buckets(connection: Connection, store: str, picture: Picture) ->
     await run_many(connection, _SAVE_ENVIRONMENT, store, environment)
 
 
-async def _delete(connection: Connection, table: str, key: str, store: str, gone: Collection[str]) -> None:
+async def _delete(connection: Writes, table: str, key: str, store: str, gone: Collection[str]) -> None:
     if gone:
         await connection.execute(
             f"delete from {table} where store = $1 and {key} = any($2)",
@@ -199,10 +200,14 @@ def _sources_text(sources: tuple[str, ...]) -> str:
 
 
 def _facing(f: ShownFacing) -> tuple[object, ...]:
+    place = (f.facing, f.gtin, f.name, f.capacity, f.reorder_point, f.shelf, f.x_mm, f.width_mm)
+    return (*place, *_belief(f))
+
+
+def _belief(f: ShownFacing) -> tuple[object, ...]:
     return (
-        f.facing, f.gtin, f.name, f.capacity, f.reorder_point, f.shelf, f.x_mm, f.width_mm, f.on_hand,
-        f.confidence, f.status, _sources_text(tuple(f.sources)), f.changed_at, f.observed_at, f.received_at,
-        f.version, f.reorder_due_at,
+        f.on_hand, f.confidence, f.status, _sources_text(tuple(f.sources)), f.changed_at, f.observed_at,
+        f.received_at, f.version, f.reorder_due_at,
     )  # fmt: skip
 
 

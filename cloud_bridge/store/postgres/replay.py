@@ -15,6 +15,7 @@ from cloud_bridge.rows import ReadyRow
 from cloud_bridge.store.lines import Segment, behind, fold_on, line_of
 from cloud_bridge.store.postgres.commands import settle
 from cloud_bridge.store.postgres.database import Connection, Transaction
+from cloud_bridge.store.postgres.feed import publish
 from cloud_bridge.store.postgres.history import branches_of, lock_store, rows_of
 from cloud_bridge.store.postgres.many import opened
 from cloud_bridge.store.postgres.picture import load_facings, replace, save
@@ -99,7 +100,7 @@ async def replay(tx: Transaction, store: str, prepared: Prepared, *, at: str) ->
     alone = standing_alone(effective, newest)
     effects, published = effects_of(alone, at=at)
     await save(tx.connection, store, effects)
-    await tx.publish(store, [*corrected, *published])
+    await publish(tx, store, [*corrected, *published])
     await settle(tx, store, alone, received_at=at)
     released = len(changed.released)
     done = Replayed(released, released - len(effective), changed.quarantined, len(corrected))

@@ -11,10 +11,10 @@ from cloud_bridge.store.postgres.many import insert, run_many
 from edge_agent.contract.messages import State
 
 _FACINGS: Final = (
-    "facing text, gtin text, on_hand bigint, confidence float8, status text, sources text, changed_at text,"
-    " observed_at text, received_at text, reorder_due_at text"
+    "facing text, gtin text, on_hand bigint?, confidence float8, status text, sources text, changed_at text?,"
+    " observed_at text?, received_at text, reorder_due_at text?"
 )
-_DEVICES: Final = "device text, driver text, status text, reason text, since text, last_seen_at text"
+_DEVICES: Final = "device text, driver text, status text, reason text?, since text, last_seen_at text?"
 
 
 async def apply_state(tx: Transaction, store: str, state: State, *, received_at: str) -> None:
