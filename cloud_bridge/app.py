@@ -20,6 +20,7 @@ from cloud_bridge.admin import Admin, Answer
 from cloud_bridge.admission import Bodies, admitting
 from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
+from cloud_bridge.availability import Availability
 from cloud_bridge.commands import Commands
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.errors import AddressTaken, Unavailable
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 _SAVE_HEARD_S: Final = 10.0
 _REPLAY_AGAIN_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
+_SWEEP_S: Final = 60.0
 _CLOSE_S: Final = 3.0
 
 
@@ -87,14 +89,15 @@ class Bridge:
         try:
             access, liveness = Access(engine, on_revoked=hub.wake), Liveness()
             await access.reload()
-            self.app = app = build(self.settings, engine, access, liveness, hub)
+            availability = Availability(self.settings.promises, liveness)
+            self.app = app = build(self.settings, engine, access, liveness, hub, availability)
             admin = self._admin(engine, access, liveness)
             held = await engine.hold_for_replay()
             async with self._served(app), control.listening(self.settings.data_dir, admin):
                 log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)
                 if ready is not None:
                     ready.set()
-                await self._until(stop, engine, liveness, held)
+                await self._until(stop, engine, liveness, availability, held)
                 hub.close()
             await liveness.save(engine)
         finally:
@@ -127,12 +130,18 @@ class Bridge:
             await runner.cleanup()
 
     async def _until(
-        self, stop: asyncio.Event, engine: SqliteEngine, liveness: Liveness, held: list[str]
+        self,
+        stop: asyncio.Event,
+        engine: SqliteEngine,
+        liveness: Liveness,
+        availability: Availability,
+        held: list[str],
     ) -> None:
         async with asyncio.TaskGroup() as group:
             chores = [
                 group.create_task(_save_heard(engine, liveness), name="save-heard"),
                 group.create_task(_prune(engine, self.settings), name="prune"),
+                group.create_task(_sweep(engine, availability), name="sweep-reservations"),
                 group.create_task(_replay(engine, held), name="replay"),
             ]
             await stop.wait()
@@ -141,7 +150,12 @@ class Bridge:
 
 
 def build(
-    settings: BridgeSettings, engine: SqliteEngine, access: Access, liveness: Liveness, hub: Hub
+    settings: BridgeSettings,
+    engine: SqliteEngine,
+    access: Access,
+    liveness: Liveness,
+    hub: Hub,
+    availability: Availability,
 ) -> web.Application:
     """The web application with every route."""
     app = web.Application(
@@ -149,7 +163,7 @@ def build(
     )
     commands = Commands(engine, access)
     commands.add_routes(app)
-    api = Api(engine, access, liveness, hub, commands)
+    api = Api(engine, access, liveness, hub, commands, availability)
     SyncCalls(Ingest(engine, liveness, commands), access).add_routes(app)
     api.add_routes(app)
     Login(access, is_https=settings.http.url(0).startswith("https:")).add_routes(app)
@@ -194,6 +208,13 @@ async def _replay(engine: SqliteEngine, stores: list[str]) -> None:
             " %d correction(s); %d do not fit and are quarantined",
             store, done.rows, done.orphaned, done.corrections, done.quarantined,
         )  # fmt: skip
+
+
+async def _sweep(engine: SqliteEngine, availability: Availability) -> None:
+    while True:
+        with contextlib.suppress(Unavailable):  # nothing depends on when it is done
+            await engine.sweep_reservations(availability.is_settled, utc_now)
+        await asyncio.sleep(_SWEEP_S)
 
 
 async def _prune(engine: SqliteEngine, settings: BridgeSettings) -> None:
