@@ -198,7 +198,7 @@ create table published (
 
 _RESERVATIONS: Final = """
 create table reservation (
-  n integer primary key autoincrement, id blob not null unique, key blob not null unique, body blob not null,
+  n integer primary key, id blob not null unique, key blob not null unique, body blob not null,
   state text not null check (state in ('held', 'collected', 'released', 'expired', 'refused')),
   store text, gtin text not null, quantity integer not null, reserved_by text not null,
   reserved_at text not null, expires_at text, ended_at text, claimed integer not null,
