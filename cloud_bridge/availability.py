@@ -37,24 +37,20 @@ class Availability:
 
     def of(self, stock: StockRecord, now: datetime) -> int:
         """Items of one store that can be promised at `now`. Safe to call from any thread."""
-        as_of = self._liveness.freshness(stock.store).as_of
-        return promises.available(stock, self.rules, as_of=as_of, now=now)
+        return self._offer(stock, None, now).available
 
     def offers(self, stocks: Iterable[StockRecord], near: Place | None, *, now: datetime) -> list[Offer]:
         """Each store's share, in the order given; how far from `near` where both places are known."""
-        return [
-            Offer(
-                stock,
-                self._liveness.freshness(stock.store).as_of,
-                self.of(stock, now),
-                _metres(near, place_of(stock.store)),
-            )
-            for stock in stocks
-        ]
+        return [self._offer(stock, near, now) for stock in stocks]
 
     def is_settled(self, store: StoreRecord, collected_at: str) -> bool:
         """Whether the picture of `store` must hold by now what was collected then."""
         return promises.is_settled(collected_at, self.rules, as_of=self._liveness.freshness(store).as_of)
+
+    def _offer(self, stock: StockRecord, near: Place | None, now: datetime) -> Offer:
+        as_of = self._liveness.freshness(stock.store).as_of
+        items = promises.available(stock, self.rules, as_of=as_of, now=now)
+        return Offer(stock, as_of, items, _metres(near, place_of(stock.store)))
 
 
 def place_of(store: StoreRecord) -> Place | None:

@@ -78,12 +78,13 @@ class Reservations:
         """Keep items of a GTIN for the caller, at `store`, else at the nearest store that has them all, else
         at the one that has most.
 
-        The same Idempotency-Key with the same body is answered as it was first, a refusal too.
+        The same Idempotency-Key with the same body is answered as it was first; what was refused is refused
+        again, with the alternatives of now.
         """
         key = _key(request, caller)
         ttl_s = self._ttl_s(body)
         named = None if body.store is None else await self._engine.store(body.store)
-        candidates, alternatives = await self._choice(body, named)
+        near = _near(body, named)
         wanted = Wanted(
             id=secrets.token_hex(16),
             key=key,
@@ -92,13 +93,12 @@ class Reservations:
             quantity=body.quantity,
             ttl_s=ttl_s,
             by=caller.name,
-            candidates=candidates,
-            alternatives=[(offer.store, offer.available) for offer in alternatives[:ALTERNATIVES]],
+            candidates=[named.store] if named is not None else await self._fitting(body, near),
         )
         record = await self._engine.reserve(wanted, self._availability.of, utc_now)
         metrics.reservations.labels(_outcome(record, wanted)).inc()
         if record.store is None or record.expires_at is None:
-            raise _not_available(record, body)
+            raise await self._not_available(body, near)
         answer = replies.Reserved(
             record.reservation, record.store, record.gtin, record.quantity, record.expires_at
         )
@@ -130,14 +130,25 @@ class Reservations:
             )
         return body.ttl_s or rules.hold_ttl_s
 
-    async def _choice(self, body: Reserve, named: StoreRecord | None) -> tuple[list[str], list[Offer]]:
-        """The stores to try, the best first, and others that have all that is wanted."""
-        near = _near(body, named)
+    async def _fitting(self, body: Reserve, near: Place | None) -> list[str]:
+        """Stores that have all that is wanted, the best first."""
+        return [offer.store for offer in await self._offers(body, near)][:TRIED]
+
+    async def _offers(self, body: Reserve, near: Place | None) -> list[Offer]:
         offers = self._availability.offers(await self._engine.stock(body.gtin), near, now=utc_now())
-        fitting = best_first(offer for offer in offers if offer.available >= body.quantity)
-        if named is not None:
-            return [named.store], [offer for offer in fitting if offer.store != named.store]
-        return [offer.store for offer in fitting[:TRIED]], fitting[TRIED:]
+        return best_first(offer for offer in offers if offer.available >= body.quantity)
+
+    async def _not_available(self, body: Reserve, near: Place | None) -> NotAvailable:
+        """What to do instead, as it is now."""
+        others = [offer for offer in await self._offers(body, near) if offer.store != body.store]
+        where = "at any store" if body.store is None else f"at store {body.store}"
+        return NotAvailable(
+            f"{body.quantity} of {body.gtin} cannot be had {where}",
+            hint="reserve at one of the alternatives, with a new Idempotency-Key"
+            if others
+            else "GET /v1/stock says how many are available; a new try needs a new Idempotency-Key",
+            alternatives=[(offer.store, offer.available) for offer in others[:ALTERNATIVES]],
+        )
 
 
 def _key(request: web.Request, caller: Caller) -> bytes:
@@ -158,17 +169,6 @@ def _near(body: Reserve, named: StoreRecord | None) -> Place | None:
     if body.latitude is not None and body.longitude is not None:
         return body.latitude, body.longitude
     return None if named is None else place_of(named)
-
-
-def _not_available(record: ReservationRecord, body: Reserve) -> NotAvailable:
-    where = "at any store" if body.store is None else f"at store {body.store}"
-    return NotAvailable(
-        f"{record.quantity} of {record.gtin} cannot be had {where}",
-        hint="reserve at one of the alternatives, with a new Idempotency-Key"
-        if record.alternatives
-        else "GET /v1/stock says how many are available; a new try needs a new Idempotency-Key",
-        alternatives=record.alternatives,
-    )
 
 
 def _outcome(record: ReservationRecord, wanted: Wanted) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,8 +19,7 @@ Clock = Callable[[], datetime]
 """Asked inside the transaction: a moment of before would let go what another one has taken meanwhile."""
 
 RESERVATION_COLUMNS: Final = (
-    "n, id, state, store, gtin, quantity, reserved_by, reserved_at, expires_at, ended_at, claimed,"
-    " alternatives"
+    "n, id, state, store, gtin, quantity, reserved_by, reserved_at, expires_at, ended_at, claimed"
 )
 _TAKING: Final = ("pick", "sale")
 _decode_stock: Final = msgspec.json.Decoder(StockPayload).decode
@@ -74,7 +72,7 @@ class Wanted:
     """A reservation that somebody asks for.
 
     `candidates`: stores to take it from, the first one that has `quantity`. `key` and `body` are digests: who
-    sends a key again gets the same answer, if the body is the same. `alternatives` is what a refusal names.
+    sends a key again gets the same answer, if the body is the same.
     """
 
     id: str
@@ -85,7 +83,6 @@ class Wanted:
     ttl_s: int
     by: str
     candidates: Sequence[str]
-    alternatives: Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +100,6 @@ class ReservationRecord:
     expires_at: str | None
     ended_at: str | None
     claimed: int
-    alternatives: list[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,7 @@ class Awaited:
 
 def reservation_record(row: Sequence[Any]) -> ReservationRecord:
     """A row of `RESERVATION_COLUMNS`."""
-    n, id_, state, store, gtin, quantity, by, at, expires_at, ended_at, claimed, alternatives = row
+    n, id_, state, store, gtin, quantity, by, at, expires_at, ended_at, claimed = row
     return ReservationRecord(
         n=n,
         reservation=id_.hex(),
@@ -131,7 +127,6 @@ def reservation_record(row: Sequence[Any]) -> ReservationRecord:
         expires_at=expires_at,
         ended_at=ended_at,
         claimed=claimed,
-        alternatives=[(name, items) for name, items in json.loads(alternatives)],
     )
 
 
@@ -151,7 +146,6 @@ def decided(wanted: Wanted, store: str | None, *, now: datetime) -> ReservationR
         expires_at=rfc3339(now + timedelta(seconds=wanted.ttl_s)) if is_held else None,
         ended_at=None if is_held else at,
         claimed=wanted.quantity if is_held else 0,
-        alternatives=[] if is_held else list(wanted.alternatives),
     )
 
 

@@ -94,7 +94,7 @@ class Shops:
         candidates = STORES if store is None else [store]
         wanted = Wanted(
             id=uuid.uuid4().hex, key=uuid.uuid4().bytes, body=b"", gtin=self.make.COLA, quantity=quantity,
-            ttl_s=ttl_s, by="", candidates=candidates, alternatives=[],
+            ttl_s=ttl_s, by="", candidates=candidates,
         )  # fmt: skip
         record = await self.engine.reserve(wanted, self.judge, lambda: self.now)
         if record.store is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -172,11 +171,11 @@ def _one(connection: sqlite3.Connection, reservation: str) -> ReservationRecord:
 def _insert(connection: sqlite3.Connection, wanted: Wanted, record: ReservationRecord) -> ReservationRecord:
     connection.execute(
         "insert into reservation (id, key, body, state, store, gtin, quantity, reserved_by, reserved_at,"
-        " expires_at, ended_at, claimed, alternatives) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " expires_at, ended_at, claimed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id_bytes(record.reservation), wanted.key, wanted.body, record.state, record.store, record.gtin,
             record.quantity, record.reserved_by, record.reserved_at, record.expires_at, record.ended_at,
-            record.claimed, json.dumps(record.alternatives),
+            record.claimed,
         ),
     )  # fmt: skip
     return record

@@ -202,7 +202,7 @@ create table reservation (
   state text not null check (state in ('held', 'collected', 'released', 'expired', 'refused')),
   store text, gtin text not null, quantity integer not null, reserved_by text not null,
   reserved_at text not null, expires_at text, ended_at text, claimed integer not null,
-  behind_seq integer not null default 0, alternatives text not null
+  behind_seq integer not null default 0
 );
 create index reservation_claims on reservation (gtin, store) where claimed > 0;
 create index reservation_claims_of_store on reservation (store) where claimed > 0;
