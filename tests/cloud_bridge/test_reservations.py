@@ -143,21 +143,24 @@ async def test_ends_are_idempotent_and_do_not_follow_each_other(hq, shelf, make)
             assert (await end(hq, unknown, how))[0] == 404
 
 
-async def test_an_expired_one_gives_its_items_back_at_once_and_cannot_be_collected(
-    hq, shelf, make, monkeypatch
-):
+async def test_an_expired_one_cannot_be_collected_and_is_released_already(hq, shelf, make, monkeypatch):
     reservation = await held(hq, make.COLA, 10, ttl_s=5)
     assert (await reserve(hq, make.COLA, 1))[0] == 409
     later(monkeypatch, 5.1)
     assert (await hq.get("/v1/reservations", state="held"))["items"] == []
     (item,) = (await hq.get("/v1/reservations", state="expired"))["items"]
     assert (item["reservation"], item["claimed"], item["ended_at"]) == (reservation, 0, item["expires_at"])
-    assert (await reserve(hq, make.COLA, 10))[0] == 201
     assert (await end(hq, reservation, "collect"))[1]["detail"] == "the reservation is expired"
     assert await end(hq, reservation, "release") == (204, None)
-    # A clock that is put back gives it nothing again.
-    later(monkeypatch, 0)
+
+
+async def test_what_an_expired_one_held_is_had_at_once_and_for_good(hq, shelf, make, monkeypatch):
+    reservation = await held(hq, make.COLA, 10, ttl_s=5)
+    later(monkeypatch, 5.1)
+    assert (await reserve(hq, make.COLA, 10))[0] == 201
+    later(monkeypatch, 0)  # a clock that is put back gives it nothing again
     assert (await end(hq, reservation, "collect"))[0] == 409
+    assert await available(hq, make.COLA) == {"s1": 0}
 
 
 async def test_what_was_collected_counts_until_the_shelf_has_told_that_it_left(hq, shelf, make):
@@ -187,6 +190,7 @@ def test_only_what_was_taken_ends_a_claim(cause):
         == {}
     )
     assert still_awaited(awaited, [told(11, "pick", -5)]) == {1: 0}
+    assert still_awaited(awaited, [told(13, "pick", -2)]) == {1: 0}
     assert still_awaited(awaited, [told(13, "pick"), told(14, "sale", -2)]) == {1: 0, 2: 0}
 
 
