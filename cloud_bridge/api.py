@@ -190,7 +190,7 @@ class Api:
         near = None
         if query.latitude is not None and query.longitude is not None:
             near = query.latitude, query.longitude
-        offers = self._availability.offers(await self._engine.stock(query.gtin), near, now=utc_now())
+        offers = await self._availability.offers(await self._engine.stock(query.gtin), near, now=utc_now())
         ordered = sorted(((_stock_key(offer, near), offer) for offer in offers), key=itemgetter(0))
         after = from_cursor(query.cursor)
         page, cursor = _page([item for item in ordered if item[0] > after], query.limit, itemgetter(0))

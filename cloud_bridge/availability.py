@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,9 +40,14 @@ class Availability:
         """Items of one store that can be promised at `now`. Safe to call from any thread."""
         return self._offer(stock, None, now).available
 
-    def offers(self, stocks: Iterable[StockRecord], near: Place | None, *, now: datetime) -> list[Offer]:
-        """Each store's share, in the order given; how far from `near` where both places are known."""
-        return [self._offer(stock, near, now) for stock in stocks]
+    async def offers(
+        self, stocks: Iterable[StockRecord], near: Place | None, *, now: datetime
+    ) -> list[Offer]:
+        """Each store's share, in the order given; how far from `near` where both places are known.
+
+        In a thread: with thousands of stores it would hold up the event loop, and who sends to it.
+        """
+        return await asyncio.to_thread(lambda: [self._offer(stock, near, now) for stock in stocks])
 
     def is_settled(self, store: StoreRecord, collected_at: str) -> bool:
         """Whether the picture of `store` must hold by now what was collected then."""

@@ -229,7 +229,7 @@ class Collected:
 @dataclass(frozen=True, slots=True)
 class ReservationItem:
     """One reservation. `claimed` of its items are not for others: all while it is held, then those that the
-    shelf has not told to have left. A refused one has no store.
+    shelf has not told to have left. The `store` of a refused one is that which was named.
     """
 
     reservation: str

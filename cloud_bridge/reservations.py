@@ -93,6 +93,7 @@ class Reservations:
             quantity=body.quantity,
             ttl_s=ttl_s,
             by=caller.name,
+            store=body.store,
             candidates=[named.store] if named is not None else await self._fitting(body, near),
         )
         record = await self._engine.reserve(wanted, self._availability.of, utc_now)
@@ -135,7 +136,7 @@ class Reservations:
         return [offer.store for offer in await self._offers(body, near)][:TRIED]
 
     async def _offers(self, body: Reserve, near: Place | None) -> list[Offer]:
-        offers = self._availability.offers(await self._engine.stock(body.gtin), near, now=utc_now())
+        offers = await self._availability.offers(await self._engine.stock(body.gtin), near, now=utc_now())
         return best_first(offer for offer in offers if offer.available >= body.quantity)
 
     async def _not_available(self, body: Reserve, near: Place | None) -> NotAvailable:
@@ -174,7 +175,7 @@ def _near(body: Reserve, named: StoreRecord | None) -> Place | None:
 def _outcome(record: ReservationRecord, wanted: Wanted) -> str:
     if record.reservation != wanted.id:
         return "repeated"
-    return "refused" if record.store is None else "reserved"
+    return "refused" if record.state == "refused" else "reserved"
 
 
 def _before(cursor: str | None) -> int:

@@ -71,8 +71,9 @@ Available = Callable[[StockRecord, datetime], int]
 class Wanted:
     """A reservation that somebody asks for.
 
-    `candidates`: stores to take it from, the first one that has `quantity`. `key` and `body` are digests: who
-    sends a key again gets the same answer, if the body is the same.
+    `store`: the one that was named, if any. `candidates`: stores to take it from, the first one that has
+    `quantity`. `key` and `body` are digests: who sends a key again gets the same answer, if the body is the
+    same.
     """
 
     id: str
@@ -82,12 +83,16 @@ class Wanted:
     quantity: int
     ttl_s: int
     by: str
+    store: str | None
     candidates: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservationRecord:
-    """One reservation, or a refused wish for one. `n` orders them; `claimed` items are not for others."""
+    """One reservation, or a refused wish for one. `n` orders them; `claimed` items are not for others.
+
+    A refused one never expires; its `store` is the one that was named.
+    """
 
     n: int
     reservation: str
@@ -138,7 +143,7 @@ def decided(wanted: Wanted, store: str | None, *, now: datetime) -> ReservationR
         n=0,
         reservation=wanted.id,
         state="held" if is_held else "refused",
-        store=store,
+        store=store if is_held else wanted.store,
         gtin=wanted.gtin,
         quantity=wanted.quantity,
         reserved_by=wanted.by,
