@@ -72,8 +72,8 @@ class Promises(Settings):
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     stale_after_s: Annotated[int, Field(ge=15)] = 120
     stale_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    hold_ttl_s: Annotated[int, Field(ge=1)] = 900
-    max_ttl_s: Annotated[int, Field(ge=1)] = 86_400
+    hold_ttl_s: Annotated[int, Field(ge=1, le=31_536_000)] = 900
+    max_ttl_s: Annotated[int, Field(ge=1, le=31_536_000)] = 86_400
     pick_within_s: Annotated[int, Field(ge=60)] = 900
 
     @model_validator(mode="after")

@@ -88,7 +88,7 @@ class Reservations:
         wanted = Wanted(
             id=secrets.token_hex(16),
             key=key,
-            body=sha256(body.model_dump_json().encode()).digest(),
+            body=_digest(body),
             gtin=body.gtin,
             quantity=body.quantity,
             ttl_s=ttl_s,
@@ -164,6 +164,11 @@ def _key(request: web.Request, caller: Caller) -> bytes:
     if found is None:
         raise BadRequest(f"{KEY_HEADER} has 1 to 255 visible ASCII characters", hint="send a UUID")
     return sha256(f"{caller.kind} {caller.name} {found[1]}".encode()).digest()
+
+
+def _digest(body: Reserve) -> bytes:
+    """The same for what means the same, also once there are more optional fields."""
+    return sha256(body.model_dump_json(exclude_none=True).encode()).digest()
 
 
 def _near(body: Reserve, named: StoreRecord | None) -> Place | None:

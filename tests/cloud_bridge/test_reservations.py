@@ -343,3 +343,20 @@ async def test_outcomes_are_counted(hq, shelf, make):
     await end(hq, second, "release")
     grown = {outcome: n - before.get(outcome, 0) for outcome, n in (await counts()).items()}
     assert grown == {"reserved": 2, "repeated": 1, "refused": 1, "collected": 1, "released": 1}
+
+
+async def test_the_openapi_document_says_what_is_needed_and_what_may_be_refused(hq):
+    paths = (await hq.get("/openapi.json"))["paths"]
+    reserve_call = paths["/v1/reservations"]["post"]
+    (key,) = (p for p in reserve_call["parameters"] if p["in"] == "header")
+    assert (key["name"], key["required"]) == ("Idempotency-Key", True)
+    assert reserve_call["responses"].keys() >= {"201", "400", "409", "422"}
+    release = paths["/v1/reservations/{reservation}"]["delete"]
+    assert [p["name"] for p in release["parameters"]] == ["reservation"]
+    assert release["responses"]["204"]["content"] == {}
+    put = paths["/v1/stores/{store}/planogram"]["put"]
+    assert put["responses"].keys() >= {"412", "428"}
+    assert [p["name"] for p in put["parameters"]] == ["store", "If-Match"]
+    stream = paths["/v1/stream"]["get"]
+    assert "text/event-stream" in stream["responses"]["200"]["content"]
+    assert [p["name"] for p in stream["parameters"] if p["in"] == "header"] == ["Last-Event-ID"]
