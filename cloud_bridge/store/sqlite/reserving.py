@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -22,7 +23,7 @@ from cloud_bridge.store.sqlite.writer import Writer
 T = TypeVar("T")
 
 
-class Reserving:
+class Reserving(ABC):
     """See `cloud_bridge.store.Engine`; `SqliteEngine` brings the writer and the readers."""
 
     writer: Writer
@@ -72,5 +73,6 @@ class Reserving:
         """Write down what time alone has ended."""
         await self.writer.submit(partial(reservations.sweep, is_settled=is_settled, clock=clock))
 
+    @abstractmethod
     async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        raise NotImplementedError
+        """The answer of a read-only connection, inside one snapshot."""
