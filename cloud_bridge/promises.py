@@ -13,7 +13,7 @@ from edge_agent.contract.times import parse_rfc3339, rfc3339
 WRONG_BY_MORE: Final = 0.5
 """Of the counts that are wrong by n, the share that is wrong by more: how fast the tail of the error falls.
 
-Of the wrong counts of each simulated store at most 40 % were wrong by more than one (docs/accuracy.md, exact
+Of the wrong counts of each simulated store at most 41 % were wrong by more than one (docs/accuracy.md, exact
 and within ±1); where cameras alone counted 72 %: too little is held back there.
 """
 _ROUNDING: Final = 1e-9

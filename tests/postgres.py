@@ -20,6 +20,11 @@ QUICK = {"fsync": "off", "full_page_writes": "off"}
 _START_S = 30.0
 
 
+def database_of(url: str) -> str:
+    """The name in a URL of ours."""
+    return url.partition("@/")[2].partition("?")[0]
+
+
 def programs() -> Path:
     """Where initdb and pg_ctl are; skips where PostgreSQL is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[-3]))

@@ -44,7 +44,7 @@ from edge_agent.contract.messages import (
     StoreProfile,
     chain_next,
 )
-from tests.postgres import Server, running
+from tests.postgres import Server, database_of, running
 
 ENGINES = ("sqlite", "postgresql")
 COLA, WATER = "06901234567892", "04006381333931"
@@ -330,21 +330,27 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def postgres_tables(postgres: Server) -> str:
-    """The URL of a database with HQ's tables."""
+def postgres_template(postgres: Server) -> str:
+    """The name of a database with HQ's tables, to make others of: nobody connects to it any more."""
 
     async def make(url: str) -> None:
         await (await PostgresEngine.open(Address(url))).close()
 
     url = postgres.new_database()
     asyncio.run(make(url))
-    return url
+    return database_of(url)
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres: Server, postgres_template: str) -> str:
+    """The URL of a database with HQ's tables, which tests use one after another."""
+    return postgres.new_database(postgres_template)
 
 
 @pytest.fixture
 def postgres_url(postgres: Server, postgres_tables: str) -> str:
     """A database without a past."""
-    name = postgres_tables.partition("@/")[2].partition("?")[0]
+    name = database_of(postgres_tables)
     tables = postgres.sql(
         "select c.relname from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
         " and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')",

@@ -41,6 +41,7 @@ async def test_a_one_time_link_logs_in_once(hq, browser):
         assert stores.status == 200
 
 
+@pytest.mark.one_engine
 async def test_a_preview_of_the_link_does_not_use_it_up(hq, browser):
     link = urlsplit((await hq.command("user add", name="lin", role="ops"))["url"])
     async with browser.head(f"{link.path}?{link.query}", allow_redirects=False) as preview:
@@ -49,11 +50,13 @@ async def test_a_preview_of_the_link_does_not_use_it_up(hq, browser):
         assert reply.status == 303
 
 
+@pytest.mark.one_engine
 async def test_an_old_link_is_refused(hq, browser, monkeypatch):
     monkeypatch.setattr(auth, "LINK_LIFE", timedelta(seconds=-1))
     assert (await log_in(hq, browser)).status == 403
 
 
+@pytest.mark.one_engine
 async def test_a_cookie_needs_its_csrf_token_to_write(hq, browser):
     await log_in(hq, browser)
     async with browser.get("/v1/me") as me:
@@ -105,6 +108,7 @@ async def test_no_secret_is_in_the_database(hq, browser):
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "Bearer nobody", "bearer \u00e9"])
+@pytest.mark.one_engine
 async def test_what_is_no_token_is_401(hq, header):
     async with hq.http.get(f"{hq.url}/v1/stores", headers={"Authorization": header}) as reply:
         assert reply.status == 401

@@ -101,6 +101,7 @@ async def test_of_two_counts_of_a_facing_only_the_newer_is_handed_out(hq, shelf)
         (b" " * 100_000, 413, "65536"),
     ],
 )
+@pytest.mark.one_engine
 async def test_what_cannot_be_is_a_problem_that_names_the_field(hq, shelf, body, status, says):
     answered, problem = await recount(hq, body)
     assert (answered, problem["status"]) == (status, status)
@@ -108,6 +109,7 @@ async def test_what_cannot_be_is_a_problem_that_names_the_field(hq, shelf, body,
     assert await asked(hq, shelf) == ([], 0)
 
 
+@pytest.mark.one_engine
 async def test_only_operators_recount_and_only_known_stores(hq, shelf):
     viewer = (await hq.command("token add", name="eyes", role="viewer"))["token"]
     operator = (await hq.command("token add", name="hands", role="ops"))["token"]
@@ -125,6 +127,7 @@ async def test_only_operators_recount_and_only_known_stores(hq, shelf):
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=99999999999999999999", "before=1"])
+@pytest.mark.one_engine
 async def test_a_wrong_question_for_commands_is_a_400(hq, shelf, query):
     headers = {"Authorization": f"Bearer {shelf.token}"}
     async with hq.http.get(f"{hq.url}/v1/sync/commands?{query}", headers=headers) as reply:
@@ -241,6 +244,7 @@ async def test_settled_commands_are_forgotten_with_the_old_events(hq, shelf):
     assert newest > 0
 
 
+@pytest.mark.one_engine
 async def test_the_openapi_document_has_the_call_and_its_body(hq):
     document = await hq.get("/openapi.json")
     call = document["paths"]["/v1/stores/{store}/recounts"]["post"]

@@ -209,11 +209,10 @@ async def test_nothing_is_lost_or_doubled_in_any_history(block, tmp_path, make):
 
 
 async def test_nothing_is_lost_or_doubled_in_any_history_in_postgresql(
-    tmp_path, make, postgres, postgres_tables
+    tmp_path, make, postgres, postgres_template
 ):
-    name = postgres_tables.partition("@/")[2].partition("?")[0]
     for seed in range(100, 104):
-        url = postgres.new_database(name)
+        url = postgres.new_database(postgres_template)
         lab = PostgresLab(seed, tmp_path, make, url)
         await lab.live(100)
         shown, totals = await shown_and_published(lab)

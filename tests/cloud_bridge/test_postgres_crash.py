@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from cloud_bridge.store.postgres.replica import flushed_by
-from tests.postgres import ended, running
+from tests.postgres import database_of, ended, running
 
 pytestmark = pytest.mark.engines("postgresql")
 
@@ -83,8 +83,7 @@ async def silence(gateways):
 
 def rows_of(server, url) -> dict[str, int]:
     """How many rows each store's ledger has, asked past HQ."""
-    name = url.split("@/")[1].split("?")[0]
-    counted = server.sql("select store, count(*) from ledger group by store", name)
+    counted = server.sql("select store, count(*) from ledger group by store", database_of(url))
     return {store: int(count) for store, count in counted}
 
 

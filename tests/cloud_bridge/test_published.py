@@ -98,6 +98,7 @@ async def test_of_two_that_publish_at_once_one_is_told_to_look_again(hq, shelf):
 @pytest.mark.parametrize(
     ("match", "status"), [(None, 428), ("*", 400), ("x", 400), ('W/"0"', 400), ("7", 412)]
 )
+@pytest.mark.one_engine
 async def test_a_put_names_the_revision_that_it_replaces(hq, shelf, match, status):
     answered, problem, _ = await put(hq, TWO, match=match)
     assert (answered, problem["status"]) == (status, status)
@@ -105,6 +106,7 @@ async def test_a_put_names_the_revision_that_it_replaces(hq, shelf, match, statu
     assert await asked(hq, shelf) == []
 
 
+@pytest.mark.one_engine
 async def test_every_mistake_of_a_planogram_is_named(hq, shelf):
     bad = {
         "products": [{"gtin": "06901234567893"}, {"gtin": COLA, "unit_weight_g": -1}],
@@ -126,6 +128,7 @@ async def test_every_mistake_of_a_planogram_is_named(hq, shelf):
     assert (await plan(hq))["revision"] == 0
 
 
+@pytest.mark.one_engine
 async def test_only_operators_publish_and_a_cookie_needs_its_csrf_token(hq, shelf):
     viewer = (await hq.command("token add", name="eyes", role="viewer"))["token"]
     operator = (await hq.command("token add", name="hands", role="ops"))["token"]
@@ -356,6 +359,7 @@ async def test_a_database_of_before_takes_what_is_published(start_hq, tmp_path, 
         assert [c["kind"] for c in await asked(hq, store)] == ["planogram"]
 
 
+@pytest.mark.one_engine
 async def test_the_openapi_document_has_the_calls_their_bodies_and_the_header(hq):
     paths = (await hq.get("/openapi.json"))["paths"]
     for what in ("planogram", "settings"):

@@ -64,6 +64,7 @@ async def every_page(hq, path, **query):
         cursor = {"cursor": page["next_cursor"]}
 
 
+@pytest.mark.engines
 async def test_a_store_item_says_how_the_store_is(hq, filled):
     (item,) = (await hq.get("/v1/stores"))["items"]
     assert item == {
@@ -73,6 +74,7 @@ async def test_a_store_item_says_how_the_store_is(hq, filled):
     }  # fmt: skip
 
 
+@pytest.mark.engines
 async def test_facings_have_their_shape_and_filter(hq, filled):
     page = await hq.get("/v1/stores/s1/facings")
     assert {"items", "next_cursor", "as_of", "catching_up"} == page.keys()
@@ -87,6 +89,7 @@ async def test_facings_have_their_shape_and_filter(hq, filled):
     [("/v1/stores/s1/facings", 4), ("/v1/stores/s1/devices", 1), ("/v1/stores/s1/environment", 1),
      ("/v1/stores/s1/footfall", 1)],
 )  # fmt: skip
+@pytest.mark.engines
 async def test_pages_together_are_the_whole_list(hq, filled, path, limit):
     span = {"from": "2026-11-20T00:00:00.000Z", "to": "2026-11-23T00:00:00.000Z"}
     query = span if "footfall" in path or "environment" in path else {}
@@ -95,12 +98,14 @@ async def test_pages_together_are_the_whole_list(hq, filled, path, limit):
     assert await every_page(hq, path, limit=limit, **query) == whole
 
 
+@pytest.mark.engines
 async def test_stores_page_too(hq):
     for n in range(5):
         await hq.new_store(f"s{n}")
     assert [i["store"] for i in await every_page(hq, "/v1/stores", limit=2)] == [f"s{n}" for n in range(5)]
 
 
+@pytest.mark.engines
 async def test_stock_adds_up_over_stores_and_promises_nothing_of_silent_ones(hq, filled, make):
     await hq.new_store("never-heard")
     stock = await hq.get("/v1/stock", gtin=make.COLA)
@@ -112,6 +117,7 @@ async def test_stock_adds_up_over_stores_and_promises_nothing_of_silent_ones(hq,
     assert (await hq.get("/v1/stock", gtin="4012345000009"))["items"] == []
 
 
+@pytest.mark.engines
 async def test_devices_are_as_their_store_described_them(hq, filled):
     scale, cam = sorted(
         (await hq.get("/v1/stores/s1/devices"))["items"], key=lambda d: d["status"], reverse=True
@@ -120,6 +126,7 @@ async def test_devices_are_as_their_store_described_them(hq, filled):
     assert (cam["status"], cam["reason"], cam["last_seen_at"]) == ("offline", "E-LINK-LOST", None)
 
 
+@pytest.mark.engines
 async def test_days_of_footfall_begin_at_the_stores_midnight(hq, filled):
     span = {"from": "2026-11-20T00:00:00.000Z", "to": "2026-11-23T00:00:00.000Z"}
     days = (await hq.get("/v1/stores/s1/footfall", bucket="1d", **span))["items"]
@@ -134,6 +141,7 @@ async def test_days_of_footfall_begin_at_the_stores_midnight(hq, filled):
     ]  # fmt: skip
 
 
+@pytest.mark.engines
 async def test_the_planogram_is_the_applied_one(hq, filled):
     planogram = await hq.get("/v1/stores/s1/planogram")
     assert (planogram["revision"], planogram["applied_revision"]) == (0, 0)
@@ -142,6 +150,7 @@ async def test_the_planogram_is_the_applied_one(hq, filled):
     assert (await hq.get("/v1/stores/s9/planogram"))["applied_revision"] is None
 
 
+@pytest.mark.engines
 async def test_events_by_cursor_miss_nothing_and_filter(hq, filled):
     events = await hq.events(limit=3)
     assert [e["seq"] for e in events] == list(range(2, 20))
@@ -197,6 +206,7 @@ async def test_what_does_not_fit_is_a_problem_that_says_why(hq, store, make, pat
     assert problem.problem.keys() >= {"type", "title", "status", "detail", "code"}
 
 
+@pytest.mark.engines
 async def test_a_cursor_ahead_of_the_feed_is_refused(hq, store, make):
     page = await hq.get("/v1/events")
     ahead = page["next_cursor"].rpartition(".")[0] + ".999"
@@ -209,6 +219,7 @@ async def test_a_wrong_method_says_which_are_allowed(hq):
         assert (reply.status, reply.headers["Allow"]) == (405, "GET")
 
 
+@pytest.mark.engines
 async def test_when_a_facing_is_due_is_shown_as_its_store_said_last(hq, store, make):
     due = "2026-11-22T16:40:00.000Z"
     await store.tell(make.planogram(("A1", make.COLA)), make.stock("A1", 9, reorder_due_at=due))
@@ -238,6 +249,7 @@ async def read_csv(hq, path, **query):
         return list(csv.DictReader(io.StringIO(await reply.text(), newline=""))), reply.headers
 
 
+@pytest.mark.engines
 async def test_every_list_is_also_csv(hq, filled, make):
     span = {"from": "2026-11-20T00:00:00.000Z", "to": "2026-11-23T00:00:00.000Z"}
     for path, query in (
@@ -288,6 +300,7 @@ async def test_replies_are_what_the_openapi_document_says(hq, filled, make):
         TypeAdapter(routes[0].answer).validate_json('{"items": [{}], "next_cursor": null}', strict=True)
 
 
+@pytest.mark.engines
 async def test_health_and_metrics_need_no_token_here(hq, filled):
     for path in ("/healthz", "/readyz"):
         async with hq.http.get(hq.url + path) as reply:
@@ -333,6 +346,7 @@ async def test_a_body_that_cannot_be_unpacked_is_a_400(caplog):
     assert "failed" not in caplog.text
 
 
+@pytest.mark.engines
 async def test_every_list_of_one_store_says_how_fresh_it_is_as_csv_too(hq, store, make):
     await store.tell(make.stock("A1", 5))
     (listed,) = (await hq.get("/v1/stores"))["items"]

@@ -72,6 +72,7 @@ async def test_a_gap_is_a_conflict_and_leaves_no_trace(hq, store, make):
     assert await hq.events() == []
 
 
+@pytest.mark.one_engine
 async def test_rows_out_of_order_in_a_batch_are_a_gap(store, make):
     store.outbox.add(make.stock("A1", 1), make.stock("A1", 2))
     batch = store.outbox.batch(store.session, store.branch, 1, 2)
@@ -88,6 +89,7 @@ async def test_another_history_is_a_fork(hq, store, make):
     assert await hq.shown() == {"A1": 2}
 
 
+@pytest.mark.one_engine
 async def test_a_wrong_last_chain_is_malformed(store, make):
     store.outbox.add(make.stock("A1", 1))
     batch = msgspec.structs.replace(
@@ -375,6 +377,7 @@ async def test_buckets_are_totals_of_which_the_last_counts(hq, store, make):
     assert page["items"] == [{"line": "door", "start": bucket["start"], "entered": 3, "exited": 2}]
 
 
+@pytest.mark.one_engine
 async def test_large_numbers_in_the_envelope_are_refused(store, make):
     store.outbox.add(make.stock("A1", 1))
     batch = msgspec.structs.replace(store.outbox.batch(store.session, store.branch, 1, 1), last_seq=2**80)
@@ -385,12 +388,14 @@ async def test_large_numbers_in_the_envelope_are_refused(store, make):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"session": 1}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.one_engine
 async def test_malformed_bodies_are_problems(store, make, body):
     for zstd in (True, False):
         problem = await refused(make, store.post("batch", body, zstd=zstd))
         assert (problem.status, problem.headers["Content-Type"]) == (400, "application/problem+json")
 
 
+@pytest.mark.one_engine
 async def test_a_body_that_unpacks_to_too_much_is_413(store, make):
     bomb = zstandard.compress(b" " * 64_000_000)
     assert len(bomb) < 10_000
@@ -401,6 +406,7 @@ async def test_a_body_that_unpacks_to_too_much_is_413(store, make):
     assert (await refused(make, store.post("batch", b" " * 5_000_000, zstd=False))).status == 413
 
 
+@pytest.mark.one_engine
 async def test_bad_zstd_and_other_encodings_are_refused(store):
     for encoding, body in (
         ("zstd", b"not zstd"),
@@ -412,6 +418,7 @@ async def test_bad_zstd_and_other_encodings_are_refused(store):
             assert reply.status == 400
 
 
+@pytest.mark.one_engine
 async def test_store_tokens_and_api_tokens_are_not_each_other(hq, store, make):
     other = await hq.new_store("s2")
     assert (await refused(make, store.post("hello", other.greeting([])))).status == 403
