@@ -223,6 +223,11 @@ def still_awaited(awaited: Iterable[Awaited], entries: Iterable[FeedEntry]) -> d
     return {n: left[n] for n in moved}
 
 
+def is_taking(entry: FeedEntry) -> bool:
+    """Whether it tells of items that left a shelf."""
+    return next(iter(_taken([entry])), None) is not None
+
+
 def _taken(entries: Iterable[FeedEntry]) -> Iterable[tuple[int, str, int]]:
     """Row, GTIN and number of items that left a shelf; HQ's own corrections have no row."""
     for entry in entries:

@@ -7,7 +7,7 @@ import io
 import json
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -350,14 +350,19 @@ def postgres_tables(postgres: Server, postgres_template: str) -> str:
 @pytest.fixture
 def postgres_url(postgres: Server, postgres_tables: str) -> str:
     """A database without a past."""
-    name = database_of(postgres_tables)
-    tables = postgres.sql(
+    forget(postgres, postgres_tables)
+    return postgres_tables
+
+
+def forget(server: Server, url: str) -> None:
+    """Delete all rows of HQ's."""
+    name = database_of(url)
+    tables = server.sql(
         "select c.relname from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
         " and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')",
         name,
     )
-    postgres.sql("".join(f"delete from {table};" for (table,) in tables), name)  # noqa: S608 - our tables
-    return postgres_tables
+    server.sql("".join(f"delete from {table};" for (table,) in tables), name)  # noqa: S608 - our tables
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -374,6 +379,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def database(request: pytest.FixtureRequest) -> str:
     """`database` of bridge.yaml."""
     return request.getfixturevalue("postgres_url") if request.param == "postgresql" else "sqlite"
+
+
+@pytest.fixture
+def new_engine(
+    request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Callable[[], Awaitable[Any]]]:
+    """Each call forgets what was before; what it returns opens an engine, again and again on the same rows."""
+
+    def new() -> Callable[[], Awaitable[Any]]:
+        path = tmp_path_factory.mktemp("hq") / FILE_NAME
+        if database != "sqlite":
+            forget(request.getfixturevalue("postgres"), database)
+
+        async def opened() -> Any:
+            if database == "sqlite":
+                return SqliteEngine(path)
+            return await PostgresEngine.open(Address(database))
+
+        return opened
+
+    return new
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import random
 import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,16 +27,41 @@ from cloud_bridge.store.sqlite import SqliteEngine
 from edge_agent.contract.messages import Hello, Position, StoreProfile
 from edge_agent.contract.times import rfc3339
 
+pytestmark = pytest.mark.engines
+
 STORES = ("s1", "s2")
 FULL = 6
 RULES = Promises(pick_within_s=10**9)
-TRIGGER = """
-create trigger oversold after insert on reservation when new.state = 'held' begin
-  select raise(abort, 'oversold') where
+IS_OVERSOLD = """
     (select sum(claimed) from reservation where store = new.store and gtin = new.gtin) >
-    (select coalesce(sum(on_hand), 0) from shown_facing where store = new.store and gtin = new.gtin);
+    (select coalesce(sum(on_hand), 0) from shown_facing where store = new.store and gtin = new.gtin)
+"""
+SQLITE_TRIGGER = f"""
+create trigger oversold after insert on reservation when new.state = 'held' begin
+  select raise(abort, 'oversold') where {IS_OVERSOLD};
 end
 """
+POSTGRESQL_TRIGGER = f"""
+create or replace function oversold() returns trigger language plpgsql as $$ begin
+  if {IS_OVERSOLD} then raise 'oversold'; end if;
+  return new;
+end $$;
+create or replace trigger oversold after insert on reservation for each row when (new.state = 'held')
+  execute function oversold()
+"""
+
+
+async def in_sql(engine, statement):
+    """What no engine offers: a statement of the test's own."""
+    if isinstance(engine, SqliteEngine):
+        await engine.writer.submit(lambda tx: tx.connection.execute(statement))
+    else:
+        await engine.database.ask(lambda connection: connection.execute(statement))
+
+
+async def look_at_every_reservation(engine):
+    """From now on the database refuses one that nobody should have got."""
+    await in_sql(engine, SQLITE_TRIGGER if isinstance(engine, SqliteEngine) else POSTGRESQL_TRIGGER)
 
 
 def by_the_rules(stock, now):
@@ -47,8 +71,8 @@ def by_the_rules(stock, now):
 class Shops:
     """Two stores with six of an item each; what happens on their shelves, and what HQ has been told of it."""
 
-    def __init__(self, make, path: Path, judge=by_the_rules) -> None:
-        self.make, self.path, self.judge = make, path, judge
+    def __init__(self, make, opened, judge=by_the_rules) -> None:
+        self.make, self.opened, self.judge = make, opened, judge
         self.now = datetime(2026, 11, 22, 10, tzinfo=UTC)
         self.outboxes = {store: make.Outbox() for store in STORES}
         self.lines = {}
@@ -59,9 +83,9 @@ class Shops:
         self.handed_over = Counter()
 
     async def open(self) -> None:
-        self.engine = SqliteEngine(self.path)
+        self.engine = await self.opened()
         if not await self.engine.credentials():
-            await self.engine.writer.submit(lambda tx: tx.connection.execute(TRIGGER))
+            await look_at_every_reservation(self.engine)
         for n, store in enumerate(STORES):
             outbox = self.outboxes[store]
             if not outbox.rows:
@@ -210,8 +234,8 @@ async def run(shops: Shops, history) -> None:
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(history=histories(reserving, reserving, ending, telling))
-def test_nothing_is_promised_twice_nor_kept_for_nobody(make, tmp_path_factory, history):
-    asyncio.run(run(Shops(make, tmp_path_factory.mktemp("hq") / "hq.sqlite3"), history))
+def test_nothing_is_promised_twice_nor_kept_for_nobody(make, new_engine, history):
+    asyncio.run(run(Shops(make, new_engine()), history))
 
 
 class Busy(Shops):
@@ -226,8 +250,8 @@ class Busy(Shops):
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(history=histories(reserving, reserving, ending, telling, shopping))
-def test_with_shoppers_nothing_is_promised_beyond_what_hq_was_told(make, tmp_path_factory, history):
-    asyncio.run(run(Busy(make, tmp_path_factory.mktemp("hq") / "hq.sqlite3"), history))
+def test_with_shoppers_nothing_is_promised_beyond_what_hq_was_told(make, new_engine, history):
+    asyncio.run(run(Busy(make, new_engine()), history))
 
 
 # --- the judges can find something ---
@@ -244,34 +268,30 @@ def forgetful(stock, now):
     return by_the_rules(type(stock)(stock.store, stock.counts, held), now)
 
 
-async def test_the_trigger_finds_a_rule_that_forgets_reservations(make, tmp_path):
+async def test_the_trigger_finds_a_rule_that_forgets_reservations(make, new_engine):
     twice = [([("reserve", "s1", 4, 600), ("reserve", "s1", 4, 600)], 0)]
     with pytest.raises(Unavailable, match="oversold"):
-        await run(Shops(make, tmp_path / "hq.sqlite3", judge=blind), twice)
+        await run(Shops(make, new_engine(), judge=blind), twice)
 
 
-async def test_the_shelf_finds_a_rule_that_forgets_what_was_collected(make, tmp_path):
+async def test_the_shelf_finds_a_rule_that_forgets_what_was_collected(make, new_engine):
     history = [
         ([("reserve", "s1", 6, 600)], 0), ([("collect", 0)], 0), ([("reserve", "s1", 6, 600)], 0),
     ]  # fmt: skip
-    shops = Shops(make, tmp_path / "hq.sqlite3", judge=forgetful)
+    shops = Shops(make, new_engine(), judge=forgetful)
     with pytest.raises((Unavailable, AssertionError), match="oversold"):
         await run(shops, history)
 
 
-async def test_the_shelf_finds_what_is_kept_for_nobody(make, tmp_path):
+async def test_the_shelf_finds_what_is_kept_for_nobody(make, new_engine):
     class Deaf(Shops):
         async def send(self, store):
             await super().send(store)
-            await self.engine.writer.submit(
-                lambda tx: tx.connection.execute(
-                    "update reservation set claimed = quantity where state = 'collected'"
-                )
-            )
+            await in_sql(self.engine, "update reservation set claimed = quantity where state = 'collected'")
 
     history = [([("reserve", "s1", 2, 600)], 0), ([("collect", 0)], 0)]
     with pytest.raises(AssertionError):
-        await run(Deaf(make, tmp_path / "hq.sqlite3"), history)
+        await run(Deaf(make, new_engine()), history)
 
 
 # --- over HTTP ---
@@ -283,7 +303,7 @@ async def test_fifty_clients_at_once_get_no_item_twice_while_shoppers_take_some(
     for store in stores:
         await store.hello()
         await store.tell(make.planogram(("A1", make.COLA)), make.stock("A1", full, confidence=1.0))
-    await hq.engine.writer.submit(lambda tx: tx.connection.execute(TRIGGER))
+    await look_at_every_reservation(hq.engine)
     got: list[dict] = []
 
     async def client(seed: int) -> None:

@@ -18,6 +18,8 @@ from cloud_bridge.store.reservations import Awaited, still_awaited
 from edge_agent.contract.messages import FacingState, StoreProfile
 from edge_agent.contract.times import rfc3339, utc_now
 
+pytestmark = pytest.mark.engines
+
 HERE, NEAR, FAR = (31.23, 121.47), (31.20, 121.44), (39.90, 116.41)
 
 
@@ -272,6 +274,7 @@ async def test_who_may_only_read_cannot_reserve(hq, shelf, make):
     assert len((await hq.get("/v1/reservations", token=viewer))["items"]) == 1
 
 
+@pytest.mark.one_engine
 async def test_what_does_not_fit_is_named(hq):
     good = {"gtin": "6901234567892", "quantity": 1}
     for change, key, named in (
@@ -325,6 +328,7 @@ async def test_old_ones_go_with_old_events_and_live_ones_stay(hq, shelf, make):
     assert [item["reservation"] for item in (await hq.get("/v1/reservations"))["items"]] == [live]
 
 
+@pytest.mark.one_engine
 async def test_outcomes_are_counted(hq, shelf, make):
     async def counts():
         async with hq.http.get(f"{hq.url}/metrics") as reply:
@@ -345,6 +349,7 @@ async def test_outcomes_are_counted(hq, shelf, make):
     assert grown == {"reserved": 2, "repeated": 1, "refused": 1, "collected": 1, "released": 1}
 
 
+@pytest.mark.one_engine
 async def test_the_openapi_document_says_what_is_needed_and_what_may_be_refused(hq):
     paths = (await hq.get("/openapi.json"))["paths"]
     reserve_call = paths["/v1/reservations"]["post"]
