@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -12,13 +13,16 @@ from aiohttp import web
 
 from cloud_bridge import footfall, queries, replies
 from cloud_bridge.auth import Access, Caller
+from cloud_bridge.availability import Availability, Offer
 from cloud_bridge.bodies import Recount, parse_body
 from cloud_bridge.commands import Commands
 from cloud_bridge.documents import Documents
 from cloud_bridge.errors import BadRequest
 from cloud_bridge.liveness import Liveness
+from cloud_bridge.promises import Place
 from cloud_bridge.queries import from_cursor, parse, to_cursor
 from cloud_bridge.replies import reply
+from cloud_bridge.reservations import Reservations
 from cloud_bridge.route import Route
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord, StoreRecord
@@ -28,6 +32,8 @@ from edge_agent.contract.planogram import most_on_hand
 from edge_agent.contract.times import utc_now
 
 _MOST_BUCKETS: Final = 100_000
+_NOWHERE: Final = 99_999_999
+"""Metres: further than any place on earth."""
 _OF_NO_STORE: Final = {"as_of": None, "catching_up": None}
 R = TypeVar("R")
 
@@ -36,14 +42,22 @@ class Api:
     """The handlers; each takes the request, its checked query and the caller."""
 
     def __init__(
-        self, engine: Engine, access: Access, liveness: Liveness, hub: Hub, commands: Commands
+        self,
+        engine: Engine,
+        access: Access,
+        liveness: Liveness,
+        hub: Hub,
+        commands: Commands,
+        availability: Availability,
     ) -> None:
         self._engine = engine
         self._access = access
         self._liveness = liveness
         self._hub = hub
         self._commands = commands
+        self._availability = availability
         self._documents = Documents(engine, commands)
+        self._reservations = Reservations(engine, availability)
 
     def routes(self) -> list[Route]:
         """Every call that needs a role."""
@@ -61,6 +75,7 @@ class Api:
             Route("POST", f"{one}/recounts", self.recount, "Recount a facing", q.Nothing, r.RecountTaken,
                   role="ops", body=Recount, status=202),
             Route("GET", "/v1/stock", self.stock, "Stock of one GTIN", q.Stock, r.StockReply, r.StockItem),
+            *self._reservations.routes(),
             Route("GET", "/v1/events", self.events, "The feed, page by page", q.Events, r.EventPage, r.Event),
             Route("GET", "/v1/stream", self.stream, "The feed, live (text/event-stream)", q.Feed, None),
         ]  # fmt: skip
@@ -171,21 +186,20 @@ class Api:
         return reply(request, taken, status=202)
 
     async def stock(self, request: web.Request, query: queries.Stock, _: Caller) -> web.Response:
-        """On hand and available of one GTIN, in all and by store."""
-        records = await self._engine.stock(query.gtin)
-        known = await self._engine.stores([record.store for record in records])
-        now = utc_now()
-        items = []
-        for record in records:
-            store = known[record.store]
-            is_heard = self._liveness.status(store, now) != "offline"
-            as_of = self._liveness.freshness(store).as_of
-            available = record.on_hand if is_heard else 0
-            items.append(replies.StockItem(record.store, record.on_hand, available, as_of, record.confidence))
+        """On hand and available of one GTIN, in all and by store; with a place the nearest stores first."""
+        near = None
+        if query.latitude is not None and query.longitude is not None:
+            near = query.latitude, query.longitude
+        offers = await self._availability.offers(await self._engine.stock(query.gtin), near, now=utc_now())
+        ordered = sorted(((_stock_key(offer, near), offer) for offer in offers), key=itemgetter(0))
         after = from_cursor(query.cursor)
-        page, cursor = _page([i for i in items if i.store > after], query.limit, lambda i: i.store)
+        page, cursor = _page([item for item in ordered if item[0] > after], query.limit, itemgetter(0))
         answer = replies.StockReply(
-            query.gtin, sum(i.on_hand for i in items), sum(i.available for i in items), page, cursor
+            query.gtin,
+            sum(offer.stock.on_hand for offer in offers),
+            sum(offer.available for offer in offers),
+            [_stock_item(offer) for _, offer in page],
+            cursor,
         )
         return reply(request, answer, item=replies.StockItem)
 
@@ -239,6 +253,18 @@ def _page(found: list[R], limit: int, key: Callable[[R], str]) -> tuple[list[R],
     """The first `limit` of `found` and the cursor of the rest, if there is one."""
     page = found[:limit]
     return page, to_cursor(key(page[-1])) if len(found) > limit else None
+
+
+def _stock_key(offer: Offer, near: Place | None) -> str:
+    """Where an offer stands in the list: by store, or by distance and store, those without a place last."""
+    if near is None:
+        return offer.store
+    return f"{_NOWHERE if offer.metres is None else offer.metres:08d} {offer.store}"
+
+
+def _stock_item(offer: Offer) -> replies.StockItem:
+    stock = offer.stock
+    return replies.StockItem(offer.store, stock.on_hand, offer.available, offer.as_of, stock.confidence)
 
 
 def _bucket_key(cursor: str | None) -> tuple[int, str, str]:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from cloud_bridge.admin import Admin, Answer
 from cloud_bridge.admission import Bodies, Forks, admitting
 from cloud_bridge.api import Api
 from cloud_bridge.auth import Access
+from cloud_bridge.availability import Availability
 from cloud_bridge.commands import Commands
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.databases import open_engine, require_file
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 _AGAIN_S: Final = 0.5
 _REPLAY_AGAIN_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
+_SWEEP_S: Final = 60.0
 _CLOSE_S: Final = 3.0
 
 
@@ -86,15 +88,17 @@ class Bridge:
         try:
             access, liveness, forks = Access(engine, on_revoked=hub.wake), Liveness(), Forks()
             await access.reload()
-            commands = Commands(engine, access)
-            self.app = app = build(self.settings, engine, access, liveness, forks, hub, commands)
+            commands, availability = Commands(engine, access), Availability(self.settings.promises, liveness)
+            parts = Parts(engine, access, liveness, forks, hub, commands, availability)
+            self.app = app = build(self.settings, parts)
             admin = self._admin(engine, access, liveness, forks)
             held = await engine.hold_for_replay()
             async with self._served(app), control.listening(self.settings.data_dir, admin):
                 log.info("HQ listens on %s, data in %s", self.url, self.settings.data_dir)
                 if ready is not None:
                     ready.set()
-                await self._until(stop, engine, liveness, held, _follow(engine, access, commands))
+                following = _follow(engine, access, commands)
+                await self._until(stop, parts, held, following)
                 hub.close()
             await liveness.save(engine)
         finally:
@@ -129,15 +133,16 @@ class Bridge:
     async def _until(
         self,
         stop: asyncio.Event,
-        engine: Engine,
-        liveness: Liveness,
+        parts: Parts,
         held: list[str],
         following: Coroutine[None, None, None],
     ) -> None:
+        engine, liveness = parts.engine, parts.liveness
         async with asyncio.TaskGroup() as group:
             chores = [
                 group.create_task(_save_heard(engine, liveness), name="save-heard"),
                 group.create_task(_prune(engine, self.settings), name="prune"),
+                group.create_task(_sweep(engine, parts.availability), name="sweep-reservations"),
                 group.create_task(_replay(engine, held), name="replay"),
                 group.create_task(following, name="follow"),
             ]
@@ -146,22 +151,28 @@ class Bridge:
                 chore.cancel()
 
 
-def build(
-    settings: BridgeSettings,
-    engine: Engine,
-    access: Access,
-    liveness: Liveness,
-    forks: Forks,
-    hub: Hub,
-    commands: Commands,
-) -> web.Application:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a running bridge is made of; each knows those before it at most."""
+
+    engine: Engine
+    access: Access
+    liveness: Liveness
+    forks: Forks
+    hub: Hub
+    commands: Commands
+    availability: Availability
+
+
+def build(settings: BridgeSettings, parts: Parts) -> web.Application:
     """The web application with every route."""
     app = web.Application(
         middlewares=[measure, problems, admitting(Bodies())], client_max_size=MAX_BATCH_BYTES
     )
-    commands.add_routes(app)
-    api = Api(engine, access, liveness, hub, commands)
-    SyncCalls(Ingest(engine, liveness, commands, forks=forks), access).add_routes(app)
+    engine, access, liveness = parts.engine, parts.access, parts.liveness
+    parts.commands.add_routes(app)
+    api = Api(engine, access, liveness, parts.hub, parts.commands, parts.availability)
+    SyncCalls(Ingest(engine, liveness, parts.commands, forks=parts.forks), access).add_routes(app)
     api.add_routes(app)
     Login(access, is_https=settings.http.url(0).startswith("https:")).add_routes(app)
     HealthChecks(engine, access, liveness).add_routes(app)
@@ -220,6 +231,13 @@ async def _replay(engine: Engine, stores: list[str]) -> None:
             " %d correction(s); %d do not fit and are quarantined",
             store, done.rows, done.orphaned, done.corrections, done.quarantined,
         )  # fmt: skip
+
+
+async def _sweep(engine: Engine, availability: Availability) -> None:
+    while True:
+        with contextlib.suppress(Unavailable):  # nothing depends on when it is done
+            await engine.sweep_reservations(availability.is_settled, utc_now)
+        await asyncio.sleep(_SWEEP_S)
 
 
 async def _prune(engine: Engine, settings: BridgeSettings) -> None:

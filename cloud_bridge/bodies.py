@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from pydantic_core import ErrorDetails
 
 from cloud_bridge.errors import BadRequest, TooLarge
+from edge_agent.contract.gs1 import Gtin
 from edge_agent.contract.planogram import Facing, Identifier, Product, planogram_problems
 
 LARGEST_BODY: Final = 64 * 1024
 LARGEST_PLANOGRAM: Final = 1024 * 1024
+MOST_ITEMS: Final = 10_000
 B = TypeVar("B", bound="Body")
 
 
@@ -34,6 +36,22 @@ class Recount(Body):
 
     facing: Identifier
     on_hand: Annotated[StrictInt, Field(ge=0)]
+
+
+class Reserve(Body):
+    """Somebody wants items of a GTIN kept for them, at a store or near a place, else where there are most."""
+
+    gtin: Gtin
+    quantity: Annotated[StrictInt, Field(ge=1, le=MOST_ITEMS)]
+    store: str | None = None
+    ttl_s: Annotated[StrictInt, Field(ge=1)] | None = None
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+
+    def problems(self) -> list[str]:
+        """A place has two coordinates."""
+        is_half = (self.latitude is None) != (self.longitude is None)
+        return ["latitude and longitude go together"] if is_half else []
 
 
 class PlanogramPut(Body):

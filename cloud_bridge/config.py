@@ -66,6 +66,25 @@ class Retention(Settings):
     footfall_days: Annotated[int, Field(ge=1)] = 800
 
 
+class Promises(Settings):
+    """How much of what stores have HQ promises to others, and for how long (docs/reference.md)."""
+
+    safety_stock: Annotated[int, Field(ge=0)] = 0
+    sure: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
+    stale_after_s: Annotated[int, Field(ge=15)] = 120
+    stale_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    hold_ttl_s: Annotated[int, Field(ge=1, le=31_536_000)] = 900
+    max_ttl_s: Annotated[int, Field(ge=1, le=31_536_000)] = 86_400
+    pick_within_s: Annotated[int, Field(ge=60)] = 900
+
+    @model_validator(mode="after")
+    def _holds_fit(self) -> Self:
+        if self.hold_ttl_s > self.max_ttl_s:
+            raise ValueError(f"hold_ttl_s {self.hold_ttl_s} is above max_ttl_s {self.max_ttl_s}")
+        return self
+
+
 class BridgeSettings(Settings):
     """The whole of `bridge.yaml`."""
 
@@ -75,6 +94,7 @@ class BridgeSettings(Settings):
     password_file: FilePath | None = None
     safe: str = "applied"
     retention: Retention = Retention()
+    promises: Promises = Promises()
 
     @property
     def is_postgres(self) -> bool:

@@ -17,6 +17,7 @@ from cloud_bridge.route import Route
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import Published, PublishedRecord
 
+_REFUSED_PUTS: Final = {412: "If-Match is not the newest revision", 428: "If-Match is missing"}
 _REVISION: Final = re.compile(r'"?(\d{1,10})"?', re.ASCII)
 
 
@@ -33,10 +34,10 @@ class Documents:
         return [
             Route("GET", plan, self.planogram, "The planogram", q.Nothing, r.Planogram),
             Route("PUT", plan, self.publish_planogram, "Publish a planogram", q.Nothing, r.Planogram,
-                  role="ops", body=PlanogramPut),
+                  role="ops", body=PlanogramPut, header="If-Match", refusals=_REFUSED_PUTS),
             Route("GET", settings, self.settings, "HQ's settings of a store", q.Nothing, r.Settings),
             Route("PUT", settings, self.publish_settings, "Publish settings", q.Nothing, r.Settings,
-                  role="ops", body=SettingsPut),
+                  role="ops", body=SettingsPut, header="If-Match", refusals=_REFUSED_PUTS),
         ]  # fmt: skip
 
     async def planogram(self, request: web.Request, _: queries.Nothing, __: Caller) -> web.Response:

@@ -83,6 +83,28 @@ class PreconditionFailed(ShelfEdgeError):
     code = "E-REVISION-OLD"
 
 
+class KeyReused(ShelfEdgeError):
+    """An Idempotency-Key that was sent before, with another body."""
+
+    code = "E-KEY-REUSED"
+
+
+class NotAvailable(ShelfEdgeError):
+    """What is wanted cannot be promised there; `alternatives` are stores that can, with how many."""
+
+    code = "E-NOT-AVAILABLE"
+
+    def __init__(self, message: str, *, hint: str, alternatives: list[tuple[str, int]]) -> None:
+        super().__init__(message, hint=hint)
+        self.alternatives = alternatives
+
+
+class ReservationOver(ShelfEdgeError):
+    """A reservation that has ended another way than is asked for."""
+
+    code = "E-RESERVATION-OVER"
+
+
 class DataDirUnusable(ConfigError):
     """The data directory or the database in it cannot be opened."""
 

@@ -34,6 +34,9 @@ set_aside_rows = Gauge(
 backup_age_seconds = Gauge(
     "hq_backup_age_seconds", "Age of the newest recorded backup; NaN without one", registry=REGISTRY
 )
+reservations = Counter(
+    "hq_reservations", "Reservations asked for, collected and released", ["outcome"], registry=REGISTRY
+)
 apply_seconds = Histogram(
     "hq_apply_seconds",
     "Time from a batch's arrival to its commit",

@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaMode
 
 import cloud_bridge
 from cloud_bridge.replies import Health, Me
-from cloud_bridge.route import Route
+from cloud_bridge.route import NO_CONTENT, Route
 from edge_agent.contract.messages import FEED_KINDS
 
 _REF: Final = "#/components/schemas/{model}"
@@ -27,18 +27,23 @@ _PROBLEM: Final = {
         "detail": _TEXT,
         "code": _TEXT,
         "hint": _TEXT,
+        "alternatives": {
+            "type": "array",
+            "description": "Of E-NOT-AVAILABLE: stores where all that was wanted can be had.",
+            "items": {
+                "type": "object",
+                "required": ["store", "available"],
+                "properties": {"store": _TEXT, "available": {"type": "integer"}},
+            },
+        },
     },
 }
 _REFUSALS: Final = {
     "400": "A parameter or the body does not fit",
     "401": "No valid credential",
     "403": "The role is not enough",
-    "404": "No such store or facing",
+    "404": "No such store, facing or reservation",
     "503": "Try again after Retry-After seconds",
-}
-_REFUSED_PUTS: Final = {
-    "412": "If-Match is not the newest revision",
-    "428": "If-Match is missing",
 }
 
 
@@ -75,12 +80,8 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _operation(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = {"text/event-stream": {"schema": _TEXT}}
-    if route.answer is not None:
-        content = _json(refs[route.answer])
-    if route.item is not None:
-        content["text/csv"] = {"schema": _TEXT}
-    refusals = _REFUSALS | (_REFUSED_PUTS if route.method == "PUT" else {})
+    content = _content(route, refs)
+    refusals = _REFUSALS | {str(status): text for status, text in route.refusals.items()}
     problem = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
     return {
         "summary": route.summary,
@@ -92,6 +93,14 @@ def _operation(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
         "responses": {str(route.status): {"description": route.summary, "content": content}}
         | {status: {"description": text, "content": problem} for status, text in refusals.items()},
     } | _request_body(route, refs)
+
+
+def _content(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
+    if route.status == NO_CONTENT:
+        return {}
+    if route.answer is None:
+        return {"text/event-stream": {"schema": _TEXT}}
+    return _json(refs[route.answer]) | ({} if route.item is None else {"text/csv": {"schema": _TEXT}})
 
 
 def _request_body(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
@@ -127,9 +136,9 @@ def _query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
-    if route.method == "PUT":
-        return [{"name": "If-Match", "in": "header", "required": True, "schema": _TEXT}]
-    if route.answer is not None:
+    if route.header is not None:
+        return [{"name": route.header, "in": "header", "required": True, "schema": _TEXT}]
+    if route.answer is not None or route.status == NO_CONTENT:
         return []
     return [{"name": "Last-Event-ID", "in": "header", "required": False, "schema": _TEXT}]
 

@@ -15,9 +15,12 @@ from cloud_bridge.errors import (
     BadRequest,
     Conflict,
     Forbidden,
+    KeyReused,
+    NotAvailable,
     NotKnown,
     PreconditionFailed,
     PreconditionRequired,
+    ReservationOver,
     TooLarge,
     TooOften,
     Unauthorized,
@@ -36,8 +39,11 @@ STATUS: Final[dict[type[ShelfEdgeError], int]] = {
     NotKnown: 404,
     Conflict: 409,
     AlreadyThere: 409,
+    NotAvailable: 409,
+    ReservationOver: 409,
     PreconditionFailed: 412,
     TooLarge: 413,
+    KeyReused: 422,
     TooOften: 429,
     PreconditionRequired: 428,
     Unavailable: 503,
@@ -97,4 +103,7 @@ def of_error(error: ShelfEdgeError) -> web.Response:
     if isinstance(error, TooOften):
         headers["Retry-After"] = str(ceil(error.retry_after_s))
     code = error.reason if isinstance(error, Conflict) else error.code
-    return problem(status, error.message, code=code, hint=error.hint, headers=headers)
+    more = {}
+    if isinstance(error, NotAvailable):
+        more["alternatives"] = [{"store": store, "available": n} for store, n in error.alternatives]
+    return problem(status, error.message, code=code, hint=error.hint, headers=headers, more=more)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloud_bridge.errors import BadRequest
+from cloud_bridge.store.reservations import ReservationState
 from edge_agent.contract.gs1 import Gtin
 from edge_agent.contract.messages import FEED_KINDS
 from edge_agent.contract.times import parse_rfc3339, utc_now
@@ -53,9 +54,25 @@ class Facings(Page):
 
 
 class Stock(Page):
-    """Stock of one item."""
+    """Stock of one item; with a place, the nearest stores first."""
 
     gtin: Gtin
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude go together")
+        return self
+
+
+class Reservations(Page):
+    """Reservations, all or of one store, item or state."""
+
+    store: str | None = None
+    gtin: Gtin | None = None
+    state: ReservationState | None = None
 
 
 class Span(Page):

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from cloud_bridge.liveness import Freshness, StoreStatus
 from cloud_bridge.store.records import DeviceRecord, EnvironmentRecord, FacingRecord
+from cloud_bridge.store.reservations import ReservationState
 
 EVENT_COLUMNS: Final = ("cursor", "store", "eid", "seq", "type", "occurred_at", "received_at", "data")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -103,7 +104,7 @@ class StockItem:
 class StockReply:
     """Stock of one GTIN. The totals are over all stores, `items` is one page of them.
 
-    `available` counts what a store that is online or late holds; nothing of an offline store is promised.
+    `available` can be promised: what the counts support, less safety stock and reservations.
     """
 
     gtin: str
@@ -201,6 +202,54 @@ class RecountTaken:
     facing: str
     on_hand: int
     expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Items that are kept at a store until `expires_at`."""
+
+    reservation: str
+    store: str
+    gtin: str
+    quantity: int
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A reservation whose items were handed over."""
+
+    reservation: str
+    store: str
+    gtin: str
+    quantity: int
+    collected_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationItem:
+    """One reservation. `claimed` of its items are not for others: all while it is held, then those that the
+    shelf has not told to have left. The `store` of a refused one is that which was named.
+    """
+
+    reservation: str
+    state: ReservationState
+    store: str | None
+    gtin: str
+    quantity: int
+    claimed: int
+    reserved_by: str
+    reserved_at: str
+    expires_at: str | None
+    ended_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationPage:
+    """Reservations, the newest first."""
+
+    items: list[ReservationItem]
+    next_cursor: str | None
 
 
 def reply(request: web.Request, answer: Any, *, item: type | None = None, status: int = 200) -> web.Response:

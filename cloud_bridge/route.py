@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -13,12 +13,16 @@ from cloud_bridge.bodies import Body
 from cloud_bridge.names import Role
 from cloud_bridge.queries import Query
 
+NO_CONTENT: Final = 204
+"""Status of a call that answers nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One call: its path, who may make it, what it takes and what it answers.
 
-    A call with a `body` gets that, checked, in place of its query.
+    A call with a `body` gets that, checked, in place of its query. `header` names one that it must carry, and
+    `refusals` what it may be refused with beyond what every call may, by status.
     """
 
     method: str
@@ -31,3 +35,5 @@ class Route:
     role: Role = "viewer"
     body: type[Body] | None = None
     status: int = 200
+    header: str | None = None
+    refusals: Mapping[int, str] = field(default_factory=dict)

@@ -28,10 +28,17 @@ from cloud_bridge.store.records import (
     Published,
     PublishedRecord,
     Replayed,
-    StockRecord,
     StoreRecord,
     Want,
     Welcome,
+)
+from cloud_bridge.store.reservations import (
+    Available,
+    Clock,
+    ReservationRecord,
+    ReservationState,
+    StockRecord,
+    Wanted,
 )
 from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import Hello, State
@@ -143,10 +150,6 @@ class Engine(Protocol):
         """Stores by id, with what they show."""
         ...
 
-    async def stores(self, names: list[str]) -> dict[str, StoreRecord]:
-        """The named stores."""
-        ...
-
     async def store(self, store: str) -> StoreRecord:
         """One store."""
         ...
@@ -166,7 +169,40 @@ class Engine(Protocol):
         ...
 
     async def stock(self, gtin: str) -> list[StockRecord]:
-        """On hand of a GTIN, by store."""
+        """A GTIN in each store that has evidence of it, by store, and what is claimed of it."""
+        ...
+
+    async def reserve(self, wanted: Wanted, available: Available, clock: Clock) -> ReservationRecord:
+        """Hold what is wanted at the first candidate that has it, or keep that none has (`refused`).
+
+        Of two that reserve an item at a store at once the second one is decided on what the first has left,
+        and on rows that were taken in before. A known key gets the answer of then, else KeyReused.
+        """
+        ...
+
+    async def collect(self, reservation: str, clock: Clock) -> ReservationRecord:
+        """Its items were handed over; they stay claimed until the shelf has told that they left."""
+        ...
+
+    async def release(self, reservation: str, clock: Clock) -> ReservationRecord:
+        """Nobody wants it any more."""
+        ...
+
+    async def reservation_page(
+        self,
+        *,
+        store: str | None,
+        gtin: str | None,
+        state: ReservationState | None,
+        before: int,
+        limit: int,
+        clock: Clock,
+    ) -> list[ReservationRecord]:
+        """Reservations, the newest first, those before the number `before`."""
+        ...
+
+    async def sweep_reservations(self, is_settled: Callable[[StoreRecord, str], bool], clock: Clock) -> None:
+        """Write down what time alone has ended; nothing depends on when that is done."""
         ...
 
     async def devices(self, store: str, *, after: str, limit: int) -> list[DeviceRecord]:

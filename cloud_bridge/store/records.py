@@ -81,6 +81,8 @@ class StoreRecord:
     differences: int
     """How often its counts were others than its ledger's here."""
     differed_at: str | None
+    latitude: float | None
+    longitude: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +116,6 @@ class FacingRecord:
     received_at: str
     version: int
     reorder_due_at: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StockRecord:
-    """One store's share of a GTIN; `confidence` is that of its least certain facing."""
-
-    store: str
-    on_hand: int
-    confidence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

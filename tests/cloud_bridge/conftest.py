@@ -7,7 +7,7 @@ import io
 import json
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,7 @@ from cloud_bridge.app import Bridge, backup
 from cloud_bridge.config import BridgeSettings, Http
 from cloud_bridge.databases import audit
 from cloud_bridge.store.postgres import PostgresEngine
-from cloud_bridge.store.postgres.database import Address
+from cloud_bridge.store.postgres.database import Address, Database
 from cloud_bridge.store.records import StoreAudit
 from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.backup import verify
@@ -348,16 +348,25 @@ def postgres_tables(postgres: Server, postgres_template: str) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres: Server, postgres_tables: str) -> str:
+def postgres_url(postgres_tables: str) -> str:
     """A database without a past."""
-    name = database_of(postgres_tables)
-    tables = postgres.sql(
-        "select c.relname from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
-        " and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')",
-        name,
-    )
-    postgres.sql("".join(f"delete from {table};" for (table,) in tables), name)  # noqa: S608 - our tables
+    asyncio.run(forget(postgres_tables))
     return postgres_tables
+
+
+async def forget(url: str) -> None:
+    """Delete all rows of HQ's."""
+    database = Database(Address(url))
+    await database.open()
+    tables = await database.ask(
+        lambda connection: connection.fetch(
+            "select c.relname from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
+            " and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')"
+        )
+    )
+    deletes = "".join(f"delete from {table};" for (table,) in tables)  # noqa: S608 - our tables
+    await database.ask(lambda connection: connection.execute(deletes))
+    await database.close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -374,6 +383,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def database(request: pytest.FixtureRequest) -> str:
     """`database` of bridge.yaml."""
     return request.getfixturevalue("postgres_url") if request.param == "postgresql" else "sqlite"
+
+
+async def _sqlite_engine(path: Path) -> SqliteEngine:
+    return SqliteEngine(path)
+
+
+@pytest.fixture
+def new_engine(
+    database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Awaitable[Callable[[], Awaitable[Any]]]]:
+    """Each call forgets what was before; what it returns opens an engine, again and again on the same rows."""
+
+    async def new() -> Callable[[], Awaitable[Any]]:
+        if database == "sqlite":
+            return partial(_sqlite_engine, tmp_path_factory.mktemp("hq") / FILE_NAME)
+        await forget(database)
+        return partial(PostgresEngine.open, Address(database))
+
+    return new
 
 
 @pytest.fixture

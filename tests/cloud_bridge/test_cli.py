@@ -201,6 +201,7 @@ def test_a_taken_port_is_one_clear_line(operator):
         ("password_file: secret", "password_file: only for database: postgresql://"),
         ("http: {host: 0.0.0.0}", "beyond loopback"),
         ("retention: {events_days: 0}", "retention.events_days"),
+        ("promises: {hold_ttl_s: 90000}", "hold_ttl_s 90000 is above max_ttl_s 86400"),
         ("[", "not valid YAML"),
     ],
 )

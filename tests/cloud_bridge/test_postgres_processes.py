@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -147,6 +148,51 @@ async def test_a_stream_of_one_process_has_what_the_other_takes_in(pair, make):
                 if line.startswith("data: "):
                     changes.append(json.loads(line[6:])["data"]["change"])
     assert changes == [1, 1, 1, 6]
+
+
+async def reserve(hq, gtin, key):
+    """Status and document of a wish for one item, at whichever store has it."""
+    headers = {"Authorization": f"Bearer {hq.token}", "Idempotency-Key": key}
+    body = {"gtin": gtin, "quantity": 1}
+    async with hq.http.post(f"{hq.url}/v1/reservations", json=body, headers=headers) as reply:
+        return reply.status, await reply.json(content_type=None)
+
+
+async def two_stores(pair, make):
+    """Two items at each of two stores, and a token that both bridges know."""
+    first, second = pair
+    for name in ("s1", "s2"):
+        store = await first.new_store(name)
+        await store.hello()
+        await store.tell(make.planogram(("A1", make.COLA)), make.stock("A1", 2, confidence=1.0))
+    second.token = first.token
+
+    async def is_known():
+        with suppress(make.Refused):
+            return bool(await second.get("/v1/stores"))
+        return False
+
+    await until(is_known)
+
+
+async def test_bridges_that_reserve_at_once_promise_no_item_twice(pair, make):
+    await two_stores(pair, make)
+    answers = await asyncio.gather(*(reserve(pair[n % 2], make.COLA, f"k{n}") for n in range(40)))
+    got = Counter(answer["store"] for status, answer in answers if status == 201)
+    assert got == {"s1": 2, "s2": 2}
+    assert {status for status, _ in answers} == {201, 409}
+    for hq in pair:
+        stock = await hq.get("/v1/stock", gtin=make.COLA)
+        assert [item["available"] for item in stock["items"]] == [0, 0]
+
+
+async def test_a_key_that_comes_to_two_bridges_at_once_has_one_answer(pair, make):
+    await two_stores(pair, make)
+    for key in ("a", "b", "c"):
+        answers = await asyncio.gather(*(reserve(pair[n % 2], make.COLA, key) for n in range(6)))
+        assert answers == [answers[0]] * 6
+        assert answers[0][0] == 201
+    assert len((await pair[1].get("/v1/reservations"))["items"]) == 3
 
 
 # --- as they are started in a shop ---------------------------------------------------------------

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_bridge.config import BridgeSettings, read_settings
-from cloud_bridge.errors import Unavailable
-from cloud_bridge.store.postgres import PostgresEngine
+from cloud_bridge.errors import BadRequest, Unavailable
+from cloud_bridge.store.postgres import PostgresEngine, schema
 from cloud_bridge.store.postgres.database import Address, Database
 from cloud_bridge.store.postgres.many import Columns, opened, sealed
 from cloud_bridge.store.postgres.schema import MIGRATIONS, migrate, schema_version
@@ -74,6 +74,23 @@ async def test_a_newer_schema_is_refused_and_an_unfinished_one_leaves_nothing(po
         await database.close()
 
 
+async def test_a_database_of_an_older_version_is_upgraded_with_what_it_holds(postgres, monkeypatch):
+    url = postgres.new_database()
+    database = Database(Address(url))
+    await database.open()
+    try:
+        with monkeypatch.context() as older:
+            older.setattr(schema, "MIGRATIONS", MIGRATIONS[:1])
+            await database.write(lambda tx: migrate(tx.connection))
+        await database.ask(lambda c: c.execute("insert into store (store, added_at) values ('s1', '')"))
+        await asyncio.gather(*(database.write(lambda tx: migrate(tx.connection)) for _ in range(3)))
+        assert await database.ask(schema_version) == len(MIGRATIONS) == 2
+        assert await database.ask(lambda c: c.fetchval("select store from store")) == "s1"
+        assert await database.ask(lambda c: c.fetchval("select count(*) from reservation")) == 0
+    finally:
+        await database.close()
+
+
 async def _breaking_off(tx):
     await migrate(tx.connection)
     raise RuntimeError
@@ -108,6 +125,11 @@ async def test_what_another_waits_for_too_long_is_unavailable_and_a_deadlock_is_
     assert [at for (at,) in rows] == ["xx", "xx"]
     with pytest.raises(Unavailable, match="statement timeout"):
         await tables.write(_too_long)
+
+
+async def test_a_text_that_no_column_can_hold_is_the_caller_s_mistake(tables):
+    with pytest.raises(BadRequest, match=r"U\+0000"):
+        await tables.ask(lambda c: c.fetch("select 1 from store where store = $1", "s\0"))
 
 
 async def _too_long(tx):

@@ -6,7 +6,7 @@ from typing import Final
 
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
 from cloud_bridge.store.fresh import common_position, rows_behind
-from cloud_bridge.store.postgres import commands, published
+from cloud_bridge.store.postgres import commands, published, reservations
 from cloud_bridge.store.postgres.database import Transaction, Writes
 from cloud_bridge.store.postgres.feed import publish
 from cloud_bridge.store.postgres.history import chain_at, lock_head
@@ -56,6 +56,7 @@ async def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, receive
         _MOVE_HEAD, store, head.branch, last.seq, last.chain, last.occurred_at, received_at, batch.last_seq
     )
     await writes.send(tx.connection)
+    await reservations.seen(tx.connection, store, picture.feed)
     await commands.settle(tx, store, fresh, received_at=received_at)
     await published.settle(tx, store, fresh, received_at=received_at)
     if head.as_of_seq and last.seq >= head.as_of_seq:

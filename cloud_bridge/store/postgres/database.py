@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
 
-from cloud_bridge.errors import Unavailable
+from cloud_bridge.errors import BadRequest, Unavailable
 from edge_agent.contract.errors import ConfigError, DatabaseAway
 
 log = logging.getLogger(__name__)
@@ -202,6 +202,8 @@ def _told() -> Iterator[None]:
         yield
     except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
         raise
+    except asyncpg.CharacterNotInRepertoireError as error:
+        raise BadRequest("a text has the character U+0000", hint="no name has one") from error
     except ConfigError as error:
         raise Unavailable(error.message, hint=error.hint) from error
     except LOST as error:

@@ -21,6 +21,7 @@ from cloud_bridge.store.postgres.hello import greet
 from cloud_bridge.store.postgres.history import refold
 from cloud_bridge.store.postgres.news import News
 from cloud_bridge.store.postgres.replica import PROBLEM, Replica
+from cloud_bridge.store.postgres.reserving import Reserving
 from cloud_bridge.store.postgres.schema import migrate
 from cloud_bridge.store.postgres.state import apply_state
 from cloud_bridge.store.postgres.tail import Tail
@@ -44,7 +45,6 @@ from cloud_bridge.store.records import (
     Published,
     PublishedRecord,
     Replayed,
-    StockRecord,
     StoreRecord,
     Want,
     Welcome,
@@ -58,7 +58,7 @@ T = TypeVar("T")
 OWN_BACKUPS: Final = "use PostgreSQL's own: pg_basebackup with WAL archiving, or pg_dump"
 
 
-class PostgresEngine:
+class PostgresEngine(Reserving):
     """See `cloud_bridge.store.Engine`. `open` makes one."""
 
     heard_every_s: float = 4.0
@@ -255,10 +255,6 @@ class PostgresEngine:
     async def facing(self, store: str, facing: str) -> FacingRecord:
         """One facing."""
         return await self._ask(partial(reads.facing, store=store, name=facing))
-
-    async def stock(self, gtin: str) -> list[StockRecord]:
-        """On hand of a GTIN, by store."""
-        return await self._ask(partial(reads.stock, gtin=gtin))
 
     async def devices(self, store: str, *, after: str, limit: int) -> list[DeviceRecord]:
         """Devices by id."""

@@ -15,7 +15,6 @@ from cloud_bridge.store.records import (
     Figures,
     FootfallRecord,
     PlanogramRecord,
-    StockRecord,
     StoreRecord,
 )
 from cloud_bridge.store.shapes import (
@@ -33,7 +32,8 @@ _STORE: Final = (
     "select s.store, s.name, s.gln, s.timezone, greatest(s.last_seen_at, h.last_seen_at),"
     " coalesce(b.head_seq, 0), b.head_occurred_at,"
     " case when h.last_seen_at > s.last_seen_at then h.last_seq else s.last_seq end,"
-    " s.as_of_seq, s.catch_up_to, s.state_at, h.clock_offset_ms, s.differences, s.differed_at"
+    " s.as_of_seq, s.catch_up_to, s.state_at, h.clock_offset_ms, s.differences, s.differed_at,"
+    " s.latitude, s.longitude"
     " from store s left join branch b on b.store = s.store and b.branch = s.branch"
     " left join heard h on h.store = s.store"
 )
@@ -124,16 +124,6 @@ async def facing(connection: Connection, store: str, name: str) -> FacingRecord:
     if row is None:
         raise NotKnown(f"there is no facing {name!r} in store {store!r}")
     return facing_record(row)
-
-
-async def stock(connection: Connection, gtin: str) -> list[StockRecord]:
-    """On hand of one GTIN in each store that has evidence of it."""
-    rows = await connection.fetch(
-        "select store, sum(on_hand)::bigint, min(confidence) from shown_facing"
-        " where gtin = $1 and on_hand is not null group by store order by store",
-        gtin,
-    )
-    return [StockRecord(*row) for row in rows]
 
 
 async def devices(connection: Connection, store: str, after: str, limit: int) -> list[DeviceRecord]:

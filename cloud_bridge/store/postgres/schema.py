@@ -179,7 +179,23 @@ create table change (subject text primary key, n bigint not null);
 insert into change values ('access', 0), ('commands', 0);
 """
 
-MIGRATIONS: Final = (_VERSION_1,)
+_RESERVATIONS: Final = """
+create table reservation (
+  n bigint generated always as identity primary key,
+  id bytea not null unique, key bytea not null unique, body bytea not null,
+  state text not null check (state in ('held', 'collected', 'released', 'expired', 'refused')),
+  store text, gtin text not null, quantity bigint not null, reserved_by text not null,
+  reserved_at text not null, expires_at text, ended_at text, claimed bigint not null,
+  behind_seq bigint not null default 0
+) with (fillfactor = 70);
+create index reservation_claims on reservation (gtin, store) where claimed > 0;
+create index reservation_claims_of_store on reservation (store) where claimed > 0;
+create index reservation_by_store on reservation (store, n);
+create index reservation_by_gtin on reservation (gtin, n);
+create index reservation_by_end on reservation (ended_at) where claimed = 0;
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _RESERVATIONS)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 

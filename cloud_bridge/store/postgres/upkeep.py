@@ -62,6 +62,7 @@ async def prune(tx: Transaction, *, events_before: str, items_before: str, bucke
         "issued_at < $1 and (outcome is not null or expires_at < $1)",
         events_before,
     )
+    gone += await _delete(connection, "reservation", "n", "claimed = 0 and ended_at < $1", events_before)
     for table, key in (
         ("footfall", "store, start_ms, line, device"),
         ("environment", "store, start_ms, device, quantity"),

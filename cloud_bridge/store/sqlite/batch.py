@@ -9,7 +9,7 @@ from cloud_bridge.rows import AppliedPlanogram, ReadyBatch, ReadyRow, SetAside
 from cloud_bridge.store.fresh import common_position, rows_behind
 from cloud_bridge.store.lines import Head
 from cloud_bridge.store.records import Applied
-from cloud_bridge.store.sqlite import commands, published
+from cloud_bridge.store.sqlite import commands, published, reservations
 from cloud_bridge.store.sqlite.history import chain_at, current_head
 from cloud_bridge.store.sqlite.many import insert_many
 from cloud_bridge.store.sqlite.picture import load_for, save
@@ -34,6 +34,7 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
         picture.apply(fresh, received_at=received_at)
         save(tx.connection, store, picture)
         tx.publish(store, picture.feed)
+        reservations.seen(tx.connection, store, picture.feed)
         commands.settle(tx, store, told, received_at=received_at)
         published.settle(tx, store, told, received_at=received_at)
         tx.connection.execute(

@@ -37,7 +37,6 @@ from cloud_bridge.store.records import (
     Published,
     PublishedRecord,
     Replayed,
-    StockRecord,
     StoreRecord,
     Want,
     Welcome,
@@ -46,6 +45,7 @@ from cloud_bridge.store.sqlite import access, backup, commands, feed, published,
 from cloud_bridge.store.sqlite.batch import apply_batch
 from cloud_bridge.store.sqlite.hello import greet
 from cloud_bridge.store.sqlite.history import refold
+from cloud_bridge.store.sqlite.reserving import Reserving
 from cloud_bridge.store.sqlite.restore import finish_restore
 from cloud_bridge.store.sqlite.schema import feed_epoch, open_reader, past_epochs
 from cloud_bridge.store.sqlite.state import apply_state
@@ -57,7 +57,7 @@ T = TypeVar("T")
 READERS: Final = 4
 
 
-class SqliteEngine:
+class SqliteEngine(Reserving):
     """See `cloud_bridge.store.Engine`. Made inside a running loop; `close` commits what waits."""
 
     heard_every_s: float = 10.0
@@ -234,10 +234,6 @@ class SqliteEngine:
         """Stores by id, with what they show."""
         return await self._read(partial(reads.store_page, after=after, limit=limit))
 
-    async def stores(self, names: list[str]) -> dict[str, StoreRecord]:
-        """The named stores."""
-        return await self._read(partial(reads.stores, names=names))
-
     async def store(self, store: str) -> StoreRecord:
         """One store."""
         return await self._read(partial(reads.store, name=store))
@@ -257,10 +253,6 @@ class SqliteEngine:
     async def facing(self, store: str, facing: str) -> FacingRecord:
         """One facing."""
         return await self._read(partial(reads.facing, store=store, name=facing))
-
-    async def stock(self, gtin: str) -> list[StockRecord]:
-        """On hand of a GTIN, by store."""
-        return await self._read(partial(reads.stock, gtin=gtin))
 
     async def devices(self, store: str, *, after: str, limit: int) -> list[DeviceRecord]:
         """Devices by id."""

@@ -15,7 +15,6 @@ from cloud_bridge.store.records import (
     Figures,
     FootfallRecord,
     PlanogramRecord,
-    StockRecord,
     StoreRecord,
 )
 from cloud_bridge.store.shapes import (
@@ -109,16 +108,6 @@ def facing(connection: sqlite3.Connection, store: str, name: str) -> FacingRecor
     if row is None:
         raise NotKnown(f"there is no facing {name!r} in store {store!r}")
     return facing_record(row)
-
-
-def stock(connection: sqlite3.Connection, gtin: str) -> list[StockRecord]:
-    """On hand of one GTIN in each store that has evidence of it."""
-    rows = connection.execute(
-        "select store, sum(on_hand), min(confidence) from shown_facing"
-        " where gtin = ? and on_hand is not null group by store order by store",
-        (gtin,),
-    )
-    return [StockRecord(*row) for row in rows]
 
 
 def devices(connection: sqlite3.Connection, store: str, after: str, limit: int) -> list[DeviceRecord]:

@@ -196,7 +196,22 @@ create table published (
 );
 """
 
-MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE, _STORE_HEALTH, _BACKUPS, _PUBLISHED)
+_RESERVATIONS: Final = """
+create table reservation (
+  n integer primary key, id blob not null unique, key blob not null unique, body blob not null,
+  state text not null check (state in ('held', 'collected', 'released', 'expired', 'refused')),
+  store text, gtin text not null, quantity integer not null, reserved_by text not null,
+  reserved_at text not null, expires_at text, ended_at text, claimed integer not null,
+  behind_seq integer not null default 0
+);
+create index reservation_claims on reservation (gtin, store) where claimed > 0;
+create index reservation_claims_of_store on reservation (store) where claimed > 0;
+create index reservation_by_store on reservation (store, n);
+create index reservation_by_gtin on reservation (gtin, n);
+create index reservation_by_end on reservation (ended_at) where claimed = 0;
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _COMMANDS, _REORDER_DUE, _STORE_HEALTH, _BACKUPS, _PUBLISHED, _RESERVATIONS)
 """Script n leads from version n to n + 1; scripts are only ever added."""
 
 _WRITER_PRAGMAS: Final = (

@@ -51,6 +51,11 @@ def prune(tx: Transaction, *, events_before: str, items_before: str, buckets_bef
         " and (outcome is not null or expires_at < ?1) limit ?2)",
         (events_before, limit),
     ).rowcount
+    gone += tx.connection.execute(
+        "delete from reservation where n in"
+        " (select n from reservation where claimed = 0 and ended_at < ? limit ?)",
+        (events_before, limit),
+    ).rowcount
     for table, key in (
         ("footfall", "store, start_ms, line, device"),
         ("environment", "store, start_ms, device, quantity"),
