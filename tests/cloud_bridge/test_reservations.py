@@ -365,3 +365,27 @@ async def test_the_openapi_document_says_what_is_needed_and_what_may_be_refused(
     stream = paths["/v1/stream"]["get"]
     assert "text/event-stream" in stream["responses"]["200"]["content"]
     assert [p["name"] for p in stream["parameters"] if p["in"] == "header"] == ["Last-Event-ID"]
+
+
+async def test_what_a_batch_and_a_reservation_look_up_does_not_grow_with_the_past(hq, shelf, make):
+    """The open ones have indexes of their own; SQLite takes another one if it is let."""
+    traced: list[str] = []
+    await hq.engine.writer.submit(lambda tx: tx.connection.set_trace_callback(traced.append))
+    await end(hq, await held(hq, make.COLA), "collect")
+    await shelf.tell(make.stock("A1", 9, confidence=1.0))
+    await hq.engine.writer.submit(lambda tx: tx.connection.set_trace_callback(None))
+    asked = {sql for sql in traced if "claimed > 0" in sql}
+    assert len(asked) == 3  # what is due, what is claimed at the store, what is awaited there
+
+    def plans(connection):
+        return [row[3] for sql in asked for row in connection.execute(f"explain query plan {sql}")]
+
+    plans_ = [
+        plan
+        for plan in await hq.engine.writer.submit(lambda tx: plans(tx.connection))
+        if "reservation" in plan
+    ]
+    assert {plan.split(" INDEX ")[1].split()[0] for plan in plans_} == {
+        "reservation_claims",
+        "reservation_awaited",
+    }

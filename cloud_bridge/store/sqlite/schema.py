@@ -205,7 +205,8 @@ create table reservation (
   behind_seq integer not null default 0
 );
 create index reservation_claims on reservation (gtin, store) where claimed > 0;
-create index reservation_claims_of_store on reservation (store) where claimed > 0;
+create index reservation_awaited on reservation (store, ended_at, n)
+  where claimed > 0 and state = 'collected';
 create index reservation_by_store on reservation (store, n);
 create index reservation_by_gtin on reservation (gtin, n);
 create index reservation_by_end on reservation (ended_at) where claimed = 0;
