@@ -47,6 +47,16 @@ from edge_agent.contract.messages import (
 from tests.postgres import Server, database_of, running
 
 ENGINES = ("sqlite", "postgresql")
+EMPTY = """
+do $$ declare t regclass; is_used bool; begin
+  for t in select c.oid from pg_class c where c.relkind in ('r', 'p') and not c.relispartition
+    and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')
+  loop
+    execute format('select exists (select 1 from %s)', t) into is_used;
+    if is_used then execute format('delete from %s', t); end if;
+  end loop;
+end $$
+"""
 COLA, WATER = "06901234567892", "04006381333931"
 AT = "2026-11-22T10:00:00.000Z"
 
@@ -350,13 +360,7 @@ def postgres_tables(postgres: Server, postgres_template: str) -> str:
 @pytest.fixture
 def postgres_url(postgres: Server, postgres_tables: str) -> str:
     """A database without a past."""
-    name = database_of(postgres_tables)
-    tables = postgres.sql(
-        "select c.relname from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
-        " and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')",
-        name,
-    )
-    postgres.sql("".join(f"delete from {table};" for (table,) in tables), name)  # noqa: S608 - our tables
+    postgres.sql(EMPTY, database_of(postgres_tables))
     return postgres_tables
 
 
