@@ -130,9 +130,11 @@ class Database:
     async def open(self) -> None:
         """DatabaseAway when there is none to be reached."""
         try:
+            # Without a floor: the pool logs a traceback whenever it cannot restore one.
             self._pool = await asyncpg.create_pool(
-                **self._options, min_size=1, max_size=CONNECTIONS, max_inactive_connection_lifetime=60
+                **self._options, min_size=0, max_size=CONNECTIONS, max_inactive_connection_lifetime=60
             )
+            await self._pool.release(await self._pool.acquire())
         except LOST as error:
             raise DatabaseAway(
                 f"{self.address.url}: {_first_line(error)}",
