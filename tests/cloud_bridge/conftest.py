@@ -47,6 +47,16 @@ from edge_agent.contract.messages import (
 from tests.postgres import Server, database_of, running
 
 ENGINES = ("sqlite", "postgresql")
+EMPTY = """
+do $$ declare t regclass; is_used bool; begin
+  for t in select c.oid from pg_class c where c.relkind in ('r', 'p') and not c.relispartition
+    and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')
+  loop
+    execute format('select exists (select 1 from %s)', t) into is_used;
+    if is_used then execute format('delete from %s', t); end if;
+  end loop;
+end $$
+"""
 COLA, WATER = "06901234567892", "04006381333931"
 AT = "2026-11-22T10:00:00.000Z"
 
@@ -358,14 +368,7 @@ async def forget(url: str) -> None:
     """Delete all rows of HQ's."""
     database = Database(Address(url))
     await database.open()
-    tables = await database.ask(
-        lambda connection: connection.fetch(
-            "select c.relname from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
-            " and c.relnamespace = 'public'::regnamespace and c.relname not in ('meta', 'change')"
-        )
-    )
-    deletes = "".join(f"delete from {table};" for (table,) in tables)  # noqa: S608 - our tables
-    await database.ask(lambda connection: connection.execute(deletes))
+    await database.ask(lambda connection: connection.execute(EMPTY))
     await database.close()
 
 

@@ -70,6 +70,7 @@ async def test_a_cookie_needs_its_csrf_token_to_write(hq, browser):
         assert me.status == 401
 
 
+@pytest.mark.one_engine
 async def test_the_cookie_of_a_logged_out_browser_is_worth_nothing(hq, browser):
     reply = await log_in(hq, browser)
     stolen = {"Cookie": f"{auth.COOKIE}={reply.cookies[auth.COOKIE].value}"}
@@ -115,6 +116,7 @@ async def test_what_is_no_token_is_401(hq, header):
         assert reply.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.mark.one_engine
 async def test_a_store_gets_a_new_token_only_after_the_old_one_ended(hq):
     first = await hq.new_store()
     with pytest.raises(Exception, match="already has a token"):

@@ -63,6 +63,7 @@ async def test_a_recount_is_taken_told_by_the_heartbeat_and_handed_out_until_it_
     assert await hq.audit_problems() == []
 
 
+@pytest.mark.one_engine
 async def test_commands_come_in_order_and_only_to_their_store(hq, shelf):
     other = await hq.new_store("s2")
     for on_hand, facing in enumerate(("A2", "A1")):
@@ -134,6 +135,7 @@ async def test_a_wrong_question_for_commands_is_a_400(hq, shelf, query):
         assert reply.status == 400
 
 
+@pytest.mark.one_engine
 async def test_a_refusal_is_kept_with_its_reason(hq, shelf):
     await recount(hq, {"facing": "A1", "on_hand": 7})
     (command,), _ = await asked(hq, shelf)
@@ -168,6 +170,7 @@ async def test_what_a_gateway_that_is_gone_was_handed_is_handed_to_no_other(hq, 
     assert outcomes == [("applied",), ("unknown",)]
 
 
+@pytest.mark.one_engine
 async def test_a_gateway_that_only_starts_again_is_handed_what_it_did_not_do(hq, shelf):
     await recount(hq, {"facing": "A1", "on_hand": 7})
     (first,), _ = await asked(hq, shelf)
@@ -182,6 +185,7 @@ async def test_after_an_hour_a_count_is_too_old(hq, shelf, monkeypatch, caplog):
     assert "1 command(s) were not done" in caplog.text
 
 
+@pytest.mark.one_engine
 async def test_open_commands_survive_a_restart_of_hq(start_hq, tmp_path, make):
     async with start_hq(tmp_path / "hq") as hq:
         store = await hq.new_store()

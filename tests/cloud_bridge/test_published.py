@@ -162,6 +162,7 @@ async def test_a_newer_one_closes_what_the_store_has_not_done(hq, shelf, make):
     assert (found["revision"], found["applied_revision"]) == (2, 1)
 
 
+@pytest.mark.one_engine
 async def test_a_refusal_is_shown_with_its_reason_and_in_the_log(hq, shelf, caplog):
     await put(hq, TWO)
     (command,) = await asked(hq, shelf)
@@ -174,6 +175,7 @@ async def test_a_refusal_is_shown_with_its_reason_and_in_the_log(hq, shelf, capl
     assert (await put(hq, TWO, match="1"))[1]["refused"] is None
 
 
+@pytest.mark.one_engine
 async def test_a_planogram_never_gets_too_old_nor_is_it_pruned_while_it_is_wanted(hq, shelf):
     await put(hq, TWO)
     later = "2999-01-01T00:00:00.000Z"
@@ -206,6 +208,7 @@ async def test_a_gateway_with_a_new_disk_is_handed_the_newest_again(hq, shelf, m
     assert await hq.audit_problems() == []
 
 
+@pytest.mark.one_engine
 async def test_a_gateway_whose_disk_is_of_before_is_handed_it_again(hq, shelf, make):
     backup = shelf.outbox.copy(2)
     await put(hq, TWO)
@@ -217,6 +220,7 @@ async def test_a_gateway_whose_disk_is_of_before_is_handed_it_again(hq, shelf, m
     assert [c["body"]["revision"] for c in await asked(hq, restored)] == [1]
 
 
+@pytest.mark.one_engine
 async def test_a_wanted_one_is_told_of_also_when_hq_started_anew_without_old_commands(
     start_hq, tmp_path, make
 ):
@@ -256,6 +260,7 @@ async def test_a_reset_at_the_store_is_final_until_a_new_one_is_published(hq, sh
     assert [c["body"]["revision"] for c in await asked(hq, fresh)] == [2]
 
 
+@pytest.mark.one_engine
 async def test_a_reset_leaves_what_was_published_after_it(hq, shelf, make):
     await put(hq, TWO)
     (command,) = await asked(hq, shelf)
@@ -300,6 +305,7 @@ async def test_a_restored_hq_shows_what_the_store_has_and_goes_on_above_it(start
         assert await hq.audit_problems() == []
 
 
+@pytest.mark.one_engine
 async def test_settings_are_published_the_same_way(hq, shelf):
     path = "/v1/stores/s1/settings"
     nothing = {"revision": 0, "applied_revision": None, "settings": {}, "refused": None}
@@ -335,6 +341,7 @@ async def test_settings_of_a_lost_memory_are_handed_out_again(hq, shelf, make):
     assert again["body"] == command["body"]
 
 
+@pytest.mark.one_engine
 async def test_a_store_that_refuses_an_old_number_lets_hq_go_on_above_its_own(hq, shelf):
     """HQ was set up anew, and the store remembers five revisions of the one before."""
     await put(hq, {"settings": {}}, what="settings")

@@ -84,6 +84,7 @@ async def test_counts_that_were_parked_are_folded_in_their_place_and_corrected(
         assert await hq.shown() == await hq.sums() == {"A1": 6, "A2": 3}
 
 
+@pytest.mark.one_engine
 async def test_a_planogram_that_was_parked_takes_back_what_it_removed(start_hq, tmp_path, make, older):
     """The later rows stand: the fold is in the order of the rows, not of their arrival."""
     with older("planogram.applied"):
@@ -99,6 +100,7 @@ async def test_a_planogram_that_was_parked_takes_back_what_it_removed(start_hq, 
         assert await hq.sums() == {"A1": 0, "A2": 0, "A3": 2}
 
 
+@pytest.mark.one_engine
 async def test_a_newer_version_is_parked_and_taken_in_by_who_knows_it(start_hq, tmp_path, make, older):
     with older(version=0):
         async with start_hq(tmp_path / "hq") as hq:
@@ -182,6 +184,7 @@ async def test_rows_of_a_line_that_the_store_has_left_are_only_released(start_hq
         assert await hq.shown() == await hq.sums() == {"A1": 3}
 
 
+@pytest.mark.one_engine
 async def test_a_known_kind_that_does_not_fit_is_quarantined_then(start_hq, tmp_path, make, older):
     with older("stock.changed"):
         async with start_hq(tmp_path / "hq") as hq:

@@ -206,7 +206,6 @@ async def test_what_does_not_fit_is_a_problem_that_says_why(hq, store, make, pat
     assert problem.problem.keys() >= {"type", "title", "status", "detail", "code"}
 
 
-@pytest.mark.engines
 async def test_a_cursor_ahead_of_the_feed_is_refused(hq, store, make):
     page = await hq.get("/v1/events")
     ahead = page["next_cursor"].rpartition(".")[0] + ".999"
@@ -219,7 +218,6 @@ async def test_a_wrong_method_says_which_are_allowed(hq):
         assert (reply.status, reply.headers["Allow"]) == (405, "GET")
 
 
-@pytest.mark.engines
 async def test_when_a_facing_is_due_is_shown_as_its_store_said_last(hq, store, make):
     due = "2026-11-22T16:40:00.000Z"
     await store.tell(make.planogram(("A1", make.COLA)), make.stock("A1", 9, reorder_due_at=due))
@@ -300,7 +298,6 @@ async def test_replies_are_what_the_openapi_document_says(hq, filled, make):
         TypeAdapter(routes[0].answer).validate_json('{"items": [{}], "next_cursor": null}', strict=True)
 
 
-@pytest.mark.engines
 async def test_health_and_metrics_need_no_token_here(hq, filled):
     for path in ("/healthz", "/readyz"):
         async with hq.http.get(hq.url + path) as reply:
@@ -346,7 +343,6 @@ async def test_a_body_that_cannot_be_unpacked_is_a_400(caplog):
     assert "failed" not in caplog.text
 
 
-@pytest.mark.engines
 async def test_every_list_of_one_store_says_how_fresh_it_is_as_csv_too(hq, store, make):
     await store.tell(make.stock("A1", 5))
     (listed,) = (await hq.get("/v1/stores"))["items"]

@@ -62,6 +62,7 @@ async def test_a_new_stream_begins_now_and_an_old_one_where_it_was(hq, store, ma
         assert (await again.event())[0] == past[4]["cursor"]
 
 
+@pytest.mark.one_engine
 async def test_a_cursor_ahead_of_the_feed_is_refused_and_never_waited_for(hq, store, make):
     await store.tell(make.stock("A1", 5), make.stock("A1", 4))
     name, _, number = (await hq.events())[-1]["cursor"].rpartition(".")
@@ -72,6 +73,7 @@ async def test_a_cursor_ahead_of_the_feed_is_refused_and_never_waited_for(hq, st
             assert (refused.status, refused.content_type) == (400, "application/problem+json")
 
 
+@pytest.mark.one_engine
 async def test_a_stream_filters_by_store_and_type(hq, store, make):
     other = await hq.new_store("s2")
     await other.hello()
@@ -83,6 +85,7 @@ async def test_a_stream_filters_by_store_and_type(hq, store, make):
         assert (event["store"], event["type"]) == ("s2", "gap.opened")
 
 
+@pytest.mark.one_engine
 async def test_a_reader_far_behind_gets_every_event_once(hq, store, make):
     """More than memory keeps: the rest comes from the database, with commits going on meanwhile."""
     store.outbox.add(*(make.stock("A1", n) for n in range(1, 9001)))
@@ -111,6 +114,7 @@ async def test_revoking_a_token_ends_its_streams_at_once(hq, store, make):
         assert (await other.event())[1]["seq"] == 1
 
 
+@pytest.mark.one_engine
 async def test_a_stopping_hq_ends_its_streams(start_hq, tmp_path):
     async with start_hq(tmp_path / "hq") as hq:
         reply = await hq.http.get(f"{hq.url}/v1/stream", headers={"Authorization": f"Bearer {hq.token}"})

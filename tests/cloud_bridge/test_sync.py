@@ -42,6 +42,7 @@ async def test_rows_become_facings_and_feed(hq, store, make):
     assert feed == [(12, "initial", 2), (-1, "pick", 3)]
 
 
+@pytest.mark.one_engine
 async def test_a_facing_is_unknown_before_its_first_evidence(hq, store, make):
     await store.tell(make.planogram(("A1", make.COLA)))
     facing = await hq.get("/v1/stores/s1/facings/A1")
@@ -49,6 +50,7 @@ async def test_a_facing_is_unknown_before_its_first_evidence(hq, store, make):
     assert await hq.events() == []
 
 
+@pytest.mark.one_engine
 async def test_a_change_of_confidence_moves_the_facing_and_not_the_feed(hq, store, make):
     await store.tell(make.stock("A1", 5), make.stock("A1", 5, confidence=0.25))
     assert (await hq.get("/v1/stores/s1/facings/A1"))["confidence"] == 0.25
@@ -294,6 +296,7 @@ async def test_state_shows_the_present_before_the_past(hq, store, make):
     assert await hq.audit_problems() == []
 
 
+@pytest.mark.one_engine
 async def test_when_a_facing_is_due_is_part_of_the_present(hq, store, make):
     early, late = "2026-11-22T16:40:00.000Z", "2026-11-23T09:10:00.000Z"
     await store.tell(

@@ -23,7 +23,7 @@ from cloud_bridge.store.audit import (
     tail,
 )
 from cloud_bridge.store.lines import Segment, line_of
-from cloud_bridge.store.postgres.database import Address, Connection, Database
+from cloud_bridge.store.postgres.database import PATIENT, Address, Connection, Database
 from cloud_bridge.store.postgres.history import PAGE, chain_at, refold
 from cloud_bridge.store.postgres.many import opened
 from cloud_bridge.store.postgres.picture import load_facings
@@ -35,7 +35,7 @@ from edge_agent.contract.errors import DatabaseAway
 
 async def audit(address: Address, only: str | None = None) -> list[StoreAudit]:
     """One result a store, each from one snapshot; NotKnown when `only` names no store."""
-    database = Database(address)
+    database = Database(address, PATIENT)
     await database.open()
     try:
         stores = await database.read(lambda connection: _stores(connection, only))

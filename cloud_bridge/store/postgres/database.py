@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -37,6 +37,10 @@ _SETTINGS: Final = {
     "jit": "off",
 }
 """Whatever the server's defaults: an answered commit is on the disk, and nobody holds a lock for long."""
+
+PATIENT: Final = {"command_timeout": None, "server_settings": _SETTINGS | {"statement_timeout": "0"}}
+"""For who may take as long as it takes: an audit counts the rows of whole stores."""
+NO_MORE: Final[Mapping[str, Any]] = {}
 
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What asyncpg raises when a server refuses or goes away; the third in the midst of an answer."""
@@ -116,17 +120,21 @@ class Transaction:
 class Database:
     """A pool of connections. Every call raises Unavailable when the database is away or refuses."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, more: Mapping[str, Any] = NO_MORE) -> None:
+        """`more`: options of `asyncpg.connect` besides those of the address, as `PATIENT`."""
         self.address = address
+        self._options = {**address.options, **more}
         self.waiting = 0
         self._pool: Any = None
 
     async def open(self) -> None:
         """DatabaseAway when there is none to be reached."""
         try:
+            # Without a floor: the pool logs a traceback whenever it cannot restore one.
             self._pool = await asyncpg.create_pool(
-                **self.address.options, min_size=1, max_size=CONNECTIONS, max_inactive_connection_lifetime=60
+                **self._options, min_size=0, max_size=CONNECTIONS, max_inactive_connection_lifetime=60
             )
+            await self._pool.release(await self._pool.acquire())
         except LOST as error:
             raise DatabaseAway(
                 f"{self.address.url}: {_first_line(error)}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -52,7 +51,6 @@ from cloud_bridge.store.records import (
 from edge_agent.contract.digest import Digest
 from edge_agent.contract.messages import Hello, State
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 OWN_BACKUPS: Final = "use PostgreSQL's own: pg_basebackup with WAL archiving, or pg_dump"
@@ -89,8 +87,7 @@ class PostgresEngine(Reserving):
         try:
             await engine.database.write(lambda tx: migrate(tx.connection))
             await engine.tail.begin()
-            if (problem := await engine.standby_problem()) is not None:
-                log.error("safe: replica, and %s", problem)
+            await engine.standby_problem()  # whatever it is, the log says it
         except BaseException:
             await engine.database.close()
             raise
