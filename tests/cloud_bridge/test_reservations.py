@@ -367,6 +367,7 @@ async def test_the_openapi_document_says_what_is_needed_and_what_may_be_refused(
     assert [p["name"] for p in stream["parameters"] if p["in"] == "header"] == ["Last-Event-ID"]
 
 
+@pytest.mark.one_engine
 async def test_what_a_batch_and_a_reservation_look_up_does_not_grow_with_the_past(hq, shelf, make):
     """The open ones have indexes of their own; SQLite takes another one if it is let."""
     traced: list[str] = []
