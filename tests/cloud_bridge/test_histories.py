@@ -211,7 +211,7 @@ async def test_nothing_is_lost_or_doubled_in_any_history(block, tmp_path, make):
 async def test_nothing_is_lost_or_doubled_in_any_history_in_postgresql(
     tmp_path, make, postgres, postgres_template
 ):
-    for seed in range(100, 104):
+    for seed in range(100, 103):
         url = postgres.new_database(postgres_template)
         lab = PostgresLab(seed, tmp_path, make, url)
         await lab.live(100)

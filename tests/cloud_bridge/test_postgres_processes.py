@@ -16,6 +16,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
+from cloud_bridge import control
 from cloud_bridge.config import BridgeSettings
 from cloud_bridge.databases import audit
 from edge_agent.contract.messages import Presence
@@ -232,12 +233,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def token_of(config, name: str) -> str:
-    told = subprocess.run(
-        [sys.executable, "-m", "cloud_bridge", "store", "add", name, "-c", config, "--json"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return str(json.loads(told.stdout)["token"])
+async def token_of(config, name: str) -> str:
+    """Through the running bridge's socket, as the command does."""
+    answer = await control.ask(config.parent / "var/hq", "store add", {"name": name})
+    assert answer is not None
+    return str(answer["token"])
 
 
 async def test_two_processes_take_in_many_stores_and_one_store_at_once(
@@ -249,7 +249,7 @@ async def test_two_processes_take_in_many_stores_and_one_store_at_once(
         bridge_process(tmp_path / "b", postgres_url) as (_, second),
         aiohttp.ClientSession() as http,
     ):
-        tokens = {name: await asyncio.to_thread(token_of, config, name) for name in ("s1", "s2", "s3")}
+        tokens = {name: await token_of(config, name) for name in ("s1", "s2", "s3")}
 
         async def live(name: str):
             wire = store_wire(http, first, name, tokens[name])

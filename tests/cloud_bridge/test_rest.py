@@ -98,7 +98,6 @@ async def test_pages_together_are_the_whole_list(hq, filled, path, limit):
     assert await every_page(hq, path, limit=limit, **query) == whole
 
 
-@pytest.mark.engines
 async def test_stores_page_too(hq):
     for n in range(5):
         await hq.new_store(f"s{n}")
@@ -247,7 +246,6 @@ async def read_csv(hq, path, **query):
         return list(csv.DictReader(io.StringIO(await reply.text(), newline=""))), reply.headers
 
 
-@pytest.mark.engines
 async def test_every_list_is_also_csv(hq, filled, make):
     span = {"from": "2026-11-20T00:00:00.000Z", "to": "2026-11-23T00:00:00.000Z"}
     for path, query in (

@@ -126,6 +126,7 @@ async def test_heartbeats_keep_a_store_online_and_check_the_position(hq, store, 
     assert (await refused(make, store.post("batch", ahead))).code == "gap"
 
 
+@pytest.mark.one_engine
 async def test_equal_counts_are_compared_in_silence(hq, store, make):
     await store.tell(make.stock("A1", 3), make.stock("A2", None), make.stock("A3", 0))
     sums = sums_of([("A1", make.COLA, 3), ("A3", make.COLA, 0)])
@@ -432,6 +433,7 @@ async def test_store_tokens_and_api_tokens_are_not_each_other(hq, store, make):
     assert (await refused(make, store.send(1, 0))).status == 401
 
 
+@pytest.mark.one_engine
 async def test_many_stores_are_committed_together_and_none_sees_another(hq, make):
     stores = [await hq.new_store(f"s{n}") for n in range(20)]
     async with asyncio.TaskGroup() as group:
