@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -19,7 +20,9 @@ import pytest
 from cloud_bridge import control
 from cloud_bridge.config import BridgeSettings
 from cloud_bridge.databases import audit
+from cloud_bridge.store.reservations import Wanted
 from edge_agent.contract.messages import Presence
+from edge_agent.contract.times import utc_now
 
 pytestmark = pytest.mark.engines("postgresql")
 
@@ -194,6 +197,22 @@ async def test_a_key_that_comes_to_two_bridges_at_once_has_one_answer(pair, make
         assert answers == [answers[0]] * 6
         assert answers[0][0] == 201
     assert len((await pair[1].get("/v1/reservations"))["items"]) == 3
+
+
+async def test_wishes_that_try_stores_in_another_order_do_not_wait_in_a_circle(pair, make, caplog):
+    await two_stores(pair, make)
+
+    async def wish(n):
+        wanted = Wanted(
+            id=uuid.uuid4().hex, key=uuid.uuid4().bytes, body=b"", gtin=make.COLA, quantity=1, ttl_s=60, by="",
+            store=None, candidates=["s1", "s2"] if n % 2 else ["s2", "s1"],
+        )  # fmt: skip
+        return await pair[n % 2].engine.reserve(wanted, lambda *_: 0, utc_now)
+
+    with caplog.at_level("DEBUG", "cloud_bridge.store.postgres.database"):
+        records = await asyncio.gather(*(wish(n) for n in range(60)))
+    assert {record.state for record in records} == {"refused"}
+    assert "broken off" not in caplog.text
 
 
 # --- as they are started in a shop ---------------------------------------------------------------

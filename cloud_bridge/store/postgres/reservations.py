@@ -69,12 +69,12 @@ async def reserve(tx: Transaction, wanted: Wanted, available: Available, clock: 
     if known is not None:
         answered_before(known[0], wanted)
         return reservation_record(known[1:])
+    await connection.execute("savepoint nowhere_locked")
     for store in wanted.candidates:
-        await connection.execute("savepoint candidate")
         record = await _taken_at(connection, store, wanted, available, clock)
         if record is not None:
             return await _insert(connection, wanted, record)
-        await connection.execute("rollback to candidate")
+        await connection.execute("rollback to nowhere_locked")
     return await _insert(connection, wanted, decided(wanted, None, now=clock()))
 
 
