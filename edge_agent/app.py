@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -91,7 +91,6 @@ class StoreAgent:
         """
         loop = asyncio.get_running_loop()
         loop.set_default_executor(LooseThreads())  # ports and name servers hang, the rest goes on
-        self._measure()
         if self.uplink is not None:
             uplink = self.uplink
             self.journal.on_commit = lambda _seq: _quietly(loop, uplink.wake)
@@ -133,11 +132,18 @@ class StoreAgent:
         except TimeoutError:
             log.warning("the open minutes are not told: %s", self.journal.refusal or "the disk is slow")
 
-    def _measure(self) -> None:
-        """Metrics that are asked for when somebody looks."""
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Metrics that are asked for when somebody looks, inside the block; the journal is open there."""
         metrics.outbox_rows.set_function(lambda: self.journal.durable_seq - self.journal.position.applied)
         metrics.outbox_oldest_seconds.set_function(self._oldest_s)
         metrics.devices.look = self._figures
+        try:
+            yield
+        finally:
+            for gauge in (metrics.outbox_rows, metrics.outbox_oldest_seconds):
+                gauge.set_function(lambda: 0.0)
+            metrics.devices.look = list
 
     def _oldest_s(self) -> float:
         """How long the oldest row has waited for HQ; 0 when none waits."""
@@ -331,7 +337,8 @@ async def run(settings: StoreSettings, stop: asyncio.Event) -> None:
         )
         try:
             if await _within(stop, agent.begin()):
-                await agent.run(stop)
+                with agent.measured():
+                    await agent.run(stop)
         finally:
             agent.journal.close()
 

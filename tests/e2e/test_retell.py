@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloud_bridge import control
-from cloud_bridge.app import Bridge, audit
+from cloud_bridge.app import Bridge
 from cloud_bridge.config import BridgeSettings, Http
+from cloud_bridge.databases import audit
 from edge_agent.app import build
 from edge_agent.config.store import StoreSettings
 from edge_agent.contract.messages import PlanogramApplied
