@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -49,6 +50,9 @@ _REPLAY_AGAIN_S: Final = 5.0
 _PRUNE_S: Final = 3600.0
 _SWEEP_S: Final = 60.0
 _CLOSE_S: Final = 3.0
+_COLLECT_AT: Final = (50_000, 20, 20)
+"""A batch makes tens of thousands of objects, which go by their reference counts: the collector would look
+through them a hundred times, for nothing."""
 
 
 class Bridge:
@@ -260,6 +264,8 @@ async def serve(settings: BridgeSettings) -> None:
     """Serve until SIGTERM or SIGINT, as the only process on the data directory."""
     stop = stop_event()
     control.prepare(settings.data_dir)
+    gc.set_threshold(*_COLLECT_AT)
+    gc.freeze()
     with control.exclusive(settings.data_dir):
         await Bridge(settings).serve(stop)
 

@@ -121,25 +121,12 @@ class Picture:
         self.environment: dict[tuple[str, str, str], EnvironmentMeasured] = {}
         self.feed: list[FeedEntry] = []
         self.changed = Changed()
-        self._handlers: dict[type, Callable[[ReadyRow, Any, str], None]] = {
-            StockChanged: self._stock,
-            AppliedPlanogram: self._planogram_applied,
-            DeviceChanged: self._device,
-            GapMoved: self._gap,
-            FootfallCounted: self._footfall,
-            EnvironmentMeasured: self._environment,
-            EnvironmentAlarm: self._alarm,
-            ItemMoved: self._item,
-            CommandDone: _shows_nothing,
-            SetAside: _shows_nothing,
-        }
 
     def apply(self, rows: Iterable[ReadyRow], *, received_at: str) -> None:
         """Take rows in, in order. Rows that are set aside change nothing."""
-        handlers = self._handlers
         for row in rows:
             body = row.body
-            handlers[type(body)](row, body, received_at)
+            _HANDLERS[type(body)](self, row, body, received_at)
 
     # --- one method a body ---
 
@@ -296,5 +283,22 @@ def _correction(facing: str, gtin: str, change: int, on_hand: int) -> bytes:
     return _encode(StockPayload(facing, gtin, change, on_hand, 0.0, "correction", ()))
 
 
-def _shows_nothing(_row: ReadyRow, _body: CommandDone | SetAside, _received_at: str) -> None:
+def _shows_nothing(
+    _picture: Picture, _row: ReadyRow, _body: CommandDone | SetAside, _received_at: str
+) -> None:
     """What became of a command is kept beside the command; a row set aside has no effect."""
+
+
+# Of the module, not of each picture: a picture that holds methods of its own is freed by the collector only.
+_HANDLERS: Final[dict[type, Callable[[Picture, ReadyRow, Any, str], None]]] = {
+    StockChanged: Picture._stock,
+    AppliedPlanogram: Picture._planogram_applied,
+    DeviceChanged: Picture._device,
+    GapMoved: Picture._gap,
+    FootfallCounted: Picture._footfall,
+    EnvironmentMeasured: Picture._environment,
+    EnvironmentAlarm: Picture._alarm,
+    ItemMoved: Picture._item,
+    CommandDone: _shows_nothing,
+    SetAside: _shows_nothing,
+}
