@@ -213,12 +213,13 @@ def still_awaited(awaited: Iterable[Awaited], entries: Iterable[FeedEntry]) -> d
     """
     left = {one.n: one.items for one in awaited}
     moved: set[int] = set()
-    for seq, gtin, items in _taken(entries):
+    for seq, gtin, taken in _taken(entries):
+        unseen = taken
         for one in awaited:
-            if one.gtin == gtin and one.behind_seq < seq and left[one.n] and items:
-                seen = min(items, left[one.n])
+            if one.gtin == gtin and one.behind_seq < seq and left[one.n] and unseen:
+                seen = min(unseen, left[one.n])
                 left[one.n] -= seen
-                items -= seen  # noqa: PLW2901 - what is left of this row
+                unseen -= seen
                 moved.add(one.n)
     return {n: left[n] for n in moved}
 

@@ -19,7 +19,7 @@ from cloud_bridge.store.postgres.database import Address, Connection, Database, 
 from cloud_bridge.store.postgres.hello import greet
 from cloud_bridge.store.postgres.history import refold
 from cloud_bridge.store.postgres.news import News
-from cloud_bridge.store.postgres.replica import PROBLEM, Replica
+from cloud_bridge.store.postgres.replica import Replica
 from cloud_bridge.store.postgres.reserving import Reserving
 from cloud_bridge.store.postgres.schema import migrate
 from cloud_bridge.store.postgres.state import apply_state
@@ -87,7 +87,8 @@ class PostgresEngine(Reserving):
         try:
             await engine.database.write(lambda tx: migrate(tx.connection))
             await engine.tail.begin()
-            await engine.standby_problem()  # whatever it is, the log says it
+            if safe == "replica":
+                await engine.replica.standbys()  # the log says how they are
         except BaseException:
             await engine.database.close()
             raise
@@ -165,13 +166,7 @@ class PostgresEngine(Reserving):
         """Up to which row of its line, which ends in `branch` at `head`, a store may forget."""
         return await self.replica.safe(store, branch, head) if self._safe == "replica" else head
 
-    async def standby_problem(self) -> str | None:
-        """Why nothing becomes safe under `safe: replica`; None when all is well or it is not set."""
-        if self._safe != "replica":
-            return None
-        return PROBLEM if (await self.replica.standbys()).flushed is None else None
-
-    async def record_backup(self, path: Path, *, at: str) -> BackupRecord:  # noqa: ARG002 - the engines' own
+    async def record_backup(self, path: Path, *, at: str) -> BackupRecord:  # noqa: ARG002 - the protocol's, and here there is nothing to date
         """BadRequest: backups of this database are not made by HQ."""
         raise BadRequest(f"{path} is no backup of this database", hint=OWN_BACKUPS)
 
@@ -228,10 +223,6 @@ class PostgresEngine(Reserving):
     async def store_page(self, after: str, limit: int) -> list[tuple[StoreRecord, FacingCounts]]:
         """Stores by id, with what they show."""
         return await self._read(partial(reads.store_page, after=after, limit=limit))
-
-    async def stores(self, names: list[str]) -> dict[str, StoreRecord]:
-        """The named stores."""
-        return await self._ask(partial(reads.stores, names=names))
 
     async def store(self, store: str) -> StoreRecord:
         """One store."""
