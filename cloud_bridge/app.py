@@ -51,8 +51,8 @@ _PRUNE_S: Final = 3600.0
 _SWEEP_S: Final = 60.0
 _CLOSE_S: Final = 3.0
 _COLLECT_AT: Final = (50_000, 20, 20)
-"""A batch of 5,000 rows makes tens of thousands of objects, which go by their reference counts: by Python's own
-numbers the collector would look some twenty times in between, for nothing."""
+"""A batch of 5,000 rows makes tens of thousands of objects, which go by their reference counts: the collector
+would look some twenty times in between, for nothing."""
 
 
 class Bridge:
