@@ -104,7 +104,8 @@ class Bridge:
                 following = _follow(engine, access, commands)
                 await self._until(stop, parts, held, following)
                 hub.close()
-            await liveness.save(engine)
+            with contextlib.suppress(Unavailable):  # a database that is away must not keep us
+                await liveness.save(engine)
         finally:
             await engine.close()
         log.info("HQ stopped")

@@ -39,6 +39,10 @@ class Caller:
     expires_at: str | None = None
     is_revoked: bool = False
 
+    def is_over(self) -> bool:
+        """Whether this caller may do nothing any more: revoked, or logged in too long ago."""
+        return self.is_revoked or (self.expires_at is not None and self.expires_at <= rfc3339(utc_now()))
+
     def may(self, role: Role) -> bool:
         """Whether this caller has `role` or a stronger one; a store never has."""
         return self.role is not None and _RANK[self.role] >= _RANK[role]
@@ -91,7 +95,7 @@ class Access:
             raise Forbidden(f"this needs the role {role}")
         if caller.csrf is not None and request.method not in _SAFE_METHODS:
             given = request.headers.get(CSRF_HEADER, "")
-            if not hmac.compare_digest(given.encode(), caller.csrf.encode()):
+            if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), caller.csrf.encode()):
                 raise Forbidden(f"the header {CSRF_HEADER} is missing or wrong", hint="GET /v1/me tells it")
         return caller
 
@@ -114,8 +118,7 @@ class Access:
         caller = self._callers.get(digest)
         if caller is None or not hmac.compare_digest(caller.hash, digest):
             return None
-        is_over = caller.expires_at is not None and caller.expires_at <= rfc3339(utc_now())
-        return None if is_over else caller
+        return None if caller.is_over() else caller
 
     # --- giving and taking ---
 

@@ -12,7 +12,7 @@ from typing import Final
 from cloud_bridge import metrics
 from cloud_bridge.admission import FORKS, FORKS_WITHIN_S, Forks
 from cloud_bridge.commands import Commands
-from cloud_bridge.errors import BadRequest, Conflict, Forbidden
+from cloud_bridge.errors import Conflict, Forbidden
 from cloud_bridge.liveness import Liveness
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside, make_ready
 from cloud_bridge.store import Engine
@@ -32,7 +32,6 @@ from edge_agent.contract.times import parse_rfc3339, rfc3339, utc_now
 
 log = logging.getLogger(__name__)
 
-_MAX_SEQ: Final = 2**63 - 2
 _BUSY_AT: Final = 64
 _BUSY_DELAY_MS: Final = 500
 
@@ -62,8 +61,6 @@ class Ingest:
         received_at = self._now()
         if hello.store != store:
             raise Forbidden(f"this token is not store {hello.store!r}'s")
-        if max(hello.last_seq, hello.base_seq, *(p.seq for p in hello.locator), 0) > _MAX_SEQ:
-            raise BadRequest("seq does not fit into 64 bits")
         self._forks.admit(store)
         answer = await self._engine.hello(store, hello, received_at=received_at)
         if isinstance(answer, Want):
@@ -91,8 +88,6 @@ class Ingest:
 
     async def state(self, store: str, state: State) -> None:
         """Show a store's present before its past."""
-        if state.as_of_seq > _MAX_SEQ:
-            raise BadRequest("seq does not fit into 64 bits")
         await self._engine.state(store, state, received_at=self._now())
         metrics.sync_batches.labels("state", "applied").inc()
 

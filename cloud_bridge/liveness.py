@@ -39,10 +39,15 @@ class Liveness:
         self._unsaved.add(store)
 
     async def save(self, engine: Engine) -> None:
-        """Write down what was heard since the last time."""
+        """Write down what was heard since the last time; what could not be is written with the next."""
         unsaved, self._unsaved = self._unsaved, set()
-        if unsaved:
-            await engine.save_heard({store: self._heard[store] for store in unsaved})
+        if not unsaved:
+            return
+        try:
+            await engine.save_heard({store: self._heard[store].copy() for store in unsaved})
+        except BaseException:
+            self._unsaved |= unsaved
+            raise
 
     def last_seen_at(self, record: StoreRecord) -> str | None:
         """When the store was last heard of."""

@@ -14,6 +14,7 @@ from cloud_bridge import metrics
 from cloud_bridge.auth import Caller
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import FeedEvent
+from edge_agent.contract.errors import ShelfEdgeError
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,8 @@ async def stream(
     store: str | None,
     type_: str | None,
 ) -> web.StreamResponse:
-    """Send events behind `after` until the client leaves, stalls or is revoked, or the service stops."""
+    """Send events behind `after` until the client leaves, stalls or may no longer, the feed cannot be read,
+    or the service stops."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",
@@ -120,6 +122,8 @@ async def stream(
             log.info("stream of %s closed: it does not read", caller.name)
         except ConnectionError:
             log.debug("stream of %s left", caller.name)
+        except ShelfEdgeError as error:  # its head is sent: it can only end, and its reader has a cursor
+            log.info("stream of %s ended: %s", caller.name, error.message)
     return response
 
 
@@ -127,7 +131,7 @@ async def _follow(
     response: web.StreamResponse, hub: Hub, caller: Caller, n: int, store: str | None, type_: str | None
 ) -> None:
     feed = hub.feeds
-    while not (hub.is_closing or caller.is_revoked or hub.feeds != feed):
+    while not (hub.is_closing or caller.is_over() or hub.feeds != feed):
         news = hub.news
         events, reached = await hub.after(n, store, type_)
         if events:

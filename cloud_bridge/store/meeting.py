@@ -18,6 +18,7 @@ RESTATED_ABOVE_ROWS: Final = 500
 REFOLD_WAIT_S: Final = 2.0
 """Less than an agent waits for its hello."""
 _ATTEMPTS: Final = 5
+_FOLDS_A_STORE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,17 @@ def decide(
 
 
 class Refolds:
-    """Histories that are being folded again: once for each merge base, however often an agent asks."""
+    """Histories that are being folded again: once for each merge base, however often an agent asks.
+
+    A store has at most two at a time, for two gateways that use its token in turn.
+    """
 
     def __init__(self) -> None:
-        self.running: dict[str, tuple[Place, asyncio.Future[Picture]]] = {}
+        self._folds: dict[str, dict[Place, asyncio.Future[Picture]]] = {}
+
+    def all(self) -> list[asyncio.Future[Picture]]:
+        """Those that run, or that no hello has asked for yet."""
+        return [running for folds in self._folds.values() for running in folds.values()]
 
     async def greeted(
         self,
@@ -111,11 +119,10 @@ class Refolds:
         refolded: Refolded | None = None
         for _ in range(_ATTEMPTS):
             answer = await attempt(refolded)
+            if refolded is not None:
+                self._forget(store, refolded.merge)
             if not isinstance(answer, NeedsRefold):
-                self.running.pop(store, None)
                 return answer
-            if refolded is not None and refolded.merge == answer.merge:
-                self.running.pop(store, None)  # what it was folded from has changed
             refolded = await self._folded(store, answer, fold)
         raise Unavailable("the store's history keeps moving", hint="say hello again")
 
@@ -123,13 +130,37 @@ class Refolds:
         self, store: str, need: NeedsRefold, fold: Callable[[list[Segment]], Awaitable[Picture]]
     ) -> Refolded:
         """A long one is answered at a later hello."""
-        merge, running = self.running.get(store, (None, None))
-        if running is None or merge != need.merge:
+        running = self._folds.get(store, {}).get(need.merge)
+        if running is None:
+            self._make_room(store)
             running = asyncio.ensure_future(fold(need.segments))
-            self.running[store] = need.merge, running
+            running.add_done_callback(_heard_of)
+            self._folds.setdefault(store, {})[need.merge] = running
         done, _ = await asyncio.wait({running}, timeout=REFOLD_WAIT_S)
         if not done:
             raise Unavailable("this store's history is still being read", hint="say hello again")
         if running.exception() is not None:
-            self.running.pop(store, None)
+            self._forget(store, need.merge)
         return Refolded(need.merge, running.result())
+
+    def _make_room(self, store: str) -> None:
+        """One that nobody came back for goes; Unavailable while all of them run."""
+        folds = self._folds.get(store, {})
+        if len(folds) < _FOLDS_A_STORE:
+            return
+        done = next((merge for merge, running in folds.items() if running.done()), None)
+        if done is None:
+            raise Unavailable("this store's histories are still being read", hint="say hello again")
+        self._forget(store, done)
+
+    def _forget(self, store: str, merge: Place) -> None:
+        folds = self._folds.get(store, {})
+        folds.pop(merge, None)
+        if not folds:
+            self._folds.pop(store, None)
+
+
+def _heard_of(running: asyncio.Future[Picture]) -> None:
+    """An error is told to the hello that asks; nobody may ask any more."""
+    if not running.cancelled():
+        running.exception()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -344,6 +344,10 @@ class Heard:
     devices: dict[str, str] = field(default_factory=dict)
     facings: dict[str, str] = field(default_factory=dict)
     clock_offset_ms: int | None = None
+
+    def copy(self) -> Heard:
+        """As it is now, for another thread."""
+        return replace(self, devices=dict(self.devices), facings=dict(self.facings))
 
     def add(self, presence: Presence | None) -> None:
         """Take in what came beside a batch."""

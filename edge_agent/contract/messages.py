@@ -27,7 +27,9 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 LOCATOR_LIMIT = 10_000
 """The most (seq, chain) pairs that one hello may carry."""
 
-Seq = Annotated[int, Meta(ge=0)]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Seq = Annotated[int, Meta(ge=0, le=2**63 - 2)]
+"""Another row may follow."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
 
@@ -171,13 +173,13 @@ FEED_KINDS = frozenset(BODIES) - {"planogram.applied", "command.done"}
 class OutboxRow(Struct, frozen=True, kw_only=True, gc=False):
     """One captured event. `body` is the exact JSON text; it is stored and hashed as it is."""
 
-    seq: Annotated[int, Meta(ge=1)]
+    seq: Annotated[int, Meta(ge=1, le=2**63 - 2)]
     eid: Unchecked
     kind: Annotated[str, Meta(min_length=1, max_length=64)]
-    version: Annotated[int, Meta(ge=1)]
+    version: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     occurred_at: Unchecked
     boot_id: str
-    mono_ms: int
+    mono_ms: Int64
     body: str
 
 
@@ -293,9 +295,9 @@ class State(Struct, frozen=True, kw_only=True):
 class Presence(Struct, frozen=True, kw_only=True):
     """Soft state beside a batch: when devices and facings were last heard of. Never history."""
 
-    devices: dict[str, Time] = {}
-    facings: dict[str, Time] = {}
-    clock_offset_ms: int | None = None
+    devices: dict[Identifier, Time] = {}
+    facings: dict[Identifier, Time] = {}
+    clock_offset_ms: Int64 | None = None
     """HQ's clock less the store's, as measured at hello."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 
 from cloud_bridge import auth
+from edge_agent.contract.times import parse_rfc3339
 
 pytestmark = pytest.mark.engines
 
@@ -68,6 +70,26 @@ async def test_a_cookie_needs_its_csrf_token_to_write(hq, browser):
         assert done.status == 204
     async with browser.get("/v1/me") as me:
         assert me.status == 401
+
+
+@pytest.mark.one_engine
+async def test_a_csrf_token_that_is_no_text_is_wrong(hq, browser):
+    reply = await log_in(hq, browser)
+    head = f"POST /v1/logout HTTP/1.1\r\nHost: hq\r\nCookie: {auth.COOKIE}={reply.cookies[auth.COOKIE].value}\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", hq.bridge.port)
+    writer.write(head.encode() + b"X-CSRF-Token: \xff\r\nConnection: close\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"403"
+    writer.close()
+
+
+@pytest.mark.one_engine
+async def test_a_stream_does_not_outlive_its_login(hq, store, make, browser, monkeypatch):
+    await log_in(hq, browser)
+    async with browser.get("/v1/stream") as reply:
+        assert await reply.content.readline() == b": follows\n"
+        monkeypatch.setattr(auth, "utc_now", lambda: parse_rfc3339("2998-01-01T00:00:00.000Z"))
+        await store.tell(make.stock("A1", 1))
+        assert await asyncio.wait_for(reply.read(), 10) == b"\n"
 
 
 @pytest.mark.one_engine

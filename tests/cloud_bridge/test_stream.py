@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from cloud_bridge.errors import Unavailable
+
 pytestmark = pytest.mark.engines
 
 
@@ -121,3 +123,16 @@ async def test_a_stopping_hq_ends_its_streams(start_hq, tmp_path):
         hq.stop.set()
         with pytest.raises(EOFError):
             await Reader(reply).event()
+
+
+async def test_a_feed_that_cannot_be_read_ends_the_stream_without_a_second_head(hq, store, make, monkeypatch):
+    async def away(*_, **__):
+        raise Unavailable("the database is away")
+
+    headers = {"Authorization": f"Bearer {hq.token}"}
+    async with hq.http.get(f"{hq.url}/v1/stream", headers=headers) as reply:
+        assert await reply.content.readline() == b": follows\n"
+        monkeypatch.setattr("cloud_bridge.stream.Hub._since", lambda *_: None)  # a reader that is far behind
+        monkeypatch.setattr(hq.engine, "events", away)
+        await store.tell(make.stock("A1", 1))
+        assert await asyncio.wait_for(reply.read(), 10) == b"\n"

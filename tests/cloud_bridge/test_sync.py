@@ -13,6 +13,7 @@ from edge_agent.contract.digest import Digest, bucket_of, sums_of
 from edge_agent.contract.messages import DeviceState, FacingState, GapMoved, Position, Presence
 
 pytestmark = pytest.mark.engines
+AT = "2026-11-22T10:00:00.000Z"
 
 
 def shown_state(facing, on_hand, gtin):
@@ -389,6 +390,22 @@ async def test_large_numbers_in_the_envelope_are_refused(store, make):
     hello = store.greeting([])
     far = msgspec.structs.replace(hello, locator=[Position(2**66, "0" * 32)])
     assert (await refused(make, store.post("hello", far))).status == 400
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"last_seq": 2**70},
+        {"presence": Presence(clock_offset_ms=2**70)},
+        {"presence": Presence(devices={"a\0": AT})},
+        {"presence": Presence(facings={"A" * 65: AT})},
+    ],
+)
+async def test_a_heartbeat_that_the_database_could_not_keep_is_refused(hq, store, make, more):
+    beat = store.outbox.batch(store.session, store.branch, 1, 0)
+    await store.post("batch", beat)
+    assert (await refused(make, store.post("batch", msgspec.structs.replace(beat, **more)))).status == 400
+    await hq.engine.save_heard({})
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"session": 1}', b"\xff\xfe", b"[" * 100_000])

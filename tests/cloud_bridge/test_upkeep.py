@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from cloud_bridge.errors import Unavailable
+from cloud_bridge.liveness import Liveness
 from cloud_bridge.store.sqlite import SqliteEngine
 from cloud_bridge.store.sqlite.writer import MAX_WAITING
 from edge_agent.contract.messages import Presence
@@ -47,6 +48,46 @@ async def test_pruned_events_leave_the_audit_sound_and_old_cursors_refused(hq, s
     assert (refused.value.status, refused.value.code) == (400, "E-CURSOR-EXPIRED")
     await store.tell(make.stock("A1", 9))
     assert [e["seq"] for e in (await hq.get("/v1/events", after=left[0]["cursor"]))["items"]] == [6]
+
+
+async def test_an_event_that_a_wrong_clock_dated_back_takes_nobody_with_it(hq, store, make, monkeypatch):
+    await store.tell(make.stock("A1", 1))
+    with monkeypatch.context() as wrong:
+        wrong.setattr("cloud_bridge.ingest.Ingest._now", lambda _: "2020-01-01T00:00:00.000Z")
+        await store.tell(make.stock("A1", 2))
+    await store.tell(make.stock("A1", 3))
+    assert len(await hq.events()) == 3
+    before = {"events_before": "2026-01-01T00:00:00.000Z", "items_before": "", "buckets_before_ms": 0}
+    while await hq.engine.prune(**before):
+        pass
+    assert [e["seq"] for e in await hq.events()] == [1, 2, 3]
+
+
+@pytest.mark.one_engine
+async def test_what_was_heard_and_could_not_be_kept_is_kept_with_the_next(hq, store):
+    liveness, at = Liveness(), "2998-01-01T00:00:00.000Z"
+    liveness.hear("s1", at=at, last_seq=0, presence=Presence(devices={"d": at}))
+    given = []
+
+    class Full:
+        async def save_heard(self, heard):
+            given.append(heard)
+            raise Unavailable("the queue is full")
+
+    with pytest.raises(Unavailable):
+        await liveness.save(Full())
+    liveness.hear("s1", at=at, last_seq=0, presence=Presence(devices={"e": at}))
+    assert list(given[0]["s1"].devices) == ["d"], "another thread reads it"
+    await liveness.save(hq.engine)
+    assert (await hq.engine.store("s1")).last_seen_at == at
+
+
+async def test_a_stop_while_the_database_is_away_is_a_stop(hq, store, monkeypatch):
+    async def away(_heard):
+        raise Unavailable("the database is away")
+
+    monkeypatch.setattr(hq.engine, "save_heard", away)
+    # the fixture stops it now, and whatever `serve` raises fails the test there
 
 
 async def test_what_was_heard_survives_a_restart(start_hq, tmp_path, make):

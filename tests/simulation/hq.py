@@ -120,8 +120,7 @@ class Hq:
                 answer.set_exception(ConnectionResetError("HQ died"))
                 answer.exception()
         self._asked.clear()
-        refolds = [running for _, running in self.engine._refolds.running.values()]
-        for chore in (*self._chores, *refolds):
+        for chore in (*self._chores, *self.engine._refolds.all()):
             chore.cancel()
         saved = self.file.with_name("killed.sqlite3")
         image(self.file, saved)

@@ -98,7 +98,7 @@ class PostgresEngine(Reserving):
     async def close(self) -> None:
         """Wait for what is running and close every connection."""
         await self.news.close()
-        for _, running in self._refolds.running.values():
+        for running in self._refolds.all():
             running.cancel()
         await self.database.close()
 

@@ -11,11 +11,13 @@ PRUNE_STEP: Final = 5_000
 
 _OLDEST_STEPS: Final = """
 select max(last_n) from (
-  select last_n, sum(events) over (order by last_n) - events as before from (
-    select last_n, events from feed_step
-    where received_at < $1 and last_n < (select max(last_n) from feed_step) order by last_n limit $2
+  select last_n, sum(events) over (order by last_n) - events as before,
+    bool_and(received_at < $1) over (order by last_n) as is_old
+  from (
+    select last_n, events, received_at from feed_step
+    where last_n < (select max(last_n) from feed_step) order by last_n limit $2
   ) oldest
-) summed where before < $2
+) summed where before < $2 and is_old
 """
 
 
@@ -96,7 +98,8 @@ async def _delete(connection: Connection, table: str, key: str, condition: str, 
 
 
 async def _prune_feed(connection: Connection, before: str) -> int:
-    """Sums of what goes are kept, so that an audit can still add the feed up. Whole steps go."""
+    """Sums of what goes are kept, so that an audit can still add the feed up. Whole steps go; one that is not
+    old keeps all behind it: one that a wrong clock dates back takes nobody with it."""
     last = await connection.fetchval(_OLDEST_STEPS, before, PRUNE_STEP)
     if not last:
         return 0

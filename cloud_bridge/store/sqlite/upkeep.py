@@ -68,11 +68,13 @@ def prune(tx: Transaction, *, events_before: str, items_before: str, buckets_bef
 
 
 def _prune_feed(connection: sqlite3.Connection, before: str) -> int:
-    """Sums of what goes are kept, so that an audit can still add the feed up."""
+    """Sums of what goes are kept, so that an audit can still add the feed up. An event that is not old keeps
+    all behind it: one that a wrong clock dates back takes nobody with it."""
     last = connection.execute(
-        "select max(n) from (select n from feed where received_at < ? and n < (select max(n) from feed)"
-        " order by n limit ?)",
-        (before, PRUNE_STEP),
+        "with oldest as materialized (select n, received_at from feed order by n limit ?)"
+        " select max(n) from oldest where n < (select max(n) from feed)"
+        " and n < coalesce((select min(n) from oldest where received_at >= ?), 9223372036854775807)",
+        (PRUNE_STEP, before),
     ).fetchone()[0]
     if last is None:
         return 0
