@@ -211,7 +211,8 @@ async def _follow(engine: Engine, access: Access, commands: Commands) -> None:
     due: set[str] = set()
     while True:
         try:
-            due |= await engine.changed()
+            if not due:
+                due |= await engine.changed()
             for subject in sorted(due):
                 await load[subject]()
                 due.discard(subject)

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from cloud_bridge.errors import BadRequest, TooLarge
 from edge_agent.contract.gs1 import Gtin
+from edge_agent.contract.place import Latitude, Longitude, place_problems
 from edge_agent.contract.planogram import Facing, Identifier, Product, planogram_problems
 
 LARGEST_BODY: Final = 64 * 1024
@@ -45,13 +46,12 @@ class Reserve(Body):
     quantity: Annotated[StrictInt, Field(ge=1, le=MOST_ITEMS)]
     store: str | None = None
     ttl_s: Annotated[StrictInt, Field(ge=1)] | None = None
-    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
 
     def problems(self) -> list[str]:
         """A place has two coordinates."""
-        is_half = (self.latitude is None) != (self.longitude is None)
-        return ["latitude and longitude go together"] if is_half else []
+        return place_problems(self.latitude, self.longitude)
 
 
 class PlanogramPut(Body):

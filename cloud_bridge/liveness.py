@@ -9,7 +9,7 @@ from typing import Final, Literal
 from cloud_bridge.store import Engine
 from cloud_bridge.store.records import DeviceRecord, FacingRecord, Heard, StoreRecord
 from edge_agent.contract.messages import Presence
-from edge_agent.contract.times import parse_rfc3339
+from edge_agent.contract.times import parse_rfc3339, rfc3339
 
 ONLINE_FOR: Final = timedelta(seconds=15)
 LATE_FOR: Final = timedelta(seconds=120)
@@ -74,12 +74,14 @@ class Liveness:
         return max(0, (heard.last_seq if heard else record.last_seq) - record.head_seq)
 
     def freshness(self, record: StoreRecord) -> Freshness:
-        """Caught up: as of the last word. Catching up: as of the state sent ahead, or of the newest row."""
+        """Caught up: as of the last word. Catching up: as of the state sent ahead, or of the newest row, in
+        HQ's time."""
         catching_up = record.head_seq < record.catch_up_to
         if not catching_up:
             return Freshness(self.last_seen_at(record), catching_up=False)
         is_ahead = record.head_seq < record.as_of_seq
-        return Freshness(record.state_at if is_ahead else record.head_occurred_at, catching_up=True)
+        as_of = record.state_at if is_ahead else _here(record.head_occurred_at, self.clock_offset_ms(record))
+        return Freshness(as_of, catching_up=True)
 
     def _newest(self, record: StoreRecord) -> Heard | None:
         """What was heard here, unless another process has heard the store since."""
@@ -96,6 +98,16 @@ class Liveness:
         """When a facing last had evidence."""
         heard = self._heard.get(facing.store)
         return _later(facing.observed_at, heard.facings.get(facing.facing) if heard else None)
+
+
+def _here(there: str | None, offset_ms: int | None) -> str | None:
+    """A store's time by HQ's clock; None for one that is none, or is beyond all time."""
+    if there is None:
+        return None
+    try:
+        return rfc3339(parse_rfc3339(there) + timedelta(milliseconds=offset_ms or 0))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _later(first: str | None, second: str | None) -> str | None:

@@ -82,6 +82,8 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 def _operation(route: Route, refs: dict[type, Any]) -> dict[str, Any]:
     content = _content(route, refs)
     refusals = _REFUSALS | {str(status): text for status, text in route.refusals.items()}
+    if route.body is not None:
+        refusals |= {"413": "The body is too large"}
     problem = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
     return {
         "summary": route.summary,

@@ -32,7 +32,7 @@ def available(stock: StockRecord, rules: Promises, *, as_of: str | None, now: da
     """
     supports = sum(supported(count, rules) for count in stock.counts)
     if is_stale(as_of, rules, now=now):
-        supports = math.floor(supports * rules.stale_share)
+        supports = math.floor(supports * rules.stale_share + _ROUNDING)
     taken = sum(claim.items for claim in stock.claims if is_claimed(claim, rules, as_of=as_of, now=now))
     return max(0, supports - rules.safety_stock - taken)
 

@@ -14,6 +14,7 @@ from cloud_bridge.errors import BadRequest
 from cloud_bridge.store.reservations import ReservationState
 from edge_agent.contract.gs1 import Gtin
 from edge_agent.contract.messages import FEED_KINDS
+from edge_agent.contract.place import Latitude, Longitude, place_problems
 from edge_agent.contract.times import parse_rfc3339, utc_now
 
 Q = TypeVar("Q", bound="Query")
@@ -57,13 +58,13 @@ class Stock(Page):
     """Stock of one item; with a place, the nearest stores first."""
 
     gtin: Gtin
-    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.latitude is None) != (self.longitude is None):
-            raise ValueError("latitude and longitude go together")
+        if problems := place_problems(self.latitude, self.longitude):
+            raise ValueError(*problems)
         return self
 
 

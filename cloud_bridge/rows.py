@@ -107,7 +107,7 @@ def decode_row(
     kind: str, version: int, occurred_at: str, text: str
 ) -> msgspec.Struct | AppliedPlanogram | SetAside:
     """The body of one row whose time may be nonsense too, or why the row is set aside."""
-    if not _is_time(occurred_at):
+    if not in_calendar(occurred_at):
         return SetAside("quarantined", f"occurred_at {occurred_at} is not a time")
     return decode_body(kind, version, text)
 
@@ -208,13 +208,13 @@ def _require_count(**counts: int) -> None:
 
 
 def _require_time(text: str) -> None:
-    if not _is_time(text):
+    if not in_calendar(text):
         raise ValueError(f"{text} is not a time")
 
 
 @lru_cache(maxsize=4_096)
-def _is_time(text: str) -> bool:
-    """Whether the calendar knows it."""
+def in_calendar(text: str) -> bool:
+    """Whether the calendar knows this time."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

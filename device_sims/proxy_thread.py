@@ -13,19 +13,22 @@ ANSWERS_WITHIN_S = 10.0
 
 
 class ProxyThread:
-    """Forwards inside the block, beginning in `mode`; TimeoutError when the thread does not answer."""
+    """Forwards inside the block, beginning in `mode`. OSError: it cannot listen; TimeoutError: no answer."""
 
     def __init__(self, host: str, port: int, *, mode: Mode = "open") -> None:
         self.proxy = UplinkProxy(host, port)
         self._mode: Mode = mode
         self._loop, self._end = asyncio.new_event_loop(), asyncio.Event()
         self._up = threading.Event()
+        self._error: OSError | None = None
         self._thread = threading.Thread(target=self._run, name="line to HQ")
 
     def __enter__(self) -> Self:
         self._thread.start()
         if not self._up.wait(ANSWERS_WITHIN_S):
             raise TimeoutError("the line's thread did not begin to listen")
+        if self._error is not None:
+            raise self._error
         return self
 
     def __exit__(
@@ -41,7 +44,10 @@ class ProxyThread:
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
+        except OSError as error:
+            self._error = error
         finally:
+            self._up.set()
             self._loop.close()
 
     async def _serve(self) -> None:

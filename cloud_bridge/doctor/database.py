@@ -11,10 +11,11 @@ from typing import Final
 from cloud_bridge.doctor.place import space
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.store.sqlite.condition import damage
-from cloud_bridge.store.sqlite.looking import looking, size_of, wal_of
+from cloud_bridge.store.sqlite.looking import looking, size_of
 from cloud_bridge.store.sqlite.schema import MIGRATIONS
 from edge_agent.contract.errors import ShelfEdgeError
 from edge_agent.service.finding import Finding
+from edge_agent.service.still import wal_of
 
 CHECK_S: Final = 10.0
 """So long pages are read at most."""

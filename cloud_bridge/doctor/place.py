@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from cloud_bridge.control import LOCK
-from cloud_bridge.store.sqlite.looking import size_of, wal_of
+from cloud_bridge.store.sqlite.looking import size_of
 from edge_agent.service.finding import Finding, Level
+from edge_agent.service.still import wal_of
 
 FULL_WARN: Final = 85
 FULL_FAIL: Final = 95

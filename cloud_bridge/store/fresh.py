@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cloud_bridge.errors import Conflict
-from cloud_bridge.rows import ReadyBatch, ReadyRow
+from cloud_bridge.rows import ReadyBatch, ReadyRow, in_calendar
 from cloud_bridge.store.lines import Head
 
 
@@ -21,3 +23,8 @@ def rows_behind(common: int, ours: bytes | None, batch: ReadyBatch) -> list[Read
     if ours != batch.chain_at(common):
         raise Conflict("fork", f"the histories differ at or before {common}")
     return batch.rows[common - batch.first + 1 :]
+
+
+def newest_time(rows: Sequence[ReadyRow]) -> str | None:
+    """When the newest of `rows` occurred that says a real time, by its store's clock; None when none does."""
+    return next((row.occurred_at for row in reversed(rows) if in_calendar(row.occurred_at)), None)

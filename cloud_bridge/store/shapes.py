@@ -25,12 +25,6 @@ FACING_COLUMNS: Final = (
     "store, facing, gtin, name, on_hand, capacity, reorder_point, status, confidence, sources,"
     " changed_at, observed_at, received_at, version, reorder_due_at"
 )
-STORE_SELECT: Final = (
-    "select s.store, s.name, s.gln, s.timezone, s.last_seen_at, coalesce(b.head_seq, 0), b.head_occurred_at,"
-    " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at, s.clock_offset_ms, s.differences, s.differed_at,"
-    " s.latitude, s.longitude"
-    " from store s left join branch b on b.store = s.store and b.branch = s.branch"
-)
 _STORE_NAMES: Final = (
     "store", "name", "gln", "timezone", "last_seen_at", "head_seq", "head_occurred_at", "last_seq",
     "as_of_seq", "catch_up_to", "state_at", "clock_offset_ms", "differences", "differed_at",
@@ -39,7 +33,7 @@ _STORE_NAMES: Final = (
 
 
 def store_record(row: Sequence[object]) -> StoreRecord:
-    """A row of `STORE_SELECT`."""
+    """A row of an engine's stores, in the order of `_STORE_NAMES`."""
     return StoreRecord(**dict(zip(_STORE_NAMES, row, strict=True)))  # type: ignore[arg-type]  # its columns
 
 

@@ -33,6 +33,7 @@ from edge_agent.config.devices import (
 from edge_agent.config.mappings import MqttJson
 from edge_agent.config.text_devices import AsciiScale
 from edge_agent.contract.gs1 import Gln
+from edge_agent.contract.place import Latitude, Longitude
 from edge_agent.contract.planogram import (
     Facing,
     Identifier,
@@ -59,8 +60,8 @@ class Store(Settings):
     name: str = ""
     gln: Gln | None = None
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
-    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
 
     @property
     def zone(self) -> ZoneInfo:

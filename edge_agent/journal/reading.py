@@ -8,21 +8,19 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from edge_agent.contract.errors import JournalError
+from edge_agent.service.still import Stamp, stamp_of
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write. Raises what SQLite raises, or at the end JournalError when an agent
     was started under our hands: then what was read, and an error that it led to, are not to be used.
-
-    Without an agent there is no `-wal` file, and SQLite would make one to read: a file that belongs to
-    whoever asked. So the database is read as one that nobody changes, and looked at again at the end.
     """
-    if not _is_still(path):
+    before = stamp_of(path)
+    if before is None:
         with _connected(path, "mode=ro") as db:
             yield db
         return
-    before = _stamp(path)
     try:
         with _connected(path, "mode=ro&immutable=1") as db:
             yield db
@@ -42,19 +40,6 @@ def _connected(path: Path, mode: str) -> closing[sqlite3.Connection]:
     return closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True))
 
 
-def _check_still(path: Path, before: tuple[int, ...]) -> None:
-    if not (_is_still(path) and _stamp(path) == before):
+def _check_still(path: Path, before: Stamp) -> None:
+    if stamp_of(path) != before:
         raise JournalError(f"{path} was written while it was read", hint="the agent was started; ask again")
-
-
-def _is_still(path: Path) -> bool:
-    return not Path(f"{path}-wal").exists()
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """The same while nobody has written; empty where there is no file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns

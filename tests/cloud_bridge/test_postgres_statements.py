@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from random import Random
@@ -13,13 +14,19 @@ from hypothesis import strategies as st
 
 from cloud_bridge.config import BridgeSettings, read_settings
 from cloud_bridge.errors import BadRequest, Unavailable
-from cloud_bridge.store.postgres import PostgresEngine, schema
+from cloud_bridge.picture import FeedEntry
+from cloud_bridge.store.postgres import PostgresEngine, commands, schema
 from cloud_bridge.store.postgres.database import Address, Database
-from cloud_bridge.store.postgres.many import Columns, opened, sealed
+from cloud_bridge.store.postgres.feed import publish
+from cloud_bridge.store.postgres.many import Columns
 from cloud_bridge.store.postgres.schema import MIGRATIONS, migrate, schema_version
+from cloud_bridge.store.postgres.sealing import opened, sealed
+from cloud_bridge.store.records import CommandRecord
 from edge_agent.contract.errors import ConfigError, DatabaseAway, SchemaTooNew
+from tests.postgres import database_of
 
 AWKWARD = st.text(alphabet="\0\x1e\x1f\U0010ffff0123'\\ä🦾,", max_size=8)
+NOW = "2026-11-22T10:00:09.000Z"
 COLUMNS = Columns.of("a text, b text?, c bigint?, d float8, e bool, f bytea")
 
 
@@ -52,8 +59,7 @@ async def test_rows_come_back_as_they_were(tables):
         ]  # fmt: skip
         sql = f"select {', '.join(COLUMNS.values)} from {COLUMNS.rows(1)} order by place"  # noqa: S608 - our names
         found = await tables.ask(lambda c, sql=sql, rows=rows: c.fetch(sql, *COLUMNS.of_rows(rows)))
-        read = [(opened(a), b if b is None else opened(b), *rest) for a, b, *rest in found]
-        assert read == rows
+        assert [tuple(row) for row in found] == rows
 
 
 async def test_a_newer_schema_is_refused_and_an_unfinished_one_leaves_nothing(postgres):
@@ -123,8 +129,10 @@ async def test_what_another_waits_for_too_long_is_unavailable_and_a_deadlock_is_
     )
     rows = await tables.ask(lambda c: c.fetch("select added_at from person order by name"))
     assert [at for (at,) in rows] == ["xx", "xx"]
-    with pytest.raises(Unavailable, match="statement timeout"):
-        await tables.write(_too_long)
+    async with tables._connection() as holder, holder.transaction():
+        await holder.execute("update person set added_at = '' where name = 'a'")
+        with pytest.raises(Unavailable, match="lock timeout"):
+            await tables.write(_too_long)
 
 
 async def test_a_text_that_no_column_can_hold_is_the_caller_s_mistake(tables):
@@ -133,8 +141,8 @@ async def test_a_text_that_no_column_can_hold_is_the_caller_s_mistake(tables):
 
 
 async def _too_long(tx):
-    await tx.connection.execute("set local statement_timeout = 50")
-    await tx.connection.execute("select pg_sleep(5)")
+    await tx.connection.execute("set local lock_timeout = '50ms'")
+    await tx.connection.execute("update person set added_at = 'y' where name = 'a'")
 
 
 def test_a_bare_install_says_which_extra_is_missing(tmp_path):
@@ -178,3 +186,93 @@ def test_several_hosts_and_a_socket_are_addresses(tmp_path):
         "postgresql://hq@/hq?host=/run/postgresql",
     ):
         assert BridgeSettings(database=url, safe="replica").is_postgres
+
+
+async def test_what_a_server_or_its_owner_sets_otherwise_is_set_back(postgres):
+    url = postgres.new_database()
+    for setting in (
+        "default_transaction_isolation = 'repeatable read'",
+        "synchronous_commit = off",
+        "lock_timeout = 0",
+    ):
+        postgres.sql(f"alter database {database_of(url)} set {setting}")
+    database = Database(Address(url))
+    await database.open()
+    try:
+        shown = [
+            await database.ask(lambda c, name=name: c.fetchval(f"show {name}"))
+            for name in ("transaction_isolation", "synchronous_commit", "lock_timeout")
+        ]
+    finally:
+        await database.close()
+    assert shown == ["read committed", "on", "5s"]
+
+
+async def test_a_command_that_is_committed_while_others_are_handed_out_is_not_passed_by(postgres_url):
+    engine = await PostgresEngine.open(Address(postgres_url))
+    await engine.database.ask(lambda c: c.execute("insert into store (store, added_at) values ('s1', '')"))
+
+    async def add(n):
+        at = f"2026-11-22T10:00:0{n}.000Z"
+        body = json.dumps({"facing": f"A{n}"})
+        command = CommandRecord(f"{n:032x}", "s1", "recount", body, "me", at, "2099-01-01T00:00:00.000Z")
+        return await engine.add_command(command)
+
+    class Meanwhile:
+        """Another process commits a command behind each look for commands."""
+
+        def __init__(self, connection):
+            self._connection, self._number = connection, 1
+
+        def __getattr__(self, name):
+            return getattr(self._connection, name)
+
+        async def fetchval(self, query, *args):
+            return await self._then(self._connection.fetchval(query, *args))
+
+        async def fetch(self, query, *args):
+            return await self._then(self._connection.fetch(query, *args))
+
+        async def _then(self, question):
+            answer = await question
+            self._number += 1
+            await add(self._number)
+            return answer
+
+    async def hand_out(tx):
+        tx.connection = Meanwhile(tx.connection)
+        return await commands.hand_out(tx, "s1", after=0, newest=0, now=NOW)
+
+    try:
+        await add(1)
+        first, _ = await engine.database.write(hand_out)
+        rest = await engine.hand_out_commands("s1", after=first.after, newest=0, now=NOW)
+        handed = [command.body["facing"] for command in (*first.commands, *rest.commands)]
+        assert handed == [f"A{n}" for n in range(1, len(handed) + 1)]
+        left = await engine.database.ask(lambda c: c.fetchval("select count(*) from command"))
+        assert len(handed) == left > 2
+    finally:
+        await engine.close()
+
+
+async def test_a_task_that_has_ended_is_heard_of(postgres_url):
+    engine = await PostgresEngine.open(Address(postgres_url))
+
+    def odd(_events):
+        raise ZeroDivisionError
+
+    engine.tail._on_published = odd
+    await engine.database.ask(lambda c: c.execute("insert into store (store, added_at) values ('s1', '')"))
+    entry = FeedEntry(b"1" * 16, 1, "device.changed", NOW, NOW, b"{}")
+    await engine._write(lambda tx: publish(tx, "s1", [entry]))
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(ZeroDivisionError):
+                await until_it_fails(engine)
+    finally:
+        await engine.close()
+
+
+async def until_it_fails(engine):
+    while True:
+        await engine.changed()

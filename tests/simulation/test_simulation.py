@@ -1,4 +1,4 @@
-"""Thousands of seeded histories of the real journal, uplink, ingest and engine.
+"""A thousand seeded histories of the real journal, uplink, ingest and engine.
 
 One seed again: `SIM_SEED=N python -m pytest tests/simulation -k lost_or_doubled`; `SIM_STEPS` as the failure says.
 """

@@ -25,7 +25,6 @@ from cloud_bridge.store.audit import (
 from cloud_bridge.store.lines import Segment, line_of
 from cloud_bridge.store.postgres.database import PATIENT, Address, Connection, Database
 from cloud_bridge.store.postgres.history import PAGE, chain_at, refold
-from cloud_bridge.store.postgres.many import opened
 from cloud_bridge.store.postgres.picture import load_facings
 from cloud_bridge.store.postgres.replay import reading
 from cloud_bridge.store.postgres.schema import MIGRATIONS, schema_version
@@ -126,9 +125,7 @@ async def _pages(connection: Connection, store: str, branch: int) -> AsyncIterat
             branch,
             after,
         )
-        yield [
-            (seq, c, eid, opened(kind), version, opened(body)) for seq, c, eid, kind, version, body in page
-        ]
+        yield [(seq, c, eid, kind, version, body) for seq, c, eid, kind, version, body in page]
         if len(page) < PAGE:
             return
         after = page[-1][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cloud_bridge.rows import ReadyBatch, ReadyRow, SetAside
-from cloud_bridge.store.fresh import common_position, rows_behind
+from cloud_bridge.store.fresh import common_position, newest_time, rows_behind
 from cloud_bridge.store.postgres import commands, published, reservations
 from cloud_bridge.store.postgres.database import Transaction, Writes
 from cloud_bridge.store.postgres.feed import publish
@@ -25,7 +25,8 @@ _LEDGER: Final = insert(
 _SET_ASIDE: Final = insert("set_aside", "seq bigint, branch bigint, fate text, reason text")
 _MOVE_HEAD: Final = """
 with moved as (
-  update branch set head_seq = $3, head_chain = $4, head_occurred_at = $5 where store = $1 and branch = $2
+  update branch set head_seq = $3, head_chain = $4, head_occurred_at = coalesce($5, head_occurred_at)
+  where store = $1 and branch = $2
 )
 update store set last_seen_at = $6, last_seq = $7 where store = $1
 """
@@ -53,7 +54,7 @@ async def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, receive
     await save(writes, store, picture)
     await publish(tx, store, picture.feed, by=writes)
     await writes.execute(
-        _MOVE_HEAD, store, head.branch, last.seq, last.chain, last.occurred_at, received_at, batch.last_seq
+        _MOVE_HEAD, store, head.branch, last.seq, last.chain, newest_time(fresh), received_at, batch.last_seq
     )
     await writes.send(tx.connection)
     await reservations.seen(tx.connection, store, picture.feed)

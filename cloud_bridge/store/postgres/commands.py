@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from cloud_bridge.rows import ReadyRow
 from cloud_bridge.store.orders import AT_ONCE, COUNTED_AGAIN, GATEWAY_REPLACED, as_told, number_after
 from cloud_bridge.store.postgres.database import Connection, Transaction
-from cloud_bridge.store.postgres.many import sealed
 from cloud_bridge.store.postgres.news import note
+from cloud_bridge.store.postgres.sealing import sealed
 from cloud_bridge.store.records import CommandRecord, HandedOut
 from edge_agent.contract.messages import CommandDone
 
@@ -61,22 +61,21 @@ async def hand_out(tx: Transaction, store: str, *, after: int, newest: int, now:
         now,
         store,
     )
+    # First: a command that is committed in between is handed out, and never passed by.
+    kept = await connection.fetchval("select coalesce(max(n), 0) from command where store = $1", store)
     found = await connection.fetch(
         "select n, id, kind, body, issued_at from command"
         f" where store = $1 and n > $2 and outcome is null order by n limit {AT_ONCE}",
         store,
         after,
     )
+    numbers = [row[0] for row in found]
     await connection.execute(
         "update command set handed_at = coalesce(handed_at, $1) where n = any($2)",
         now,
-        [row[0] for row in found],
+        numbers,
     )
-    if len(found) < AT_ONCE:
-        kept = await connection.fetchval("select coalesce(max(n), 0) from command where store = $1", store)
-        last = max(kept, newest)
-    else:
-        last = found[-1][0]
+    last = max(kept, newest, *numbers) if len(found) < AT_ONCE else numbers[-1]
     commands = [as_told(*rest, now=now) for _, *rest in found]
     return HandedOut(commands, max(after, last), len(expired))
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 import asyncpg
 
 from cloud_bridge.errors import BadRequest, Unavailable
+from cloud_bridge.store.postgres.sealing import opened
 from edge_agent.contract.errors import ConfigError, DatabaseAway
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,15 @@ _COMMAND_S: Final = 20.0
 _SETTINGS: Final = {
     "application_name": "cloud-bridge",
     "synchronous_commit": "on",
+    "default_transaction_isolation": "read committed",
     "statement_timeout": "15s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "15s",
     "timezone": "UTC",
     "jit": "off",
 }
-"""Whatever the server's defaults: an answered commit is on the disk, and nobody holds a lock for long."""
+"""Whatever the server's defaults: an answered commit is on the disk, who waited for a lock sees what was
+committed under it, and nobody holds one for long."""
 
 PATIENT: Final = {"command_timeout": None, "server_settings": _SETTINGS | {"statement_timeout": "0"}}
 """For who may take as long as it takes: an audit counts the rows of whole stores."""
@@ -132,7 +135,11 @@ class Database:
         try:
             # Without a floor: the pool logs a traceback whenever it cannot restore one.
             self._pool = await asyncpg.create_pool(
-                **self._options, min_size=0, max_size=CONNECTIONS, max_inactive_connection_lifetime=60
+                **self._options,
+                init=_read_texts,
+                min_size=0,
+                max_size=CONNECTIONS,
+                max_inactive_connection_lifetime=60,
             )
             await self._pool.release(await self._pool.acquire())
         except LOST as error:
@@ -176,16 +183,19 @@ class Database:
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._write_once(operation)
-            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
-                log.debug("a transaction was broken off, attempt %d: %s", attempt + 1, _first_line(error))
+            except _BrokenOff as error:
+                log.debug("a transaction was broken off, attempt %d: %s", attempt + 1, error)
                 await asyncio.sleep(random.random() * 0.05 * 2**attempt)
         raise Unavailable("the database broke the transaction off again and again", hint="try again")
 
     async def _write_once(self, operation: Callable[[Transaction], Awaitable[T]]) -> tuple[T, int]:
         with _told():
-            async with self._connection() as connection, connection.transaction():
-                transaction = Transaction(connection)
-                result = await operation(transaction)
+            try:
+                async with self._connection() as connection, connection.transaction():
+                    transaction = Transaction(connection)
+                    result = await operation(transaction)
+            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
+                raise _BrokenOff(_first_line(error)) from error
         return result, transaction.published
 
     @contextlib.asynccontextmanager
@@ -203,13 +213,19 @@ class Database:
             await self._pool.release(connection)
 
 
+async def _read_texts(connection: Any) -> None:
+    await connection.set_type_codec("text", schema="pg_catalog", encoder=str, decoder=opened, format="text")
+
+
+class _BrokenOff(Exception):
+    """The database broke a transaction off, so that another goes on."""
+
+
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
     """Errors of the database as what they mean to a caller."""
     try:
         yield
-    except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
-        raise
     except asyncpg.CharacterNotInRepertoireError as error:
         raise BadRequest("a text has the character U+0000", hint="no name has one") from error
     except ConfigError as error:

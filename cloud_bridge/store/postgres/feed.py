@@ -61,18 +61,16 @@ async def publish(tx: Transaction, store: str, entries: list[FeedEntry], *, by: 
     tx.published += len(rows)
 
 
-async def number(connection: Connection) -> bool:
-    """Number what was committed since, in a transaction of the caller; whether there was anything.
+async def number(connection: Connection) -> None:
+    """Number what was committed since, in a transaction of the caller.
 
     Where the database is another one than the feed was named for (restored, or a standby that took over),
     the feed gets a new name first: numbers above may be given a second time.
     """
     await connection.execute("select pg_advisory_xact_lock($1, $2)", *Lock.FEED)
     await _rename_elsewhere(connection)
-    if not await connection.fetchval(_NUMBER):
-        return False
-    await connection.execute(f"notify {CHANNEL}")
-    return True
+    if await connection.fetchval(_NUMBER):
+        await connection.execute(f"notify {CHANNEL}")
 
 
 async def is_waiting(connection: Connection) -> bool:

@@ -21,9 +21,9 @@ from cloud_bridge.store.postgres.history import (
     lock_store,
     replays_of,
 )
-from cloud_bridge.store.postgres.many import sealed
 from cloud_bridge.store.postgres.picture import load_facings, replace
 from cloud_bridge.store.postgres.published import want_again
+from cloud_bridge.store.postgres.sealing import sealed
 from cloud_bridge.store.postgres.state import drop_state
 from cloud_bridge.store.records import Want, Welcome
 from edge_agent.contract.messages import Hello, Position

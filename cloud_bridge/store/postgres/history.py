@@ -21,7 +21,6 @@ from cloud_bridge.store.lines import (
     ready_row,
 )
 from cloud_bridge.store.postgres.database import Connection
-from cloud_bridge.store.postgres.many import opened
 from edge_agent.contract.messages import CHAIN_START
 
 PAGE: Final = 2_000
@@ -124,7 +123,7 @@ async def rows_of(
 
 def _ready(page: list[tuple[Any, ...]], branch: int, released: Set[RowKey]) -> list[ReadyRow]:
     return [
-        ready_row(seq, chain, eid, kind, version, at, opened(boot_id), mono_ms, opened(body))
+        ready_row(seq, chain, eid, kind, version, at, boot_id, mono_ms, body)
         for fate, seq, chain, eid, kind, version, at, boot_id, mono_ms, body in page
         if is_effective(fate, (branch, seq), released)
     ]

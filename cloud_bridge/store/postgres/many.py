@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cloud_bridge.store.postgres.database import Writes
-
-_MARK: Final = "\U0010ffff"
-"""A noncharacter that begins an escape, of itself too."""
-_NEXT: Final = "\x1f"
-_NULL: Final = "\x1e"
-_ESCAPES: Final = {_MARK: f"{_MARK}1", "\0": f"{_MARK}0", _NEXT: f"{_MARK}2", _NULL: f"{_MARK}3"}
+from cloud_bridge.store.postgres.sealing import MARK, NEXT, NULL, sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +89,6 @@ async def run_many(
         await connection.execute(statement.sql, store, *statement.columns.of_rows(rows))
 
 
-def sealed(text: str) -> str:
-    """Text that PostgreSQL takes and that can stand in a column; `opened` gives it back."""
-    if _MARK not in text and "\0" not in text and _NEXT not in text and _NULL not in text:
-        return text
-    return "".join(_ESCAPES.get(sign, sign) for sign in text)
-
-
-def opened(text: str) -> str:
-    """The text that was sealed."""
-    if _MARK not in text:
-        return text
-    for sign, escape in reversed(_ESCAPES.items()):
-        text = text.replace(escape, sign)
-    return text
-
-
 def _value(name: str, kind: str) -> str:
     type_ = kind.rstrip("?")
     if type_ == "bytea":
@@ -121,19 +100,19 @@ def _packed(kind: str, column: Sequence[Any]) -> str:
     """A text for a column; the last element is there so that none at all and one empty text differ."""
     write = _WRITTEN[kind.rstrip("?")]
     if kind.endswith("?"):
-        written: Sequence[str] = [_NULL if value is None else write(value) for value in column]
+        written: Sequence[str] = [NULL if value is None else write(value) for value in column]
     elif kind == "text":
         return _packed_texts(column)
     else:
         written = list(map(write, column))
-    return _NEXT.join((*written, ""))
+    return NEXT.join((*written, ""))
 
 
 def _packed_texts(column: Sequence[str]) -> str:
-    joined = _NEXT.join((*column, ""))
-    if joined.count(_NEXT) == len(column) and not any(sign in joined for sign in (_MARK, "\0", _NULL)):
+    joined = NEXT.join((*column, ""))
+    if joined.count(NEXT) == len(column) and not any(sign in joined for sign in (MARK, "\0", NULL)):
         return joined
-    return _NEXT.join((*map(sealed, column), ""))
+    return NEXT.join((*map(sealed, column), ""))
 
 
 _WRITTEN: Final[dict[str, Callable[[Any], str]]] = {

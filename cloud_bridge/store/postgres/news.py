@@ -43,7 +43,6 @@ class News:
         self._stirred = asyncio.Event()
         self._seen: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self.is_listening = False
 
     def start(self) -> None:
         """Begin; `close` ends it."""
@@ -65,9 +64,12 @@ class News:
     async def changed(self) -> set[str]:
         """Wait until a subject has changed, here or elsewhere, since the last call; which ones.
 
-        Unavailable: it cannot be known now.
+        Unavailable: it cannot be known now. An error that ended one of the tasks here.
         """
         while True:
+            for task in self._tasks:
+                if task.done():
+                    task.result()
             counts = dict(await self._database.ask(_counts))
             changed = {subject for subject, n in counts.items() if self._seen.get(subject) != n}
             self._seen = counts
@@ -98,12 +100,11 @@ class News:
                 async with _listening(self._database.address, self._heard) as lost:
                     if is_away:
                         log.info("the database is there again")
-                    is_away, self.is_listening = False, True
+                    is_away = False
                     self._heard()
                     await lost.wait()
             except (*LOST, ConfigError) as error:
                 log.debug("no connection to listen on: %s", error)
-            self.is_listening = False
             if not is_away:
                 log.error("the database is away; calls are answered 503 until it is there again")
             is_away = True

@@ -94,7 +94,8 @@ async def load_facings(
 
 
 async def save(connection: Writes, store: str, picture: Picture) -> None:
-    """Write back what changed, facings in the order of their names: so do all who lock several."""
+    """Write back what changed, facings in the order of their names, as batches and heartbeats lock
+    them; a deadlock with who takes all at once is done again."""
     changed, facings = picture.changed, picture.facings
     await _delete(connection, "facing", "facing", store, changed.facings - facings.keys())
     placed = [_facing(facings[key]) for key in sorted(changed.facings & facings.keys())]

@@ -14,7 +14,7 @@ from cloud_bridge.store.orders import RESET, SUPERSEDED, document_order, publish
 from cloud_bridge.store.postgres import commands
 from cloud_bridge.store.postgres.database import Connection, Transaction
 from cloud_bridge.store.postgres.history import lock_store
-from cloud_bridge.store.postgres.many import sealed
+from cloud_bridge.store.postgres.sealing import sealed
 from cloud_bridge.store.records import Published, PublishedRecord
 from edge_agent.contract.messages import CommandDone
 

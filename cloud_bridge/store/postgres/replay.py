@@ -17,7 +17,6 @@ from cloud_bridge.store.postgres.commands import settle
 from cloud_bridge.store.postgres.database import Connection, Transaction
 from cloud_bridge.store.postgres.feed import publish
 from cloud_bridge.store.postgres.history import branches_of, lock_store, rows_of
-from cloud_bridge.store.postgres.many import opened
 from cloud_bridge.store.postgres.picture import load_facings, replace, save
 from cloud_bridge.store.records import Replayed
 from cloud_bridge.store.released import (
@@ -53,9 +52,7 @@ async def reading(connection: Connection, store: str) -> Reading:
         store,
     )
     read = (
-        read_otherwise(
-            branch, fate, seq, chain, eid, opened(kind), version, at, opened(boot_id), mono_ms, opened(body)
-        )
+        read_otherwise(branch, fate, seq, chain, eid, kind, version, at, boot_id, mono_ms, body)
         for branch, fate, seq, chain, eid, kind, version, at, boot_id, mono_ms, body in rows
     )
     return await asyncio.to_thread(reading_of, (one for one in read if one is not None))
@@ -83,6 +80,8 @@ async def replay(tx: Transaction, store: str, prepared: Prepared, *, at: str) ->
         raise Unavailable("the store has moved to another line of history", hint="try again")
     changed = await reading(tx.connection, store)
     effective = changed.effective(segments)
+    if needs_fold(effective) and prepared.picture is None:
+        raise Unavailable("another bridge has set rows aside meanwhile", hint="try again")
     keys = {read.key for read in effective}
     since = behind(segments, prepared.upto)
     newest = prepared.newest | await _newest(

@@ -48,8 +48,12 @@ async def apply_state(tx: Transaction, store: str, state: State, *, received_at:
 
 
 async def drop_state(connection: Connection, store: str) -> None:
-    """Show the ledger's fold again. Versions move on, so that no reader takes two pictures for one."""
+    """Show the ledger's fold again, where a layer is. Versions move on, for who compares them."""
+    dropped = await connection.execute(
+        "update store set as_of_seq = 0, state_at = null where store = $1 and as_of_seq > 0", store
+    )
+    if dropped == "UPDATE 0":
+        return
     await connection.execute("delete from ahead_facing where store = $1", store)
     await connection.execute("delete from ahead_device where store = $1", store)
     await connection.execute("update facing set version = version + 1 where store = $1", store)
-    await connection.execute("update store set as_of_seq = 0, state_at = null where store = $1", store)

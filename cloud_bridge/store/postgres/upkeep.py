@@ -24,7 +24,7 @@ select max(last_n) from (
 async def save_heard(tx: Transaction, heard: dict[str, Heard]) -> None:
     """Keep the soft state of stores; of what several processes have heard the newest stays.
 
-    Rows are locked in the order of their names, as by everyone who locks several.
+    Rows are locked in the order of their names, as batches lock them.
     """
     stores = sorted(heard)
     await tx.connection.execute(

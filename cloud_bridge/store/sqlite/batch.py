@@ -6,7 +6,7 @@ import sqlite3
 from typing import Final
 
 from cloud_bridge.rows import AppliedPlanogram, ReadyBatch, ReadyRow, SetAside
-from cloud_bridge.store.fresh import common_position, rows_behind
+from cloud_bridge.store.fresh import common_position, newest_time, rows_behind
 from cloud_bridge.store.lines import Head
 from cloud_bridge.store.records import Applied
 from cloud_bridge.store.sqlite import commands, published, reservations
@@ -38,9 +38,9 @@ def apply_batch(tx: Transaction, store: str, batch: ReadyBatch, *, received_at: 
         commands.settle(tx, store, told, received_at=received_at)
         published.settle(tx, store, told, received_at=received_at)
         tx.connection.execute(
-            "update branch set head_seq = ?, head_chain = ?, head_occurred_at = ?"
+            "update branch set head_seq = ?, head_chain = ?, head_occurred_at = coalesce(?, head_occurred_at)"
             " where store = ? and branch = ?",
-            (seq, chain, fresh[-1].occurred_at, store, head.branch),
+            (seq, chain, newest_time(fresh), store, head.branch),
         )
         if head.as_of_seq and seq >= head.as_of_seq:
             drop_state(tx.connection, store)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cloud_bridge.errors import Unavailable
 from cloud_bridge.store.sqlite.schema import open_file, open_reader
+from edge_agent.service.still import stamp_of
 
 
 @contextmanager
@@ -19,20 +20,14 @@ def looking(path: Path) -> Iterator[sqlite3.Connection]:
     DataDirUnusable: it cannot be opened; SchemaTooNew; sqlite3.Error while it is read. Unavailable, in the
     place of each of them too: HQ was started meanwhile, and what was read or raised means nothing.
     """
-    before = _stamp(path)
-    is_still = not wal_of(path).exists()
+    before = stamp_of(path)
     try:
-        with closing((open_file if is_still else open_reader)(path)) as connection:
+        with closing((open_reader if before is None else open_file)(path)) as connection:
             connection.execute("begin")
             yield connection
     finally:
-        if is_still and (wal_of(path).exists() or _stamp(path) != before):
+        if before is not None and stamp_of(path) != before:
             raise Unavailable(f"{path} was written while it was read", hint="HQ was started; ask again")
-
-
-def wal_of(path: Path) -> Path:
-    """Where what is committed waits for its checkpoint."""
-    return path.with_name(f"{path.name}-wal")
 
 
 def size_of(path: Path) -> int:
@@ -41,12 +36,3 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """The same while nobody has written; empty where there is no file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -19,7 +19,6 @@ from cloud_bridge.store.records import (
 )
 from cloud_bridge.store.shapes import (
     FACING_COLUMNS,
-    STORE_SELECT,
     device_record,
     environment_record,
     facing_record,
@@ -29,6 +28,12 @@ from cloud_bridge.store.shapes import (
 from cloud_bridge.store.sqlite.backup import newest
 from edge_agent.contract.digest import Digest, sums_of
 
+_STORE: Final = (
+    "select s.store, s.name, s.gln, s.timezone, s.last_seen_at, coalesce(b.head_seq, 0), b.head_occurred_at,"
+    " s.last_seq, s.as_of_seq, s.catch_up_to, s.state_at, s.clock_offset_ms, s.differences, s.differed_at,"
+    " s.latitude, s.longitude"
+    " from store s left join branch b on b.store = s.store and b.branch = s.branch"
+)
 _COUNTS: Final = (
     "select f.store, count(*), sum(f.status = 'out'), sum(f.status = 'low') from {table} f"
     " join store s on s.store = f.store and {condition}"
@@ -40,7 +45,7 @@ def store_page(
     connection: sqlite3.Connection, after: str, limit: int
 ) -> list[tuple[StoreRecord, FacingCounts]]:
     """Stores by id, those behind `after`, with what they show."""
-    rows = connection.execute(f"{STORE_SELECT} where s.store > ? order by s.store limit ?", (after, limit))
+    rows = connection.execute(f"{_STORE} where s.store > ? order by s.store limit ?", (after, limit))
     records = [store_record(row) for row in rows]
     names = json.dumps([record.store for record in records])
     counts: dict[str, FacingCounts] = {}
@@ -53,7 +58,7 @@ def store_page(
 def stores(connection: sqlite3.Connection, names: list[str]) -> dict[str, StoreRecord]:
     """The named stores that exist."""
     rows = connection.execute(
-        f"{STORE_SELECT} where s.store in (select value from json_each(?))",  # noqa: S608 - constant columns
+        f"{_STORE} where s.store in (select value from json_each(?))",  # noqa: S608 - constant columns
         (json.dumps(names),),
     )
     return {row[0]: store_record(row) for row in rows}
@@ -61,7 +66,7 @@ def stores(connection: sqlite3.Connection, names: list[str]) -> dict[str, StoreR
 
 def store(connection: sqlite3.Connection, name: str) -> StoreRecord:
     """One store; NotKnown when there is none."""
-    row = connection.execute(f"{STORE_SELECT} where s.store = ?", (name,)).fetchone()
+    row = connection.execute(f"{_STORE} where s.store = ?", (name,)).fetchone()
     if row is None:
         raise NotKnown(f"there is no store {name!r}")
     return store_record(row)
@@ -83,7 +88,7 @@ def digest(connection: sqlite3.Connection, store: str) -> Digest:
 def figures(connection: sqlite3.Connection) -> Figures:
     """Every store, what is set aside, and the last backup."""
     fates = dict(connection.execute("select fate, count(*) from set_aside group by fate").fetchall())
-    records = [store_record(row) for row in connection.execute(STORE_SELECT)]
+    records = [store_record(row) for row in connection.execute(_STORE)]
     return Figures(records, fates.get("parked", 0), fates.get("quarantined", 0), newest(connection))
 
 

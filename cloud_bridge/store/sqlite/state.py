@@ -45,8 +45,12 @@ def apply_state(tx: Transaction, store: str, state: State, *, received_at: str) 
 
 
 def drop_state(connection: sqlite3.Connection, store: str) -> None:
-    """Show the ledger's fold again. Versions move on, so that no reader takes two pictures for one."""
+    """Show the ledger's fold again, where a layer is. Versions move on, for who compares them."""
+    dropped = connection.execute(
+        "update store set as_of_seq = 0, state_at = null where store = ? and as_of_seq > 0", (store,)
+    )
+    if not dropped.rowcount:
+        return
     connection.execute("delete from ahead_facing where store = ?", (store,))
     connection.execute("delete from ahead_device where store = ?", (store,))
     connection.execute("update facing set version = version + 1 where store = ?", (store,))
-    connection.execute("update store set as_of_seq = 0, state_at = null where store = ?", (store,))
